@@ -1,0 +1,1 @@
+"""Stepwell measurement: scores, trajectories and reliable change."""

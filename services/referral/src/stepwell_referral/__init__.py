@@ -1,0 +1,1 @@
+"""Stepwell referral: the right place, an honest wait, a closed loop."""

@@ -1,0 +1,1 @@
+"""Stepwell routing: explainable tier assignments by published policy."""

@@ -1,0 +1,1 @@
+"""Stepwell screening: standard questionnaires, validated, scored, safety items acted on."""

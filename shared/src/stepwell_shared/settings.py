@@ -1,0 +1,48 @@
+"""Settings that every service has, read from the environment with the prefix STEPWELL_.
+
+Add one: a typed field with its unit last in the name and a description; required ones have no default.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, PostgresDsn, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("screening", "routing", "referral", "measurement")
+
+
+class Settings(BaseSettings):
+    """What one service process needs to know. A missing required variable stops the start with its name."""
+
+    model_config = SettingsConfigDict(env_prefix="STEPWELL_", secrets_dir=None, extra="ignore", frozen=True)
+
+    database_url: SecretStr = Field(description="PostgreSQL URL of this service's database, with the runtime login")
+    service_key_file: Path = Field(description="private JWK with which this service asks for its own tokens")
+    screening_url: str = Field(description="public base URL of screening, such as https://host/screening/fhir")
+    routing_url: str = Field(description="public base URL of routing")
+    referral_url: str = Field(description="public base URL of referral")
+    measurement_url: str = Field(description="public base URL of measurement")
+    issuer_url: str = Field(description="base URL of the token issuer, such as https://host/screening/auth")
+    issuer_signing_key_file: Path | None = Field(
+        default=None, description="private JWK that signs access tokens; set on the one service that is the issuer"
+    )
+    database_connections_max: int = Field(default=16, ge=2, description="size of the connection pool")
+    body_bytes_max: int = Field(default=1_048_576, ge=1024, description="larger request bodies are answered 413")
+    body_seconds_max: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")
+    write_queue_max: int = Field(default=4096, ge=1, description="writes waiting beyond this are answered 503")
+    delivery_poll_seconds: float = Field(default=1.0, gt=0, description="slow poll behind the wake-up notices")
+    delivery_lease_seconds: float = Field(default=10.0, gt=0, description="how long a silent deliverer keeps its lease")
+    delivery_batch_max: int = Field(default=64, ge=1, description="most events in one notification")
+    log_level: str = Field(default="INFO", description="lowest level that is logged")
+
+    def url_of(self, service: str) -> str:
+        """Public base URL of a service by its name."""
+        return str(getattr(self, f"{service}_url")).rstrip("/")
+
+
+class MigrationSettings(BaseSettings):
+    """What `stepwell migrate` needs: the owner's login, which the running service never has."""
+
+    model_config = SettingsConfigDict(env_prefix="STEPWELL_", extra="ignore", frozen=True)
+
+    migration_database_url: PostgresDsn = Field(description="PostgreSQL URL with the login that owns the tables")
