@@ -1,0 +1,103 @@
+"""SQL that is derived from declared tables: batch functions of the hot path, row-level security and grants.
+
+A function sets the transaction's tenant itself, so that a whole batch is one round trip and one commit.
+`stepwell migrate` installs them after the migrations. Functions are overloaded by their argument types,
+so that code of the previous release keeps calling its own while a new one is rolled out.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy.dialects import postgresql
+
+TENANT = "tenant"
+VERSION_CONFLICT = "SW409"
+
+# A cached plan made while a table was still small must not scan it for ever.
+_INDEXED = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One row to insert beside a change, in the same commit: an outbox entry, an audit entry, a state row.
+
+    `values` stand in the order of the table's insertable columns without the tenant.
+    """
+
+    table: str
+    values: tuple[object, ...]
+
+
+def insert_columns(table: sqlalchemy.Table) -> list[sqlalchemy.Column[object]]:
+    """The columns a caller supplies: all but the tenant and those the database fills itself."""
+    return [c for c in table.columns if c.name != TENANT and c.server_default is None and c.identity is None]
+
+
+def _type(column: sqlalchemy.Column[object]) -> str:
+    return str(column.type.compile(dialect=postgresql.dialect())).split(" COLLATE")[0]
+
+
+def _parameters(columns: Sequence[sqlalchemy.Column[object]]) -> str:
+    return ", ".join([f"{TENANT}_in text", *(f"{c.name}_in {_type(c)}[]" for c in columns)])
+
+
+def _unnest(columns: Sequence[sqlalchemy.Column[object]]) -> str:
+    return f"unnest({', '.join(f'{c.name}_in' for c in columns)}) AS u({', '.join(c.name for c in columns)})"
+
+
+def insert_function(table: sqlalchemy.Table) -> str:
+    """`insert_<table>(tenant, column arrays)`: one row per array position."""
+    columns = insert_columns(table)
+    names = ", ".join(c.name for c in columns)
+    return f"""CREATE OR REPLACE FUNCTION insert_{table.name}({_parameters(columns)}) RETURNS void
+LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  INSERT INTO {table.name} ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {_unnest(columns)};
+END $function$"""
+
+
+def names_of(alias: str, columns: Sequence[sqlalchemy.Column[object]]) -> str:
+    return ", ".join(f"{alias}.{c.name}" for c in columns)
+
+
+def update_function(table: sqlalchemy.Table, index_table: sqlalchemy.Table | None) -> str:
+    """`update_<table>(tenant, column arrays)`: each row must still be at the version before, or none is changed.
+
+    Raises SQLSTATE SW409 when another writer was first. Index rows of the old version go; the caller
+    inserts those of the new one.
+    """
+    columns = insert_columns(table)
+    assignments = ", ".join(f"{c.name} = u.{c.name}" for c in columns if c.name != "id")
+    forget = f"DELETE FROM {index_table.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);" if index_table is not None else ""
+    return f"""CREATE OR REPLACE FUNCTION update_{table.name}({_parameters(columns)}) RETURNS void
+LANGUAGE plpgsql {_INDEXED} AS $function$
+DECLARE changed bigint;
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  UPDATE {table.name} AS t SET {assignments} FROM {_unnest(columns)}
+    WHERE t.{TENANT} = {TENANT}_in AND t.id = u.id AND t.version = u.version - 1;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  IF changed <> cardinality(id_in) THEN
+    RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another version was stored first';
+  END IF;
+  {forget}
+END $function$"""
+
+
+def security_statements(tables: Iterable[sqlalchemy.Table], runtime_role: str) -> list[str]:
+    """Row-level security, forced on the owner too, and the few rights that the runtime login has."""
+    role = f'"{runtime_role}"'
+    statements = [f"GRANT USAGE ON SCHEMA public TO {role}"]
+    for table in tables:
+        statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {role}")
+        if TENANT in table.columns:
+            match = f"{TENANT} = current_setting('stepwell.tenant', true)"
+            statements += [
+                f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY",
+                f"ALTER TABLE {table.name} FORCE ROW LEVEL SECURITY",
+                f"DROP POLICY IF EXISTS same_tenant ON {table.name}",
+                f"CREATE POLICY same_tenant ON {table.name} USING ({match}) WITH CHECK ({match})",
+            ]
+    return [*statements, f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}"]
