@@ -70,7 +70,11 @@ def update_function(table: sqlalchemy.Table, index_table: sqlalchemy.Table | Non
     """
     columns = insert_columns(table)
     assignments = ", ".join(f"{c.name} = u.{c.name}" for c in columns if c.name != "id")
-    forget = f"DELETE FROM {index_table.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);" if index_table is not None else ""
+    forget = (
+        f"DELETE FROM {index_table.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);"
+        if index_table is not None
+        else ""
+    )
     return f"""CREATE OR REPLACE FUNCTION update_{table.name}({_parameters(columns)}) RETURNS void
 LANGUAGE plpgsql {_INDEXED} AS $function$
 DECLARE changed bigint;

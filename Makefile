@@ -1,0 +1,65 @@
+# Everything a developer runs. Each target makes its own .venv from a bare python3; PYTHON=python3.12 chooses another.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+export PYTHON
+export UV_PYTHON_DOWNLOADS := never
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SOURCES := shared/src shared/scripts services/screening/src services/routing/src services/referral/src \
+	services/measurement/src tests
+# More for pytest: make test ARGS="-k safety -x"
+ARGS ?=
+
+.PHONY: help run test check lint types imports openapi migrate bench lock clean
+
+help: ## show this list
+	@echo "make TARGET, where TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(INSTALLED) ## start the four services on an embedded PostgreSQL and play one patient's journey
+	@$(BIN)/stepwell run || [ $$? -eq 130 ]
+
+test: lint types imports ## everything that needs only pip packages, on real PostgreSQL
+	@$(BIN)/pytest -q -n 2 --ignore tests/external $(ARGS)
+
+check: $(INSTALLED) ## what needs Debian or Maven packages: the HL7 validator over all that we emit
+	@$(BIN)/python -m tests.external
+
+lint: $(INSTALLED) ## style and formatting
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "Run $(BIN)/ruff format ." >&2; exit 1; }
+
+types: $(INSTALLED) ## mypy --strict
+	@$(BIN)/mypy --no-error-summary $(SOURCES)
+
+imports: $(INSTALLED) ## the import directions of .importlinter
+	@$(BIN)/lint-imports --no-logo >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
+
+openapi: $(INSTALLED) ## write openapi/<service>.yaml from the code
+	@$(BIN)/stepwell openapi
+
+migrate: $(INSTALLED) ## bring the databases to the newest schema
+	@$(BIN)/stepwell migrate
+
+bench: $(INSTALLED) ## throughput and latency as ratios to the PostgreSQL floor
+	@$(BIN)/python -m tests.bench
+
+lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, in requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --no-emit-package stepwell-shared --no-emit-package stepwell-screening \
+		--no-emit-package stepwell-routing --no-emit-package stepwell-referral \
+		--no-emit-package stepwell-measurement pyproject.toml --group dev --output-file requirements.lock
+	@$(MAKE) $(INSTALLED)
+
+clean: ## remove the virtual environment, caches and build output; data in .stepwell stays
+	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	@rm -rf tests/external/hl7-validator/target
+	@find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.lock pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) \
+		shared/scripts/bootstrap.sh shared/scripts/uv.txt
+	@shared/scripts/bootstrap.sh
+	@touch $@

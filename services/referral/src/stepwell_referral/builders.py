@@ -1,0 +1,194 @@
+"""The FHIR R4 resources that referral emits, as plain dicts, and the one it reads into its rules.
+
+Pure: ids, times, references and decisions are passed in. Task: https://hl7.org/fhir/R4/task.html
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stepwell_shared.canonical import code_system, extension_url, instant
+
+from stepwell_referral.rules.interim import InterimOffer
+from stepwell_referral.rules.matching import Place
+from stepwell_referral.rules.waits import WaitPromise
+
+Json = dict[str, Any]
+
+TASK_CODE_FULFILL = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}
+# Harmonised BSeR / IHE 360X states, so that a referral source that knows them can follow the Task.
+BSER_BUSINESS_STATUS = "http://hl7.org/fhir/us/bser/CodeSystem/TaskBusinessStatusCS"
+TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
+UCUM = "http://unitsofmeasure.org"
+PRIMARY_LANGUAGE = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """What a referral is about: ids and references are strings as they go on the wire.
+
+    `service_request` is the absolute URL of routing's ServiceRequest or the local copy's reference; `priority` a
+    FHIR request priority; `requester` a Reference (Device, Organization, Practitioner, ...).
+    """
+
+    task_id: str
+    identifier: Mapping[str, str]
+    service_request: str
+    patient: str
+    requester: Mapping[str, str]
+    tier: str
+    priority: str
+
+
+def referral_task(
+    referral: Referral,
+    *,
+    place: Place | None,
+    wait: WaitPromise,
+    interim: InterimOffer | None,
+    words: Mapping[str, str],
+    at: datetime,
+) -> Json:
+    """The prepared referral: a draft Task with place, wait promise and interim support.
+
+    `words` is what the person is told, by language. Without a place the Task has no owner, and somebody must find
+    one; `restriction.period` ends with the promised date, or with the class's limit when no date can be promised.
+    """
+    task: Json = {
+        "resourceType": "Task",
+        "id": referral.task_id,
+        "extension": [wait_extension(wait)],
+        "identifier": [{"use": "official", "type": _placer_identifier_type(), **referral.identifier}],
+        "basedOn": [{"reference": referral.service_request}],
+        "status": "draft",
+        "businessStatus": _business_status("Prepared, not sent yet", code_system("task"), "prepared"),
+        "intent": "order",
+        "priority": referral.priority,
+        "code": {"coding": [{"system": code_system("task"), "code": "tier-referral"}, dict(TASK_CODE_FULFILL)]},
+        "description": _description(referral.tier, place),
+        "focus": {"reference": referral.service_request},
+        "for": {"reference": referral.patient},
+        "authoredOn": instant(at),
+        "lastModified": instant(at),
+        "requester": dict(referral.requester),
+    }
+    if place:
+        task["owner"] = {"reference": f"HealthcareService/{place.place_id}", "display": place.name}
+    task["note"] = [_note(words, at)]
+    task["restriction"] = _restriction(wait, at)
+    if interim:
+        task["input"] = [_interim_input(interim)]
+    return task
+
+
+def requested_task(
+    task: Mapping[str, Any],
+    *,
+    at: datetime,
+    wait: WaitPromise | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Json:
+    """The next version of a draft: asked of its owner, with the wait as it is now when `wait` is given.
+
+    The note of the draft stays; what the person is told now is added to it.
+    """
+    requested: Json = deepcopy(dict(task))
+    requested["status"] = "requested"
+    requested["businessStatus"] = _business_status("Referred", BSER_BUSINESS_STATUS, "2.0")
+    requested["lastModified"] = instant(at)
+    if wait:
+        others = [item for item in requested.get("extension", []) if item["url"] != extension_url("wait-promise")]
+        requested["extension"] = [*others, wait_extension(wait)]
+        requested["restriction"] = _restriction(wait, at)
+    if words:
+        requested["note"] = [*requested.get("note", []), _note(words, at)]
+    return requested
+
+
+def wait_extension(wait: WaitPromise) -> Json:
+    """The wait promise on the Task, where R4 has no element for it."""
+    parts: list[Json] = []
+    if wait.median_days is not None and wait.upper_days is not None:
+        parts.append({"url": "median", "valueDuration": _days(wait.median_days)})
+        parts.append({"url": "upper", "valueDuration": _days(wait.upper_days)})
+    parts += [
+        {"url": "due-by", "valueDateTime": instant(wait.due_by)},
+        {"url": "keepable", "valueBoolean": wait.keepable},
+        {"url": "computed-at", "valueDateTime": instant(wait.computed_at)},
+        {"url": "rule", "valueCoding": {"system": code_system("rule"), "code": wait.rule}},
+    ]
+    return {"url": extension_url("wait-promise"), "extension": parts}
+
+
+def place_of(service: Mapping[str, Any]) -> Place:
+    """A HealthcareService as the rules see it. A service without numbers has no starts to promise from."""
+    return Place(
+        place_id=service["id"],
+        name=service.get("name", service["id"]),
+        tiers=_codes(service.get("category", ()), code_system("tier")),
+        modalities=_codes(service.get("characteristic", ()), code_system("modality")),
+        languages=_codes(service.get("communication", ()), "urn:ietf:bcp:47"),
+        active=service.get("active", True),
+        weekly_starts=_weekly_starts(service),
+    )
+
+
+def _weekly_starts(service: Mapping[str, Any]) -> float:
+    capacities = (item for item in service.get("extension", ()) if item["url"] == extension_url("service-capacity"))
+    parts = (part for capacity in capacities for part in capacity["extension"])
+    return float(next((part["valueDecimal"] for part in parts if part["url"] == "weekly-starts"), 0))
+
+
+def _codes(concepts: Sequence[Mapping[str, Any]], system: str) -> frozenset[str]:
+    codings = (coding for concept in concepts for coding in concept.get("coding", ()))
+    return frozenset(coding["code"] for coding in codings if coding.get("system") == system and "code" in coding)
+
+
+def _restriction(wait: WaitPromise, at: datetime) -> Json:
+    return {"period": {"start": instant(at), "end": instant(wait.promised_by or wait.due_by)}}
+
+
+def _interim_input(interim: InterimOffer) -> Json:
+    coding = {
+        "system": code_system("interim-support"),
+        "code": interim.code,
+        "display": interim.title[PRIMARY_LANGUAGE],
+    }
+    return {
+        "type": {"coding": [{"system": code_system("task"), "code": "interim-support"}]},
+        "valueCodeableConcept": {"coding": [coding], **_translated("text", interim.text)},
+    }
+
+
+def _note(words: Mapping[str, str], at: datetime) -> Json:
+    return {"time": instant(at), **_translated("text", words)}
+
+
+def _translated(element: str, words: Mapping[str, str]) -> Json:
+    """A string element in the primary language, the others as translations of it."""
+    translations = [_translation(language, text) for language, text in words.items() if language != PRIMARY_LANGUAGE]
+    body: Json = {element: words[PRIMARY_LANGUAGE]}
+    return {**body, f"_{element}": {"extension": translations}} if translations else body
+
+
+def _translation(language: str, text: str) -> Json:
+    parts = [{"url": "lang", "valueCode": language}, {"url": "content", "valueString": text}]
+    return {"url": TRANSLATION, "extension": parts}
+
+
+def _description(tier: str, place: Place | None) -> str:
+    return f"Referral to {tier} care: {place.name if place else 'no place found yet'}"
+
+
+def _business_status(text: str, system: str, code: str) -> Json:
+    return {"coding": [{"system": system, "code": code}], "text": text}
+
+
+def _placer_identifier_type() -> Json:
+    return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]}
+
+
+def _days(count: int) -> Json:
+    return {"value": count, "unit": "days", "system": UCUM, "code": "d"}

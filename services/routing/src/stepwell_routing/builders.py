@@ -1,0 +1,235 @@
+"""Builds the FHIR resources that a routing decision leaves behind, as plain dicts; ids, times and URLs are passed in.
+
+https://hl7.org/fhir/R4/servicerequest.html, provenance.html and episodeofcare.html
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from stepwell_shared.canonical import CANONICAL, code_system, extension_url, instant
+
+from stepwell_routing.rules.decisions import Decision
+
+Resource = dict[str, Any]
+
+SOFTWARE = {
+    "type": "Device",
+    "identifier": {"system": f"{CANONICAL}/NamingSystem/software", "value": "stepwell-routing"},
+    "display": "Stepwell routing",
+}
+DECISION_IDENTIFIER_SYSTEM = f"{CANONICAL}/NamingSystem/tier-decision"
+TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
+PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+
+
+def tier_assignment(
+    decision: Decision,
+    *,
+    resource_id: str,
+    identifier: str,
+    subject: str,
+    questionnaire_response: str,
+    prior: str | None = None,
+) -> Resource:
+    """The tier-assignment ServiceRequest of a decision, as the machine's proposal.
+
+    `identifier` is derived from the decision's cause; `subject` and `questionnaire_response` are absolute URLs;
+    `prior` is the reference of the assignment that this one replaces.
+    """
+    observations = [url for url in decision.references if "/Observation/" in url]
+    others = [url for url in decision.references if url not in observations]
+    supporting = dict.fromkeys([questionnaire_response, *others, *([prior] if prior else [])])
+    tier, language = decision.tier, decision.language
+    body: Resource = {
+        "resourceType": "ServiceRequest",
+        "id": resource_id,
+        "language": language,
+        "identifier": [{"system": DECISION_IDENTIFIER_SYSTEM, "value": identifier}],
+        "instantiatesCanonical": [decision.policy],
+        **({"replaces": [{"reference": prior}]} if prior else {}),
+        "status": decision.status,
+        "intent": "proposal",
+        "category": [_concept("tier", tier.code, tier.display, language)],
+        "priority": decision.priority,
+        "code": _concept("tier-service", tier.service_code, tier.service, language),
+        "orderDetail": _options(decision),
+        "subject": {"reference": subject},
+        "occurrencePeriod": {"start": instant(decision.decided_at), "end": instant(decision.review_at)},
+        "authoredOn": instant(decision.decided_at),
+        "requester": SOFTWARE,
+        "reasonCode": [_rule(decision, code) for code in decision.reason_codes],
+        "reasonReference": [{"reference": url} for url in observations],
+        "supportingInfo": [{"reference": url} for url in supporting],
+        "note": [{"time": instant(decision.decided_at), **_text("text", decision.clinician_reason, language)}],
+        **_text("patientInstruction", decision.patient_reason, language),
+    }
+    return {name: value for name, value in body.items() if value != []}
+
+
+def accepted_assignment(proposal: Mapping[str, Any], *, practitioner: str, accepted_at: datetime) -> Resource:
+    """The next version of a proposal that a named clinician accepted: a plan that this clinician requests.
+
+    The machine stays named in the Provenance of the proposal. Raises ValueError for anything but a proposal.
+    """
+    if proposal.get("intent") != "proposal":
+        raise ValueError("only a proposal can be accepted")
+    accepted = {
+        **proposal,
+        "intent": "plan",
+        "requester": {"reference": practitioner},
+        "authoredOn": instant(accepted_at),
+    }
+    accepted.pop("meta", None)
+    return accepted
+
+
+def decision_provenance(
+    decision: Decision,
+    *,
+    resource_id: str,
+    activity: str,
+    targets: Sequence[str],
+    questionnaire_response: str,
+) -> Resource:
+    """Who decided what from which evidence by which policy, with every rule that fired and the values it saw.
+
+    `activity` is `assign`, `modify` or `stay`; a stay makes no new ServiceRequest, its targets are the versions of
+    the assignment and the episode that go on. `targets` and `questionnaire_response` name versions.
+    """
+    moment = instant(decision.decided_at)
+    return {
+        "resourceType": "Provenance",
+        "id": resource_id,
+        "target": [{"reference": target} for target in targets],
+        "occurredDateTime": moment,
+        "recorded": moment,
+        "policy": [decision.policy],
+        "reason": [
+            {
+                **_rule(decision, fired.code),
+                "text": ", ".join(f"{name} = {_shown(value)}" for name, value in fired.seen),
+            }
+            if fired.seen
+            else _rule(decision, fired.code)
+            for fired in decision.fired
+        ],
+        "activity": {"coding": [{"system": code_system("decision"), "code": activity}]},
+        "agent": [_agent("assembler", SOFTWARE)],
+        "entity": [
+            {"role": "source", "what": {"reference": questionnaire_response}},
+            *({"role": "source", "what": {"reference": url}} for url in decision.references),
+            _derivation(decision.policy),
+        ],
+    }
+
+
+def acceptance_provenance(
+    *, resource_id: str, target: str, proposal: str, practitioner: str, policy: str, accepted_at: datetime
+) -> Resource:
+    """A named clinician accepted the proposal: `target` and `proposal` are the versions after and before."""
+    return {
+        "resourceType": "Provenance",
+        "id": resource_id,
+        "target": [{"reference": target}],
+        "occurredDateTime": instant(accepted_at),
+        "recorded": instant(accepted_at),
+        "policy": [policy],
+        "activity": {"coding": [{"system": code_system("decision"), "code": "accept"}]},
+        "agent": [_agent("author", {"reference": practitioner})],
+        "entity": [{"role": "revision", "what": {"reference": proposal}}, _derivation(policy)],
+    }
+
+
+def episode(
+    decision: Decision, *, resource_id: str, subject: str, assignment: str, previous: Mapping[str, Any] | None = None
+) -> Resource:
+    """The one EpisodeOfCare of a person in a pathway, with the tier in force and since when.
+
+    `assignment` is the reference of the ServiceRequest in force; `previous` is the stored episode, whose start, and
+    whose step as long as the tier is the same, go on.
+    """
+    moment = instant(decision.decided_at)
+    since = moment if previous is None or current_tier(previous) != decision.tier.code else step_since(previous)
+    step = {
+        "url": extension_url("current-step"),
+        "extension": [
+            {"url": "tier", "valueCoding": {"system": code_system("tier"), "code": decision.tier.code}},
+            {"url": "since", "valueDateTime": since},
+        ],
+    }
+    kept = {} if previous is None else {name: value for name, value in previous.items() if name != "meta"}
+    others = [entry for entry in kept.get("extension", ()) if entry.get("url") != step["url"]]
+    return {
+        "resourceType": "EpisodeOfCare",
+        "id": resource_id,
+        "status": "active",
+        "type": [{"coding": [{"system": code_system("pathway"), "code": decision.pathway}]}],
+        "patient": {"reference": subject},
+        "period": {"start": moment},
+        **kept,
+        "extension": [*others, step],
+        "referralRequest": [{"reference": assignment}],
+    }
+
+
+def current_tier(stored: Mapping[str, Any]) -> str | None:
+    """The code of the tier that an episode is in."""
+    return next((part["valueCoding"]["code"] for part in _step(stored) if part["url"] == "tier"), None)
+
+
+def step_since(stored: Mapping[str, Any]) -> str | None:
+    """Since when an episode is in its tier, as written."""
+    return next((part["valueDateTime"] for part in _step(stored) if part["url"] == "since"), None)
+
+
+def _step(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    url = extension_url("current-step")
+    return next((entry["extension"] for entry in stored.get("extension", ()) if entry.get("url") == url), [])
+
+
+def _options(decision: Decision) -> list[Resource]:
+    """The ways to receive care at this tier that nothing speaks against."""
+    return [
+        _concept("care-option", option.code, option.display, decision.language)
+        for option in decision.tier.options
+        if option.code not in decision.excluded_options
+    ]
+
+
+def _rule(decision: Decision, code: str) -> Resource:
+    return _concept("rule", code, decision.rule_titles[code], decision.language)
+
+
+def _concept(system: str, code: str, words: Mapping[str, str], language: str) -> Resource:
+    coding = {"system": code_system(system), "code": code, "display": words[language]}
+    return {"coding": [coding], **_text("text", words, language)}
+
+
+def _text(name: str, words: Mapping[str, str], language: str) -> Resource:
+    """A string in one language with its translations beside it."""
+    others = [_translation(code, text) for code, text in sorted(words.items()) if code != language]
+    return {name: words[language], **({f"_{name}": {"extension": others}} if others else {})}
+
+
+def _translation(language: str, text: str) -> Resource:
+    return {
+        "url": TRANSLATION,
+        "extension": [{"url": "lang", "valueCode": language}, {"url": "content", "valueString": text}],
+    }
+
+
+def _agent(participant: str, who: Resource) -> Resource:
+    return {"type": {"coding": [{"system": PARTICIPANT, "code": participant}]}, "who": who}
+
+
+def _derivation(policy: str) -> Resource:
+    """The policy as an entity: a canonical is no literal reference, so it stands as a URI identifier (RFC 3986)."""
+    return {
+        "role": "derivation",
+        "what": {"type": "PlanDefinition", "identifier": {"system": "urn:ietf:rfc:3986", "value": policy}},
+    }
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,51 @@
+"""Plain words in every language of a policy: FHIR strings with their translations, with `{names}` filled in.
+
+Translations are the core extension http://hl7.org/fhir/R4/extension-translation.html.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
+
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text whose odd parts are names to fill in; kept split so that filling it in is one join."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self.parts[1::2])
+
+    def fill(self, values: Mapping[str, object]) -> str:
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return "".join(str(values.get(part, "?")) if index % 2 else part for index, part in enumerate(self.parts))
+
+
+Wording = Mapping[str, Template]
+
+
+def template(text: str) -> Template:
+    return Template(tuple(_PLACEHOLDER.split(text)))
+
+
+def translations(element: Mapping[str, Any], name: str, language: str) -> dict[str, str]:
+    """The text of `element[name]` by language: its own in `language`, the others from its translation extensions."""
+    texts: dict[str, str] = {}
+    if isinstance(element.get(name), str):
+        texts[language] = element[name]
+    for extension in (element.get(f"_{name}") or {}).get("extension", ()):
+        if extension.get("url") != TRANSLATION:
+            continue
+        parts = {part.get("url"): part for part in extension.get("extension", ())}
+        code, content = parts.get("lang", {}).get("valueCode"), parts.get("content", {}).get("valueString")
+        if isinstance(code, str) and isinstance(content, str):
+            texts[code] = content
+    return texts

@@ -1,0 +1,4 @@
+"""The clinical decisions of screening: pure functions of a response, its Questionnaire, parameters and time.
+
+Reading order: finding, weights, definition, scoring, safety, then responses with answers and enable_when.
+"""

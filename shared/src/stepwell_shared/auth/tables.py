@@ -1,0 +1,86 @@
+"""What the locks keep in each service's database: tenants, clients, used assertions, the issuer's keys, the audit."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlmodel import Field, SQLModel
+
+
+def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=optional)
+
+
+def _moment() -> Column[datetime]:
+    return Column(TIMESTAMP(timezone=True), nullable=False)
+
+
+class Tenant(SQLModel, table=True):
+    """The tenants that exist; a list of names, the same in each service's database."""
+
+    __tablename__: ClassVar[str] = "tenant"
+
+    id: str = Field(sa_column=_text(key=True))
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class Client(SQLModel, table=True):
+    """Who may ask the issuer for tokens. `client_id` is `{tenant}.{name}`; scopes and roles are blank-separated."""
+
+    __tablename__: ClassVar[str] = "client"
+    __table_args__ = (CheckConstraint("num_nonnulls(jwks, jwks_url) = 1", name="client_has_one_source_of_keys"),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    client_id: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text())
+    jwks: str | None = Field(sa_column=_text(optional=True))
+    jwks_url: str | None = Field(sa_column=_text(optional=True))
+    scopes: str = Field(sa_column=_text())
+    roles: str = Field(sa_column=_text())
+    fhir_user: str | None = Field(sa_column=_text(optional=True))
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class AssertionSeen(SQLModel, table=True):
+    """Assertions that were used, until they expire anyway: the key makes a second use fail on every replica."""
+
+    __tablename__: ClassVar[str] = "assertion_seen"
+    __table_args__ = (Index("assertion_seen_expiry", "tenant", "expires_at"),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    client_id: str = Field(sa_column=_text(key=True))
+    jti_digest: bytes = Field(sa_column=Column(BYTEA, primary_key=True))
+    expires_at: datetime = Field(sa_column=_moment())
+
+
+class IssuerKeySet(SQLModel, table=True):
+    """The issuer's public keys as last fetched, so that tokens are verified while the issuer is away."""
+
+    __tablename__: ClassVar[str] = "issuer_key_set"
+
+    issuer: str = Field(sa_column=_text(key=True))
+    jwks: str = Field(sa_column=_text())
+    fetched_at: datetime = Field(sa_column=_moment())
+
+
+class Audit(SQLModel, table=True):
+    """One row per access. It names types and ids and never a query, a name or an answer.
+
+    Effects fill the columns in this order without tenant and id: recorded, action, interaction,
+    resource_type, resource_id, client_id, token_id, request_id, status.
+    """
+
+    __tablename__: ClassVar[str] = "audit"
+
+    tenant: str = Field(sa_column=_text(key=True))
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    recorded: datetime = Field(sa_column=_moment())
+    action: str = Field(sa_column=_text())
+    interaction: str = Field(sa_column=_text())
+    resource_type: str | None = Field(sa_column=_text(optional=True))
+    resource_id: str | None = Field(sa_column=_text(optional=True))
+    client_id: str = Field(sa_column=_text())
+    token_id: str = Field(sa_column=_text())
+    request_id: str = Field(sa_column=_text())
+    status: int = Field(sa_column=Column(SmallInteger, nullable=False))

@@ -1,0 +1,1 @@
+"""The `stepwell` command and what it needs to run the suite on one machine."""

@@ -1,0 +1,247 @@
+"""SQL functions of the event machinery: each is one round trip that sets its tenant itself.
+
+`stepwell migrate` installs them after the functions derived from the tables, because the upsert of
+subscription_state replaces the derived insert. A deliverer's own transactions are not flushed to disk
+before they are answered: what a crash of the database forgets is sent again under the same numbers.
+"""
+
+from stepwell_shared.database.functions import insert_columns, insert_function
+from stepwell_shared.events.tables import SubscriptionState
+
+# Delivery looks each row up by key: a plan cached while the tables were empty must not scan them for ever.
+_STYLE = "LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
+_AS_TENANT = "PERFORM set_config('stepwell.tenant', tenant_in, true), set_config('synchronous_commit', 'off', true);"
+_MINE = "s.tenant = tenant_in AND s.subscription_id = subscription_in AND s.lease_owner = owner_in"
+_AFTER_CURSOR = "(o.transaction, o.position) > (s.cursor_transaction, s.cursor_position)"
+_HORIZON = "pg_snapshot_xmin(pg_current_snapshot())"
+_LEASED = "clock_timestamp() + make_interval(secs => lease_seconds_in)"
+_SERVED = "s.status <> 'off' AND (s.ends_at IS NULL OR s.ends_at > clock_timestamp())"
+# Within one subject the oldest waiting event goes first; the ones behind it are not due before it is done.
+_DUE_HEAD = """e.tenant = s.tenant AND e.subscription_id = s.subscription_id AND e.status = 'waiting'
+        AND e.next_attempt_at <= clock_timestamp() AND NOT EXISTS (
+          SELECT FROM subscription_event AS f WHERE f.tenant = e.tenant AND f.subscription_id = e.subscription_id
+            AND f.status = 'waiting' AND f.subject = e.subject AND f.event_number < e.event_number)"""
+
+# Takes the lease of up to `limit` subscriptions per tenant that have something to do and no other leaseholder.
+CLAIM = f"""CREATE OR REPLACE FUNCTION claim_subscriptions(
+  tenants_in text[], owner_in text, lease_seconds_in float8, limit_in integer
+) RETURNS TABLE (tenant text, subscription_id text, topic text) {_STYLE} AS $function$
+#variable_conflict use_column
+DECLARE tenant_in text;
+BEGIN
+  FOREACH tenant_in IN ARRAY tenants_in LOOP
+    {_AS_TENANT}
+    RETURN QUERY UPDATE subscription_state AS u
+      SET lease_owner = owner_in, lease_until = {_LEASED}
+      FROM (
+        SELECT s.tenant, s.subscription_id FROM subscription_state AS s
+        WHERE s.tenant = tenant_in AND s.lease_until < clock_timestamp()
+          AND s.next_attempt_at <= clock_timestamp() AND {_SERVED}
+          AND (s.status = 'requested'
+            OR EXISTS (SELECT FROM outbox AS o
+                       WHERE o.tenant = s.tenant AND o.topic = s.topic AND {_AFTER_CURSOR})
+            OR EXISTS (SELECT FROM subscription_event AS e WHERE {_DUE_HEAD}))
+        ORDER BY s.next_attempt_at LIMIT limit_in FOR UPDATE SKIP LOCKED
+      ) AS due
+      WHERE u.tenant = due.tenant AND u.subscription_id = due.subscription_id
+      RETURNING u.tenant, u.subscription_id, u.topic;
+  END LOOP;
+END $function$"""
+
+# The leaseholder's next events in order, beside the state of its subscription; no row at all when the lease
+# is lost. `held_back` says that committed events wait for an older transaction to end, `behind` that an
+# earlier event of the same subject still waits.
+TAKE = f"""CREATE OR REPLACE FUNCTION take_events(
+  tenant_in text, subscription_in text, owner_in text, lease_seconds_in float8, limit_in integer
+) RETURNS TABLE (
+  topic text, endpoint text, content text, headers text, filters text, timeout_seconds integer, max_count integer,
+  internal boolean, status text, cursor_transaction xid8, cursor_position bigint, next_event_number bigint,
+  attempts integer, waiting_due boolean, held_back boolean,
+  transaction xid8, "position" bigint, subject text, focus text, payload bytea, traceparent text,
+  recorded timestamptz, behind boolean
+) {_STYLE} AS $function$
+#variable_conflict use_column
+BEGIN
+  {_AS_TENANT}
+  UPDATE subscription_state AS s SET lease_until = {_LEASED}
+    WHERE {_MINE} AND s.lease_until < clock_timestamp() + make_interval(secs => lease_seconds_in / 2);
+  RETURN QUERY SELECT
+      s.topic, s.endpoint, s.content, s.headers, s.filters, s.timeout_seconds, s.max_count,
+      s.internal, s.status, s.cursor_transaction, s.cursor_position, s.next_event_number,
+      s.attempts, EXISTS (SELECT FROM subscription_event AS e WHERE {_DUE_HEAD}),
+      EXISTS (SELECT FROM outbox AS o WHERE o.tenant = s.tenant AND o.topic = s.topic
+              AND {_AFTER_CURSOR} AND o.transaction >= {_HORIZON}),
+      n.transaction, n.position, n.subject, n.focus, n.payload, n.traceparent, n.recorded, n.behind
+    FROM subscription_state AS s LEFT JOIN LATERAL (
+      SELECT o.*, EXISTS (
+          SELECT FROM subscription_event AS e WHERE e.tenant = s.tenant AND e.subscription_id = s.subscription_id
+            AND e.status = 'waiting' AND e.subject = o.subject) AS behind
+        FROM outbox AS o
+        WHERE o.tenant = s.tenant AND o.topic = s.topic AND {_AFTER_CURSOR} AND o.transaction < {_HORIZON}
+        ORDER BY o.transaction, o.position LIMIT limit_in
+    ) AS n ON true
+    WHERE {_MINE} AND {_SERVED}
+    ORDER BY n.transaction, n.position;
+END $function$"""
+
+# Moves the cursor and writes down the numbers, together, if the lease and the cursor are still as they were
+# when the events were taken. The first success after failures makes what waits due at once.
+SETTLE = f"""CREATE OR REPLACE FUNCTION settle_events(
+  tenant_in text, subscription_in text, owner_in text, from_transaction_in xid8, from_position_in bigint,
+  to_transaction_in xid8, to_position_in bigint, attempts_in integer, number_in bigint[], position_in bigint[],
+  subject_in text[], focus_in text[], recorded_in timestamptz[], status_in text[], tried_in integer[],
+  delay_seconds_in float8[], reason_in text[]
+) RETURNS boolean {_STYLE} AS $function$
+DECLARE failures integer;
+BEGIN
+  {_AS_TENANT}
+  SELECT s.attempts INTO failures FROM subscription_state AS s WHERE {_MINE}
+    AND s.cursor_transaction = from_transaction_in AND s.cursor_position = from_position_in FOR UPDATE;
+  IF NOT FOUND THEN RETURN false; END IF;
+  UPDATE subscription_state AS s SET
+      cursor_transaction = to_transaction_in, cursor_position = to_position_in,
+      next_event_number = s.next_event_number + cardinality(number_in), attempts = attempts_in, last_error = '',
+      status = CASE WHEN s.status = 'error' AND attempts_in = 0 THEN 'active' ELSE s.status END
+    WHERE {_MINE};
+  INSERT INTO subscription_event (tenant, subscription_id, event_number, outbox_position, subject, focus, recorded,
+                                  status, attempts, next_attempt_at, reason)
+    SELECT tenant_in, subscription_in, u.number, u.position, u.subject, u.focus, u.recorded, u.status, u.tried,
+           clock_timestamp() + make_interval(secs => u.delay_seconds), u.reason
+      FROM unnest(number_in, position_in, subject_in, focus_in, recorded_in, status_in, tried_in, delay_seconds_in,
+                  reason_in)
+        AS u(number, position, subject, focus, recorded, status, tried, delay_seconds, reason);
+  IF failures > 0 AND attempts_in = 0 THEN
+    UPDATE subscription_event AS e SET next_attempt_at = clock_timestamp()
+      WHERE e.tenant = tenant_in AND e.subscription_id = subscription_in AND e.status = 'waiting'
+        AND e.event_number <> ALL (number_in);
+  END IF;
+  RETURN true;
+END $function$"""
+
+# The waiting events that are due, the oldest of each subject, with what is to be sent.
+WAITING = f"""CREATE OR REPLACE FUNCTION waiting_events(
+  tenant_in text, subscription_in text, owner_in text, limit_in integer
+) RETURNS TABLE (
+  event_number bigint, tried integer, "position" bigint, subject text, focus text, payload bytea, traceparent text,
+  recorded timestamptz
+) {_STYLE} AS $function$
+#variable_conflict use_column
+BEGIN
+  {_AS_TENANT}
+  RETURN QUERY SELECT e.event_number, e.attempts, o.position, o.subject, o.focus, o.payload, o.traceparent, o.recorded
+    FROM subscription_state AS s
+    JOIN subscription_event AS e ON {_DUE_HEAD}
+    JOIN outbox AS o ON o.tenant = e.tenant AND o.position = e.outbox_position
+    WHERE {_MINE}
+    ORDER BY e.event_number LIMIT limit_in;
+END $function$"""
+
+SETTLE_WAITING = f"""CREATE OR REPLACE FUNCTION settle_waiting(
+  tenant_in text, subscription_in text, owner_in text, number_in bigint, status_in text, tried_in integer,
+  delay_seconds_in float8, reason_in text
+) RETURNS boolean {_STYLE} AS $function$
+BEGIN
+  {_AS_TENANT}
+  UPDATE subscription_event AS e SET status = status_in, attempts = tried_in, reason = reason_in,
+      next_attempt_at = clock_timestamp() + make_interval(secs => delay_seconds_in)
+    FROM subscription_state AS s
+    WHERE {_MINE} AND e.tenant = s.tenant AND e.subscription_id = s.subscription_id AND e.event_number = number_in
+      AND e.status = 'waiting';
+  RETURN FOUND;
+END $function$"""
+
+# The subscription as a whole: activated by its handshake, or failing and due again later.
+ACTIVATE = f"""CREATE OR REPLACE FUNCTION activate_subscription(
+  tenant_in text, subscription_in text, owner_in text
+) RETURNS boolean {_STYLE} AS $function$
+BEGIN
+  {_AS_TENANT}
+  UPDATE subscription_state AS s SET status = 'active', attempts = 0, last_error = ''
+    WHERE {_MINE} AND s.status = 'requested';
+  RETURN FOUND;
+END $function$"""
+
+BACK_OFF = f"""CREATE OR REPLACE FUNCTION back_off_subscription(
+  tenant_in text, subscription_in text, owner_in text, status_in text, delay_seconds_in float8, error_in text
+) RETURNS boolean {_STYLE} AS $function$
+BEGIN
+  {_AS_TENANT}
+  UPDATE subscription_state AS s SET
+      attempts = s.attempts + 1, last_error = error_in, lease_owner = '', lease_until = '-infinity',
+      status = CASE WHEN s.status = 'off' THEN 'off' ELSE status_in END,
+      next_attempt_at = clock_timestamp() + make_interval(secs => delay_seconds_in)
+    WHERE {_MINE};
+  RETURN FOUND;
+END $function$"""
+
+RENEW = f"""CREATE OR REPLACE FUNCTION renew_lease(
+  tenant_in text, subscription_in text, owner_in text, lease_seconds_in float8
+) RETURNS boolean {_STYLE} AS $function$
+BEGIN
+  {_AS_TENANT}
+  UPDATE subscription_state AS s SET lease_until = {_LEASED} WHERE {_MINE};
+  RETURN FOUND;
+END $function$"""
+
+RELEASE = f"""CREATE OR REPLACE FUNCTION release_lease(
+  tenant_in text, subscription_in text, owner_in text
+) RETURNS boolean {_STYLE} AS $function$
+BEGIN
+  {_AS_TENANT}
+  UPDATE subscription_state AS s SET lease_owner = '', lease_until = '-infinity' WHERE {_MINE};
+  RETURN FOUND;
+END $function$"""
+
+# What the receiver already knows: the numbers among these that it handled, with their focus and time, and
+# the highest number that it ever saw (0 for none) as the row whose focus is null.
+KNOWN_EVENTS = f"""CREATE OR REPLACE FUNCTION known_events(
+  tenant_in text, subscription_in text, number_in bigint[]
+) RETURNS TABLE (event_number bigint, focus text, recorded timestamptz) {_STYLE} AS $function$
+#variable_conflict use_column
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT coalesce(max(r.event_number), 0), NULL::text, NULL::timestamptz FROM received_event AS r
+    WHERE r.tenant = tenant_in AND r.subscription = subscription_in;
+  RETURN QUERY SELECT r.event_number, r.focus, r.recorded FROM received_event AS r
+    JOIN unnest(number_in) AS u(number) ON r.event_number = u.number
+    WHERE r.tenant = tenant_in AND r.subscription = subscription_in AND r.status = 'received';
+END $function$"""
+
+RECORD_EVENTS = f"""CREATE OR REPLACE FUNCTION record_events(
+  tenant_in text, subscription_in text, number_in bigint[], focus_in text[], recorded_in timestamptz[], missing_in bigint[]
+) RETURNS void {_STYLE} AS $function$
+BEGIN
+  {_AS_TENANT}
+  INSERT INTO received_event (tenant, subscription, event_number, focus, recorded, status)
+    SELECT tenant_in, subscription_in, u.number, u.focus, u.recorded, 'received'
+      FROM unnest(number_in, focus_in, recorded_in) AS u(number, focus, recorded)
+    ON CONFLICT (tenant, subscription, event_number) DO UPDATE
+      SET focus = excluded.focus, recorded = excluded.recorded, status = 'received', received_at = now();
+  INSERT INTO received_event (tenant, subscription, event_number, focus, recorded, status)
+    SELECT tenant_in, subscription_in, u.number, '', NULL, 'missing' FROM unnest(missing_in) AS u(number)
+    ON CONFLICT DO NOTHING;
+END $function$"""
+
+
+def upsert_subscription_function() -> str:
+    """`insert_subscription_state` for updates too: what the resource says is replaced, its progress is kept.
+
+    Whatever stopped delivery is forgotten, because the client has just said what it wants.
+    """
+    table = SubscriptionState.metadata.tables["subscription_state"]
+    names = [column.name for column in insert_columns(table) if column.name != "subscription_id"]
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in names)
+    conflict = f"""
+    ON CONFLICT (tenant, subscription_id) DO UPDATE SET {replaced}, attempts = 0, next_attempt_at = now(),
+      last_error = '';"""
+    head, _, tail = insert_function(table).rpartition(";\nEND")
+    return f"{head}{conflict}\nEND{tail}"
+
+
+def event_functions() -> list[str]:
+    """Every statement to install, in order, after the tables and their derived functions."""
+    return [
+        upsert_subscription_function(),
+        *(CLAIM, TAKE, SETTLE, WAITING, SETTLE_WAITING, ACTIVATE, BACK_OFF, RENEW, RELEASE),
+        *(KNOWN_EVENTS, RECORD_EVENTS),
+    ]

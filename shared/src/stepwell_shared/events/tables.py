@@ -1,0 +1,131 @@
+"""Tables of the event machinery: what was announced, to whom it goes, how far each subscriber is, what came in."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Index, Integer, LargeBinary, Text, text
+from sqlalchemy.types import UserDefinedType
+from sqlmodel import Field, SQLModel
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id, which orders events and never wraps around."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
+
+
+def _text(name: str, *, key: bool = False, default: str | None = None) -> Column[str]:
+    server_default = None if default is None else text(f"'{default}'")
+    return Column(name, Text(collation="C"), primary_key=key, nullable=False, server_default=server_default)
+
+
+def _number(name: str, *, key: bool = False, default: str | None = None) -> Column[int]:
+    server_default = None if default is None else text(default)
+    return Column(name, BigInteger, primary_key=key, autoincrement=False, nullable=False, server_default=server_default)
+
+
+def _moment(name: str, *, nullable: bool = False, default: str | None = None) -> Column[datetime]:
+    server_default = None if default is None else text(default)
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=server_default)
+
+
+class Outbox(SQLModel, table=True):
+    """One event, committed with the write that caused it. It has no number: each subscription counts its own."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_order", "tenant", "topic", "transaction", "position"),)
+
+    tenant: str = Field(sa_column=_text("tenant", key=True))
+    position: int = Field(sa_column=Column("position", BigInteger, Identity(always=True), primary_key=True))
+    transaction: int = Field(
+        sa_column=Column("transaction", Xid8, nullable=False, server_default=text("pg_current_xact_id()"))
+    )
+    topic: str = Field(sa_column=_text("topic"))
+    subject: str = Field(sa_column=_text("subject"))
+    focus: str = Field(sa_column=_text("focus"))
+    payload: bytes = Field(sa_column=Column("payload", LargeBinary, nullable=False))
+    traceparent: str | None = Field(sa_column=Column("traceparent", Text(collation="C"), nullable=True))
+    recorded: datetime = Field(sa_column=_moment("recorded"))
+
+
+class SubscriptionState(SQLModel, table=True):
+    """What a Subscription asks for, how far it has been served, and which replica serves it now.
+
+    Columns without a server default come from the Subscription resource; the others belong to delivery.
+    The cursor starts at the oldest transaction that still ran when the subscription was made, so that
+    nothing that commits afterwards is missed. `headers` is secret.
+    """
+
+    __tablename__ = "subscription_state"
+
+    tenant: str = Field(sa_column=_text("tenant", key=True))
+    subscription_id: str = Field(sa_column=_text("subscription_id", key=True))
+    topic: str = Field(sa_column=_text("topic"))
+    endpoint: str = Field(sa_column=_text("endpoint"))
+    content: str = Field(sa_column=_text("content"))
+    headers: str = Field(sa_column=_text("headers"))
+    filters: str = Field(sa_column=_text("filters"))
+    timeout_seconds: int | None = Field(sa_column=Column("timeout_seconds", Integer, nullable=True))
+    max_count: int | None = Field(sa_column=Column("max_count", Integer, nullable=True))
+    internal: bool = Field(sa_column=Column("internal", Boolean, nullable=False))
+    status: str = Field(sa_column=_text("status"))
+    ends_at: datetime | None = Field(sa_column=_moment("ends_at", nullable=True))
+    cursor_transaction: int = Field(
+        sa_column=Column(
+            "cursor_transaction",
+            Xid8,
+            nullable=False,
+            server_default=text("pg_snapshot_xmin(pg_current_snapshot())"),
+        )
+    )
+    cursor_position: int = Field(sa_column=_number("cursor_position", default="0"))
+    next_event_number: int = Field(sa_column=_number("next_event_number", default="1"))
+    lease_owner: str = Field(sa_column=_text("lease_owner", default=""))
+    lease_until: datetime = Field(sa_column=_moment("lease_until", default="'-infinity'"))
+    attempts: int = Field(sa_column=Column("attempts", Integer, nullable=False, server_default=text("0")))
+    next_attempt_at: datetime = Field(sa_column=_moment("next_attempt_at", default="now()"))
+    last_error: str = Field(sa_column=_text("last_error", default=""))
+
+
+class SubscriptionEvent(SQLModel, table=True):
+    """One number of one subscription: sent, waiting for its next attempt, or parked with the reason."""
+
+    __tablename__ = "subscription_event"
+    __table_args__ = (
+        Index(
+            "subscription_event_waiting",
+            "tenant",
+            "subscription_id",
+            "subject",
+            "event_number",
+            postgresql_where=text("status = 'waiting'"),
+        ),
+    )
+
+    tenant: str = Field(sa_column=_text("tenant", key=True))
+    subscription_id: str = Field(sa_column=_text("subscription_id", key=True))
+    event_number: int = Field(sa_column=_number("event_number", key=True))
+    outbox_position: int = Field(sa_column=_number("outbox_position"))
+    subject: str = Field(sa_column=_text("subject"))
+    focus: str = Field(sa_column=_text("focus"))
+    recorded: datetime = Field(sa_column=_moment("recorded"))
+    status: str = Field(sa_column=_text("status"))
+    attempts: int = Field(sa_column=Column("attempts", Integer, nullable=False))
+    next_attempt_at: datetime = Field(sa_column=_moment("next_attempt_at"))
+    reason: str = Field(sa_column=_text("reason"))
+
+
+class ReceivedEvent(SQLModel, table=True):
+    """One number of a subscription that we receive: received, or missing because a later number came first."""
+
+    __tablename__ = "received_event"
+
+    tenant: str = Field(sa_column=_text("tenant", key=True))
+    subscription: str = Field(sa_column=_text("subscription", key=True))
+    event_number: int = Field(sa_column=_number("event_number", key=True))
+    focus: str = Field(sa_column=_text("focus"))
+    recorded: datetime | None = Field(sa_column=_moment("recorded", nullable=True))
+    status: str = Field(sa_column=_text("status"))
+    received_at: datetime = Field(sa_column=_moment("received_at", default="now()"))

@@ -1,0 +1,60 @@
+"""Topics: the named kinds of event that a service publishes, each with the filters that it can evaluate.
+
+https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html (R4 has no SubscriptionTopic resource)
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from stepwell_shared.canonical import topic as topic_canonical
+from stepwell_shared.events.filters import FILTER_NAMES
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One kind of event: its name, the resource types it is about, and the filters a subscriber may use.
+
+    A filter that nothing evaluates is refused here, so that no subscription is accepted that ignores one.
+    """
+
+    name: str
+    focus_types: tuple[str, ...]
+    filters: tuple[str, ...]
+    description: str
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.filters) - FILTER_NAMES)
+        if unknown:
+            raise ValueError(f"topic {self.name}: nothing evaluates the filters {', '.join(unknown)}")
+
+    @property
+    def canonical(self) -> str:
+        """The URL by which Subscription.criteria names the topic."""
+        return topic_canonical(self.name)
+
+
+class Topics:
+    """The topics that one service publishes; the same one twice fails at start."""
+
+    def __init__(self, topics: Iterable[Topic]) -> None:
+        self._by_canonical: dict[str, Topic] = {}
+        for topic in topics:
+            if topic.canonical in self._by_canonical:
+                raise ValueError(f"topic {topic.name} is registered twice")
+            self._by_canonical[topic.canonical] = topic
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._by_canonical.values())
+
+    def __contains__(self, canonical: object) -> bool:
+        return canonical in self._by_canonical
+
+    def get(self, canonical: str) -> Topic:
+        """The topic of this canonical URL; FhirError 422 when this service does not publish it."""
+        topic = self._by_canonical.get(canonical)
+        if topic is None:
+            known = ", ".join(sorted(self._by_canonical)) or "none"
+            issue = Issue(f"unknown topic; this service publishes: {known}", "not-supported", "Subscription.criteria")
+            raise FhirError(Category.BUSINESS_RULE, [issue])
+        return topic

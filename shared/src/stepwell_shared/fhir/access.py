@@ -1,0 +1,26 @@
+"""What the engine asks of a caller. Who the caller is and how that was proved is not the engine's business."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Access(Protocol):
+    """A caller's rights in one tenant; everything that is not granted is refused."""
+
+    @property
+    def tenant(self) -> str:
+        """The only tenant whose rows this caller can reach."""
+
+    @property
+    def client_id(self) -> str:
+        """Who acts, for the audit and for provenance."""
+
+    @property
+    def token_id(self) -> str:
+        """Which proof of identity was used, for the audit."""
+
+    def require(self, resource_type: str, interaction: str) -> None:
+        """Raises FhirError FORBIDDEN when the interaction on this type is not granted."""
+
+    def filters(self, resource_type: str, interaction: str) -> Sequence[str]:
+        """Search queries of which a resource must match at least one; empty means unrestricted."""

@@ -1,0 +1,53 @@
+"""Bytes of a resource: the id and meta that the server gives are written into the JSON text once.
+
+Everything else of the text stays as it was received, so that decimals and dates keep their precision.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import orjson
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_META_OF_SERVER = frozenset({"versionId", "lastUpdated"})
+
+
+def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, last_updated: datetime) -> bytes:
+    """The stored form: resourceType, id and meta first, the other members byte for byte as received.
+
+    Tags, profiles and security labels of a received meta are kept; its version and time are replaced.
+    """
+    members = _members.decode(body)
+    received_meta = resource.get("meta")
+    meta: dict[str, Any] = {"versionId": str(version), "lastUpdated": fhir_instant(last_updated)}
+    if isinstance(received_meta, dict):
+        meta |= {name: value for name, value in received_meta.items() if name not in _META_OF_SERVER}
+    head = b'{"resourceType":%b,"id":%b,"meta":%b' % (
+        orjson.dumps(resource["resourceType"]),
+        orjson.dumps(id_),
+        orjson.dumps(meta),
+    )
+    parts = [head]
+    for name, value in members.items():
+        if name not in {"resourceType", "id", "meta"}:
+            parts.append(orjson.dumps(name) + b":" + bytes(value))
+    return b",".join(parts) + b"}"
+
+
+def fhir_instant(moment: datetime) -> str:
+    """UTC with milliseconds, as every meta.lastUpdated is written."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(resource: dict[str, Any]) -> bytes:
+    """JSON bytes of a resource that we built; Decimal values keep their written precision."""
+    return _encoder.encode(resource)
+
+
+def same_content(body: bytes, resource: dict[str, Any]) -> bool:
+    """Whether a stored body says the same as a received resource, apart from id and meta."""
+    kept = orjson.loads(body)
+    apart = ("id", "meta")
+    return {k: v for k, v in kept.items() if k not in apart} == {k: v for k, v in resource.items() if k not in apart}

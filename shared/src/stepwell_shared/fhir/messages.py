@@ -1,0 +1,146 @@
+"""Requests and responses of the engine: headers, preferences, bundles. Bodies stay bytes.
+
+https://hl7.org/fhir/R4/http.html#summary
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.fhir.access import Access
+from stepwell_shared.fhir.body import fhir_instant
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue, outcome_bytes
+from stepwell_shared.fhir.registry import ServedType
+from stepwell_shared.fhir.unit import Method, Stored
+
+# (interaction, resource id, HTTP status) -> the row that keeps the access on record
+Witness = Callable[[str, str, int], Effect]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One interaction as asked for; header names are lower case."""
+
+    access: Access
+    witness: Witness
+    resource_type: str
+    id: str = ""
+    version_id: str = ""
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    parameters: Sequence[tuple[str, str]] = ()
+
+    @property
+    def preferred_return(self) -> str:
+        """`return=` of the Prefer header: minimal, representation (the default) or OperationOutcome."""
+        for part in self.headers.get("prefer", "").replace(",", ";").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == "return":
+                return value
+        return "representation"
+
+    @property
+    def strict(self) -> bool:
+        return "handling=strict" in self.headers.get("prefer", "").replace(" ", "")
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer. `witnessed` says that the access row was committed together with the act itself."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    id: str = ""
+    witnessed: bool = False
+
+
+def etag(stored: Stored) -> str:
+    return f'W/"{stored.version}"'
+
+
+def version_headers(stored: Stored) -> dict[str, str]:
+    return {"ETag": etag(stored), "Last-Modified": format_datetime(stored.last_updated, usegmt=True)}
+
+
+def is_unchanged(request: Request, stored: Stored) -> bool:
+    """Whether the client already has this version (If-None-Match)."""
+    return etag(stored) in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+
+
+def check_if_match(request: Request, previous: Stored | None) -> None:
+    """Raises PRECONDITION_FAILED when If-Match names another version than the current one."""
+    wanted = request.headers.get("if-match")
+    if wanted is None:
+        return
+    tag = wanted.strip().removeprefix("W/")
+    if not (len(tag) > 2 and tag[0] == tag[-1] == '"' and tag[1:-1].isdecimal()):
+        raise FhirError(Category.INVALID, 'If-Match takes an ETag such as W/"3"')
+    if previous is None or int(tag[1:-1]) != previous.version:
+        raise FhirError(Category.PRECONDITION_FAILED, "the resource is not at the version that If-Match names")
+
+
+def outgoing(served_type: ServedType, stored: Stored) -> bytes:
+    """The stored bytes; only types with secrets are rewritten on their way out."""
+    body = stored.body or b""
+    return served_type.mask(body) if served_type.mask is not None else body
+
+
+def written(
+    base_url: str, request: Request, served_type: ServedType, stored: Stored, *, created: bool, witnessed: bool = True
+) -> Response:
+    """The answer to a write, with as much body as the client prefers."""
+    headers = version_headers(stored)
+    if created or request.headers.get("if-none-exist"):
+        headers["Location"] = f"{base_url}/{stored.resource_type}/{stored.id}/_history/{stored.version}"
+    body = outgoing(served_type, stored)
+    if request.preferred_return == "minimal":
+        body = b""
+    elif request.preferred_return == "OperationOutcome":
+        text = f"{stored.resource_type} is stored at version {stored.version}"
+        body = outcome_bytes([Issue(text, "informational", severity="information")])
+    return Response(201 if created else 200, body, headers, stored.id, witnessed)
+
+
+def match_entry(base_url: str, served_type: ServedType, stored: Stored) -> bytes:
+    """One entry of a searchset."""
+    full_url = orjson.dumps(f"{base_url}/{stored.resource_type}/{stored.id}")
+    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"match"}}' % (full_url, outgoing(served_type, stored))
+
+
+def history_entry(base_url: str, served_type: ServedType, stored: Stored) -> bytes:
+    """One entry of a history Bundle: how the version came to be, and the version itself unless it is a deletion."""
+    address = f"{stored.resource_type}/{stored.id}"
+    url = stored.resource_type if stored.method is Method.POST else address
+    created = stored.version == 1 and stored.method is not Method.DELETE
+    status = "201" if created else {Method.DELETE: "204"}.get(stored.method, "200")
+    entry = orjson.dumps(
+        {
+            "request": {"method": stored.method.value, "url": url},
+            "response": {"status": status, "etag": etag(stored), "lastModified": fhir_instant(stored.last_updated)},
+        }
+    )
+    resource = b',"resource":' + outgoing(served_type, stored) if stored.body is not None else b""
+    return b'{"fullUrl":%b%b,%b' % (orjson.dumps(f"{base_url}/{address}"), resource, entry[1:])
+
+
+def address_of(address: str, parameters: Sequence[tuple[str, str]]) -> str:
+    return f"{address}?{urlencode(parameters)}" if parameters else address
+
+
+def bundle(
+    kind: str, total: int | None, links: Sequence[tuple[str, str]], entries: Sequence[bytes], now: datetime
+) -> bytes:
+    """A searchset or history Bundle around entries that are already bytes."""
+    head: dict[str, Any] = {"resourceType": "Bundle", "type": kind, "timestamp": fhir_instant(now)}
+    if total is not None:
+        head["total"] = total
+    head["link"] = [{"relation": relation, "url": url} for relation, url in links]
+    body = orjson.dumps(head)
+    return body[:-1] + b',"entry":[' + b",".join(entries) + b"]}" if entries else body

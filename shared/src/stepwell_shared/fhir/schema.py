@@ -1,0 +1,137 @@
+"""The tables that a registry needs: one of current rows and one of index rows per type, one of all versions."""
+
+from collections.abc import Iterable
+
+import sqlalchemy
+from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+
+from stepwell_shared.database.functions import insert_function, update_function
+from stepwell_shared.fhir.registry import Registry, SearchParameter, ServedType, Storage
+
+VERSION_TABLE = "fhir_version"
+
+
+def text() -> Text:
+    """Text compared by bytes: faster, and prefixes become range scans."""
+    return Text(collation="C")
+
+
+def current_table(resource_type: str) -> str:
+    return f"fhir_{resource_type.lower()}"
+
+
+def index_table(resource_type: str) -> str:
+    return f"{current_table(resource_type)}_index"
+
+
+def column_names(parameter: SearchParameter) -> tuple[str, ...]:
+    """The columns that keep a parameter which is not kept in rows."""
+    if parameter.storage is Storage.DATE_COLUMNS:
+        return f"{parameter.column}_low", f"{parameter.column}_high"
+    return (parameter.column,)
+
+
+def declare_tables(registry: Registry, metadata: MetaData) -> None:
+    """Adds the registry's tables to the metadata of its service."""
+    Table(
+        VERSION_TABLE,
+        metadata,
+        Column("tenant", text(), primary_key=True),
+        Column("resource_type", text(), primary_key=True),
+        Column("id", text(), primary_key=True),
+        Column("version", Integer, primary_key=True, autoincrement=False),
+        Column("last_updated", TIMESTAMP(timezone=True), nullable=False),
+        Column("method", text(), nullable=False),
+        Column("body", BYTEA),
+    )
+    for served_type in registry:
+        _declare(served_type, metadata)
+
+
+def _declare(served_type: ServedType, metadata: MetaData) -> None:
+    name = current_table(served_type.name)
+    promoted: list[Column[object]] = []
+    for parameter in served_type.columns:
+        kind = TIMESTAMP(timezone=True) if parameter.storage is Storage.DATE_COLUMNS else text()
+        promoted += [Column(column, kind) for column in column_names(parameter)]
+    table = Table(
+        name,
+        metadata,
+        Column("tenant", text(), primary_key=True),
+        Column("id", text(), primary_key=True),
+        Column("version", Integer, nullable=False),
+        Column("last_updated", TIMESTAMP(timezone=True), nullable=False),
+        Column("body", BYTEA),
+        *promoted,
+    )
+    for parameters in served_type.indexes:
+        columns = [column_names(served_type.parameters[parameter])[0] for parameter in parameters]
+        Index(f"{name}_{'_'.join(parameters).replace('-', '_')}", *(table.c[c] for c in ["tenant", *columns, "id"]))
+    if served_type.rows:
+        rows = Table(
+            index_table(served_type.name),
+            metadata,
+            Column("tenant", text(), primary_key=True),
+            Column("id", text(), primary_key=True),
+            Column("parameter", text(), primary_key=True),
+            Column("system", text(), primary_key=True),
+            Column("code", text(), primary_key=True),
+        )
+        Index(f"{rows.name}_code", rows.c.tenant, rows.c.parameter, rows.c.code, rows.c.system, rows.c.id)
+
+
+def function_statements(registry: Registry, metadata: MetaData, effect_tables: Iterable[str]) -> list[str]:
+    """The batch functions for the registry's tables and for the tables that effects go to."""
+    statements = [insert_function(metadata.tables[VERSION_TABLE]), _read_versions()]
+    statements += [insert_function(metadata.tables[name]) for name in effect_tables]
+    for served_type in registry:
+        table = metadata.tables[current_table(served_type.name)]
+        rows = metadata.tables.get(index_table(served_type.name))
+        statements += [insert_function(table), update_function(table, rows), _read_current(table)]
+        if rows is not None:
+            statements.append(insert_function(rows))
+    return [*statements, _search()]
+
+
+_STABLE_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
+
+
+def _read_current(table: sqlalchemy.Table) -> str:
+    return f"""CREATE OR REPLACE FUNCTION read_{table.name}(tenant_in text, id_in text[])
+RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
+LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
+    WHERE t.tenant = tenant_in AND t.id = ANY(id_in);
+END $function$"""
+
+
+def _read_versions() -> str:
+    """Versions of one resource, newest first, strictly older than a version number when one is given."""
+    return f"""CREATE OR REPLACE FUNCTION read_versions(
+  tenant_in text, type_in text, id_in text, before_in integer, version_in integer, most_in integer)
+RETURNS TABLE (id text, version integer, last_updated timestamptz, method text, body bytea)
+LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT v.id, v.version, v.last_updated, v.method, v.body FROM {VERSION_TABLE} AS v
+    WHERE v.tenant = tenant_in AND v.resource_type = type_in AND v.id = id_in
+      AND (before_in IS NULL OR v.version < before_in) AND (version_in IS NULL OR v.version = version_in)
+    ORDER BY v.version DESC LIMIT most_in;
+END $function$"""
+
+
+def _search() -> str:
+    """Runs a search statement built by the engine; `$1` is the tenant and `$2` the array of its values.
+
+    The statement never contains a value of a request, and it runs with the rights of the caller.
+    """
+    return """CREATE OR REPLACE FUNCTION run_search(tenant_in text, statement_in text, values_in text[])
+RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea, sort_key text, total bigint)
+LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY EXECUTE statement_in USING tenant_in, values_in;
+END $function$"""

@@ -1,0 +1,222 @@
+"""The store: gathered writes and coalesced reads over the batch functions, one tenant per call.
+
+Concurrent units of work of one tenant share one call and one commit; a batch that fails is retried unit
+by unit, so that a bad unit fails alone. Reads that arrive in one turn of the event loop share one call.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from stepwell_shared.database.functions import VERSION_CONFLICT
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.fhir.outcome import Category, FhirError
+from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table
+from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
+
+UNITS_PER_BATCH_MAX = 256
+TRY_LATER = {"Retry-After": "1"}
+
+
+class WriteConflictError(Exception):
+    """Another writer was first: the id is taken or the version has moved on. Nothing was written."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    unit: UnitOfWork
+    done: asyncio.Future[None]
+
+
+class Store:
+    """Reads and writes of one service. `committed` is told of each tenant and table that effects went to."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        queue_max: int = 4096,
+        committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
+    ) -> None:
+        self._database = database
+        self._queue_max = queue_max
+        self._committed = committed
+        self._waiting: list[_Waiting] = []
+        self._draining: asyncio.Task[None] | None = None
+        self._reads: dict[tuple[str, str], dict[str, asyncio.Future[Stored | None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def commit(self, unit: UnitOfWork) -> None:
+        """Returns when the unit is durable.
+
+        Raises WriteConflictError when a version guard failed, FhirError UNAVAILABLE when the database is
+        away or the queue is full; then the outcome is unknown only if the connection broke while committing.
+        """
+        if not unit.changes and not unit.effects:
+            return
+        if len(self._waiting) >= self._queue_max:
+            raise FhirError(Category.UNAVAILABLE, "too many writes are waiting; try again shortly", headers=TRY_LATER)
+        waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        await waiting.done
+
+    async def _drain(self) -> None:
+        """Takes what queued while the last commit ran, until nothing waits."""
+        try:
+            while self._waiting:
+                batches = self._take()
+                await asyncio.gather(*(self._write(batch) for batch in batches))
+        finally:
+            self._draining = None
+
+    def _take(self) -> list[list[_Waiting]]:
+        """The next batch of each tenant; two changes of one resource never share a batch."""
+        batches: dict[str, list[_Waiting]] = defaultdict(list)
+        touched: set[tuple[str, str, str]] = set()
+        left: list[_Waiting] = []
+        for waiting in self._waiting:
+            unit = waiting.unit
+            keys = [(unit.tenant, change.stored.resource_type, change.stored.id) for change in unit.changes]
+            if len(batches[unit.tenant]) >= UNITS_PER_BATCH_MAX or not touched.isdisjoint(keys):
+                left.append(waiting)
+            else:
+                touched.update(keys)
+                batches[unit.tenant].append(waiting)
+        self._waiting = left
+        return [batch for batch in batches.values() if batch]
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        try:
+            await self._call([waiting.unit for waiting in batch])
+        except Exception as error:  # noqa: BLE001  whatever it was, somebody waits for the answer
+            if len(batch) > 1 and not isinstance(error, UNAVAILABLE_ERRORS):
+                for waiting in batch:
+                    await self._write([waiting])
+                return
+            for waiting in batch:
+                if not waiting.done.done():
+                    waiting.done.set_exception(_translated(error))
+            return
+        for waiting in batch:
+            if not waiting.done.done():
+                waiting.done.set_result(None)
+
+    async def _call(self, units: Sequence[UnitOfWork]) -> None:
+        tenant = units[0].tenant
+        rows: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+        for unit in units:
+            for change in unit.changes:
+                _collect(change, rows)
+            for effect in unit.effects:
+                rows[f"insert_{effect.table}"].append(effect.values)
+        statement, arguments = _statement(tenant, rows)
+        await self._database.fetch(statement, *arguments)
+        self._committed(tenant, frozenset(name.removeprefix("insert_") for name in rows))
+
+    async def read(self, tenant: str, resource_type: str, id_: str) -> Stored | None:
+        """The current version, a deletion included, or None when there never was one."""
+        batch = self._reads.get((tenant, resource_type))
+        if batch is None:
+            batch = self._reads[tenant, resource_type] = {}
+            task = asyncio.create_task(self._read_batch(tenant, resource_type))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        future = batch.get(id_)
+        if future is None:
+            future = batch[id_] = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(future)
+
+    async def _read_batch(self, tenant: str, resource_type: str) -> None:
+        await asyncio.sleep(0)  # the other readers of this turn of the loop join first
+        batch = self._reads.pop((tenant, resource_type))
+        try:
+            records = await self._database.fetch(
+                f"SELECT id, version, last_updated, body FROM read_{current_table(resource_type)}($1, $2)",
+                tenant,
+                list(batch),
+            )
+        except Exception as error:  # noqa: BLE001  whatever it was, somebody waits for the answer
+            for future in batch.values():
+                if not future.done():
+                    future.set_exception(_translated(error))
+                    future.exception()  # a reader who went away must not leave a warning behind
+            return
+        found = {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
+        for id_, future in batch.items():
+            if not future.done():
+                future.set_result(found.get(id_))
+
+    async def versions(
+        self,
+        tenant: str,
+        resource_type: str,
+        id_: str,
+        *,
+        before: int | None = None,
+        version: int | None = None,
+        most: int,
+    ) -> list[Stored]:
+        """Versions of one resource, newest first."""
+        try:
+            records = await self._database.fetch(
+                "SELECT * FROM read_versions($1, $2, $3, $4, $5, $6)", tenant, resource_type, id_, before, version, most
+            )
+        except UNAVAILABLE_ERRORS as error:
+            raise _translated(error) from error
+        return [
+            Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"], Method(r["method"]))
+            for r in records
+        ]
+
+    async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
+        """Rows (id, version, last_updated, body, sort_key, total) of a statement that `search` built."""
+        try:
+            return await self._database.fetch("SELECT * FROM run_search($1, $2, $3)", tenant, statement, values)
+        except UNAVAILABLE_ERRORS as error:
+            raise _translated(error) from error
+
+
+def _collect(change: Change, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    stored = change.stored
+    table = current_table(stored.resource_type)
+    verb = "insert" if stored.version == 1 else "update"
+    rows[f"{verb}_{table}"].append((stored.id, stored.version, stored.last_updated, stored.body, *change.columns))
+    rows[f"insert_{VERSION_TABLE}"].append(
+        (stored.resource_type, stored.id, stored.version, stored.last_updated, stored.method.value, stored.body)
+    )
+    for parameter, system, code in change.rows:
+        rows[f"insert_{index_table(stored.resource_type)}"].append((stored.id, parameter, system, code))
+
+
+def _statement(tenant: str, rows: dict[str, list[tuple[object, ...]]]) -> tuple[str, list[object]]:
+    """One SELECT that calls one function per table; updates first, so that their old index rows go first."""
+    arguments: list[object] = [tenant]
+    calls = []
+    for function in sorted(rows, key=_update_first):
+        columns = list(zip(*rows[function], strict=True))
+        names = ", ".join(f"${len(arguments) + 1 + position}" for position in range(len(columns)))
+        arguments += columns
+        calls.append(f"{function}($1, {names})")
+    return f"SELECT {', '.join(calls)}", arguments
+
+
+def _update_first(function: str) -> tuple[bool, str]:
+    return not function.startswith("update_"), function
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, asyncpg.UniqueViolationError) or getattr(error, "sqlstate", None) == VERSION_CONFLICT:
+        return WriteConflictError()
+    if isinstance(error, UNAVAILABLE_ERRORS):
+        return FhirError(Category.UNAVAILABLE, "the database is not reachable; try again shortly", headers=TRY_LATER)
+    return error
+
+
+def changes_of(units: Iterable[UnitOfWork]) -> list[Change]:
+    """Every change of several units, in order."""
+    return [change for unit in units for change in unit.changes]

@@ -1,0 +1,50 @@
+"""A unit of work: what one request or event changes, committed as one or not at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from stepwell_shared.database.functions import Effect
+
+
+class Method(Enum):
+    """How a version came to be, as history reports it."""
+
+    POST = "POST"
+    PUT = "PUT"
+    DELETE = "DELETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One stored version; `body` is the exact JSON that is sent, None for a deletion."""
+
+    resource_type: str
+    id: str
+    version: int
+    last_updated: datetime
+    body: bytes | None
+    method: Method = Method.PUT
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new version of one resource with what search needs to know of it.
+
+    `columns` stand in the order of the type's promoted columns, `rows` are (parameter, system, code)
+    of its index table. Version 1 must not exist yet; any other must follow the one before.
+    """
+
+    stored: Stored
+    columns: tuple[object, ...] = ()
+    rows: Sequence[tuple[str, str, str]] = ()
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """Changes and effect rows of one tenant; hooks and use cases add to it before it is committed."""
+
+    tenant: str
+    changes: list[Change] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)

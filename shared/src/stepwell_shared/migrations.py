@@ -1,0 +1,69 @@
+"""Brings one service's database to its declared shape: Alembic's versions, then what is derived from the tables.
+
+Tables change in numbered versions. Functions, row-level security and grants follow from the tables and are
+installed anew each time, in one transaction.
+"""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from stepwell_shared.database.functions import security_statements
+from stepwell_shared.runtime import Service
+
+MIGRATION_LOCK = 0x57E9_0002  # advisory lock number: two migrations at once take turns
+
+
+def service_named(name: str) -> Service:
+    """The installed service of this name; raises LookupError with what to do."""
+    for entry_point in entry_points(group="stepwell.services", name=name):
+        service = entry_point.load()
+        assert isinstance(service, Service)
+        return service
+    raise LookupError(f"the service {name} is not installed; install its package beside stepwell-shared")
+
+
+async def migrate(service_name: str, owner_url: str, runtime_role: str) -> None:
+    """Migrates with the owner's login and gives the runtime login its few rights; doing it again changes nothing."""
+    service = service_named(service_name)
+    engine = create_async_engine(_asyncpg_url(owner_url), poolclass=pool.NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            await connection.run_sync(_upgrade, service)
+    finally:
+        await engine.dispose()
+    owner = await asyncpg.connect(owner_url)
+    try:
+        async with owner.transaction():
+            await owner.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
+            for statement in service.function_statements():
+                await owner.execute(statement)
+            for statement in security_statements(service.metadata().sorted_tables, runtime_role):
+                await owner.execute(statement)
+    finally:
+        await owner.close()
+
+
+def _asyncpg_url(url: str) -> str:
+    return "postgresql+asyncpg://" + url.partition("://")[2]
+
+
+def _upgrade(connection: Connection, service: Service) -> None:
+    command.upgrade(alembic_config(service, connection), "head")
+
+
+def alembic_config(service: Service, connection: Connection) -> Config:
+    """Alembic with this service's versions and the environment that all services share."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migration_environment"))
+    config.set_main_option("version_locations", str(service.migrations / "versions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = service.metadata()
+    return config

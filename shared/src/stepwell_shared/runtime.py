@@ -1,0 +1,144 @@
+"""What one running service process holds, and what a service declares of itself.
+
+Use cases take the Runtime as their first argument; it is filled when the process starts, so that tables,
+routes and OpenAPI can be derived from a service's declarations without a database.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import sqlalchemy
+from sqlmodel import SQLModel
+
+from stepwell_shared.auth.tables import AssertionSeen, Audit, Client, IssuerKeySet, Tenant
+from stepwell_shared.database.pool import Database
+from stepwell_shared.events.functions import event_functions
+from stepwell_shared.events.notification import ReceivedEvent as Received
+from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
+from stepwell_shared.events.topics import Topic
+from stepwell_shared.fhir.identifiers import new_id
+from stepwell_shared.fhir.indexing import localiser
+from stepwell_shared.fhir.interactions import Engine
+from stepwell_shared.fhir.registry import Registry
+from stepwell_shared.fhir.schema import declare_tables, function_statements
+from stepwell_shared.fhir.store import Store
+from stepwell_shared.settings import SERVICES, Settings
+
+SHARED_TABLES: tuple[type[SQLModel], ...] = (
+    Tenant,
+    Client,
+    AssertionSeen,
+    IssuerKeySet,
+    Audit,
+    Outbox,
+    SubscriptionState,
+    SubscriptionEvent,
+    ReceivedEvent,
+)
+# Tables that effects of a unit of work may go to.
+EFFECT_TABLES = ("audit", "outbox", "subscription_state")
+
+Handler = Callable[[Received, str], Awaitable[None]]
+
+
+@dataclass
+class Runtime:
+    """The parts of one process. They exist from its start on; asking earlier is a programming error."""
+
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    new_id: Callable[[], str] = new_id
+    _settings: Settings | None = None
+    _engine: Engine | None = None
+    _database: Database | None = None
+    cache: dict[object, object] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        assert self._settings is not None, "the service has not started"
+        return self._settings
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None, "the service has not started"
+        return self._engine
+
+    @property
+    def database(self) -> Database:
+        assert self._database is not None, "the service has not started"
+        return self._database
+
+    @property
+    def store(self) -> Store:
+        return self.engine.store
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that makes one service: what it serves, says, hears, keeps and ships."""
+
+    name: str
+    title: str
+    description: str
+    resources: Callable[[Runtime], Registry]
+    topics: tuple[Topic, ...] = ()
+    # (publishing service, topic name) -> what is done with each event
+    listens: Callable[[Runtime], Mapping[tuple[str, str], Handler]] = lambda runtime: {}
+    # puts what the service ships into a tenant; runs at every start and again changes nothing
+    seed: Callable[[Runtime, str], Awaitable[None]] | None = None
+    tables: tuple[type[SQLModel], ...] = ()
+    migrations: Path = Path()
+
+    def metadata(self) -> sqlalchemy.MetaData:
+        """Every table of this service's database."""
+        metadata = sqlalchemy.MetaData()
+        for model in (*SHARED_TABLES, *self.tables):
+            model.__table__.to_metadata(metadata)  # type: ignore[attr-defined]  # SQLModel sets it on table classes
+        declare_tables(self.resources(Runtime()), metadata)
+        return metadata
+
+    def function_statements(self) -> list[str]:
+        """The SQL functions of this service's database."""
+        effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
+        return [*function_statements(self.resources(Runtime()), self.metadata(), effects), *event_functions()]
+
+
+def base_urls(settings: Settings) -> Sequence[str]:
+    """Public base URLs of the four services of this deployment."""
+    return [settings.url_of(name) for name in SERVICES]
+
+
+@asynccontextmanager
+async def open_runtime(
+    service: Service,
+    registry: Registry,
+    runtime: Runtime,
+    settings: Settings,
+    committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
+) -> AsyncIterator[Runtime]:
+    """Fills the runtime while the context lasts. Command line and web process open it the same way."""
+    async with Database.open(
+        settings.database_url.get_secret_value(), connections_max=settings.database_connections_max
+    ) as database:
+        store = Store(database, queue_max=settings.write_queue_max, committed=committed)
+        cursor_key = sha256(b"search cursor\n" + settings.service_key_file.read_bytes()).digest()
+        runtime._settings = settings  # noqa: SLF001  filled here and nowhere else
+        runtime._database = database  # noqa: SLF001
+        runtime._engine = Engine(  # noqa: SLF001
+            registry=registry,
+            store=store,
+            base_url=settings.url_of(service.name),
+            localise=localiser(base_urls(settings)),
+            cursor_key=cursor_key,
+            clock=runtime.clock,
+            new_id=runtime.new_id,
+        )
+        yield runtime
+
+
+async def tenants(database: Database) -> list[str]:
+    """The names of all tenants of this deployment."""
+    return [row["id"] for row in await database.fetch("SELECT id FROM tenant ORDER BY id")]

@@ -1,0 +1,77 @@
+import ca.uhn.fhir.context.FhirContext;
+import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
+import ca.uhn.fhir.context.support.IValidationSupport;
+import ca.uhn.fhir.validation.FhirValidator;
+import ca.uhn.fhir.validation.ResultSeverityEnum;
+import ca.uhn.fhir.validation.SingleValidationMessage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
+import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.PrePopulatedValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
+import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.hl7.fhir.instance.model.api.IBaseResource;
+
+/**
+ * Validates every JSON file of a corpus folder as FHIR R4, knowing the definitions (Questionnaire, CodeSystem, ValueSet,
+ * StructureDefinition) of another folder. Prints each finding as severity, file, place and message; exits 1 on an error.
+ */
+public final class ValidateCorpus {
+  public static void main(String[] args) throws IOException {
+    if (args.length != 2) {
+      System.err.println("usage: ValidateCorpus DEFINITIONS_FOLDER CORPUS_FOLDER");
+      System.exit(2);
+    }
+    FhirValidator validator = validatorKnowing(Path.of(args[0]));
+    int files = 0;
+    int errors = 0;
+    int warnings = 0;
+    for (Path file : jsonFiles(Path.of(args[1]))) {
+      files++;
+      for (SingleValidationMessage finding : validator.validateWithResult(Files.readString(file)).getMessages()) {
+        ResultSeverityEnum severity = finding.getSeverity();
+        if (severity == ResultSeverityEnum.INFORMATION) {
+          continue;
+        }
+        boolean wrong = severity != ResultSeverityEnum.WARNING;
+        errors += wrong ? 1 : 0;
+        warnings += wrong ? 0 : 1;
+        System.out.println(String.join("\t", severity.name().toLowerCase(), file.getFileName().toString(),
+            String.valueOf(finding.getLocationString()), finding.getMessage()));
+      }
+    }
+    System.out.printf("HL7 validator: %d resources, %d errors, %d warnings%n", files, errors, warnings);
+    System.exit(errors > 0 || files == 0 ? 1 : 0);
+  }
+
+  private static FhirValidator validatorKnowing(Path definitions) throws IOException {
+    FhirContext context = FhirContext.forR4();
+    PrePopulatedValidationSupport own = new PrePopulatedValidationSupport(context);
+    for (Path file : jsonFiles(definitions)) {
+      IBaseResource definition = context.newJsonParser().parseResource(Files.readString(file));
+      own.addResource(definition);
+    }
+    // LOINC, SNOMED CT and UCUM cannot be shipped: an unknown code of theirs is a warning, never an error.
+    UnknownCodeSystemWarningValidationSupport absent = new UnknownCodeSystemWarningValidationSupport(context);
+    absent.setNonExistentCodeSystemSeverity(IValidationSupport.IssueSeverity.WARNING);
+    FhirInstanceValidator instances = new FhirInstanceValidator(new ValidationSupportChain(
+        new DefaultProfileValidationSupport(context), own, new CommonCodeSystemsTerminologyService(context),
+        new InMemoryTerminologyServerValidationSupport(context), new SnapshotGeneratingValidationSupport(context),
+        absent));
+    instances.setAnyExtensionsAllowed(false);
+    instances.setErrorForUnknownProfiles(true);
+    return context.newValidator().registerValidatorModule(instances);
+  }
+
+  private static List<Path> jsonFiles(Path folder) throws IOException {
+    try (Stream<Path> files = Files.walk(folder)) {
+      return files.filter(file -> file.toString().endsWith(".json")).sorted().toList();
+    }
+  }
+}

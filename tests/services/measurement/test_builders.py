@@ -1,0 +1,142 @@
+"""Promises of the reliable-change Observation and its Provenance: R4, derived from two scores, honest when unknown."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from fhir.resources.R4B.observation import Observation
+from fhir.resources.R4B.provenance import Provenance
+from stepwell_measurement import data
+from stepwell_measurement.builders import provenance, reliable_change_observation
+from stepwell_measurement.rules.reliable_change import ChangeParameters, Score, classify
+from stepwell_shared.canonical import code_system
+
+AT = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
+ISSUED = datetime(2026, 9, 29, 14, 0, tzinfo=UTC)
+PHQ9 = data.trajectory_parameters()["44261-6"].change
+PHQ15 = data.trajectory_parameters()["70273-8"].change
+GAD7_INDEX = data.change_parameter_sets("gad-7")["bischoff-2020"]
+
+
+def as_json(resource: dict[str, Any]) -> bytes:
+    return msgspec.json.Encoder(decimal_format="number").encode(resource)
+
+
+def observation(
+    parameters: ChangeParameters, baseline: str, current: str, *, prorated: bool = False, amended: bool = False
+) -> dict[str, Any]:
+    first = Score(Decimal(baseline), AT, prorated, "Observation/first")
+    second = Score(Decimal(current), AT + timedelta(days=28), False, "Observation/second")
+    return reliable_change_observation(
+        observation_id="rc1",
+        parameters=parameters,
+        result=classify(parameters, first, second),
+        baseline=first,
+        current=second,
+        patient="Patient/p1",
+        issued=ISSUED,
+        amended=amended,
+    )
+
+
+def components(resource: dict[str, Any]) -> dict[str, Any]:
+    return {
+        component["code"]["coding"][0]["code"]: component.get("valueQuantity", component.get("valueBoolean"))
+        for component in resource.get("component", ())
+    }
+
+
+def test_an_instrument_without_parameters_gets_no_value_but_a_reason() -> None:
+    resource = observation(PHQ15, "20", "5")
+    assert "valueCodeableConcept" not in resource
+    assert resource["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
+    assert "PHQ-15" in resource["dataAbsentReason"]["text"]
+    assert set(components(resource)) == {"change"}
+    Observation.model_validate_json(as_json(resource))
+
+
+def test_a_prorated_score_shows_no_change_at_all() -> None:
+    resource = observation(PHQ9, "20", "5", prorated=True)
+    assert "dataAbsentReason" in resource
+    assert "change" not in components(resource)
+    Observation.model_validate_json(as_json(resource))
+
+
+def test_without_numbers_there_is_no_empty_component_list() -> None:
+    prorated = Score(Decimal(20), AT, True, "Observation/first")
+    result = classify(PHQ9, prorated, prorated)
+    bare = type(result)(result.outcome, None, None, False, result.reason, result.rule)
+    resource = reliable_change_observation(
+        observation_id="rc1",
+        parameters=PHQ9,
+        result=bare,
+        baseline=prorated,
+        current=prorated,
+        patient="Patient/p1",
+        issued=ISSUED,
+    )
+    assert "component" not in resource
+
+
+@pytest.mark.parametrize(
+    ("current", "code"), [("10", "improvement"), ("11", "no-reliable-change"), ("22", "deterioration")]
+)
+def test_every_outcome_is_a_coded_value(current: str, code: str) -> None:
+    resource = observation(PHQ9, "16", current)
+    (coding,) = resource["valueCodeableConcept"]["coding"]
+    assert (coding["system"], coding["code"]) == (code_system("reliable-change"), code)
+    assert "dataAbsentReason" not in resource
+    Observation.model_validate_json(as_json(resource))
+
+
+def test_the_observation_says_which_change_of_whom_when_and_from_what() -> None:
+    resource = observation(PHQ9, "16", "10")
+    assert resource["status"] == "final"
+    assert resource["category"][0]["coding"][0]["code"] == "survey"
+    assert resource["code"]["coding"] == [{"system": code_system("reliable-change"), "code": "phq-9-reliable-change"}]
+    assert resource["subject"] == {"reference": "Patient/p1"}
+    assert resource["effectiveDateTime"] == "2026-09-29T09:00:00.000Z"
+    assert resource["derivedFrom"] == [{"reference": "Observation/first"}, {"reference": "Observation/second"}]
+    assert resource["method"]["coding"][0]["code"] == "nhs-talking-therapies"
+    assert "PMC8411661" in resource["method"]["text"]
+
+
+def test_change_and_threshold_are_score_points_and_say_whether_the_threshold_counts() -> None:
+    values = components(observation(PHQ9, "16", "10"))
+    assert values["change"] == {
+        "value": Decimal(-6),
+        "unit": "{score}",
+        "system": "http://unitsofmeasure.org",
+        "code": "{score}",
+    }
+    assert values["threshold"]["value"] == 6
+    assert values["threshold-inclusive"] is True
+    assert components(observation(GAD7_INDEX, "16", "10"))["threshold-inclusive"] is False
+
+
+def test_decimals_leave_as_they_are_written_in_their_source() -> None:
+    assert b'"value":5.59' in as_json(observation(GAD7_INDEX, "16", "10"))
+
+
+def test_a_correction_is_marked_as_amended() -> None:
+    assert observation(PHQ9, "16", "10", amended=True)["status"] == "amended"
+
+
+def test_provenance_names_sources_software_rule_and_times() -> None:
+    resource = provenance(
+        provenance_id="pv1",
+        targets=["Observation/rc1"],
+        sources=["Observation/first", "Observation/second"],
+        rule="RC-IMPROVEMENT",
+        software={"display": "Stepwell measurement 0.1.0"},
+        recorded=ISSUED,
+        occurred=ISSUED.astimezone(timezone(timedelta(hours=2))),
+    )
+    Provenance.model_validate_json(as_json(resource))
+    assert resource["target"] == [{"reference": "Observation/rc1"}]
+    assert [entity["what"]["reference"] for entity in resource["entity"]] == ["Observation/first", "Observation/second"]
+    assert resource["activity"]["coding"] == [{"system": code_system("rule"), "code": "RC-IMPROVEMENT"}]
+    assert resource["agent"][0]["who"] == {"display": "Stepwell measurement 0.1.0"}
+    assert resource["occurredDateTime"] == resource["recorded"] == "2026-09-29T14:00:00.000Z"
