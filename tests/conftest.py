@@ -1,16 +1,23 @@
-"""What every test may ask for: databases of its own on the run's PostgreSQL."""
+"""What every test may ask for: databases of its own on the run's PostgreSQL, and a place for what the services emit."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 import pytest
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 
-from tests.support import postgres
+from tests.support import corpus, postgres
 
 DatabaseOf = Callable[[str], Awaitable[DatabaseUrls]]
 
 _run = ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--corpus FOLDER` belongs to `make check`."""
+    parser.addoption("--corpus", type=Path, help="run the tests that emit resources, and keep these in this folder")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +29,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """Stops the run's PostgreSQL and removes its folder."""
     _run.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--corpus`, leaves the tests that emit."""
+    if config.getoption("corpus") is None:
+        return
+    emitting = [item for item in items if "emitted" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in emitting])
+    items[:] = emitting
 
 
 @pytest.fixture
@@ -43,3 +59,9 @@ async def database_of() -> AsyncIterator[DatabaseOf]:
 async def empty_database(database_of: DatabaseOf) -> DatabaseUrls:
     """A fresh database without tables, for a test that declares its own."""
     return await database_of(postgres.EMPTY)
+
+
+@pytest.fixture
+def emitted(request: pytest.FixtureRequest) -> corpus.Emitted:
+    """`emitted(resource)` hands a resource that a service emits to `make check`."""
+    return partial(corpus.keep, request.config.getoption("corpus"))

@@ -90,7 +90,15 @@ class Service:
     # puts what the service ships into a tenant; runs at every start and again changes nothing
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
     tables: tuple[type[SQLModel], ...] = ()
-    migrations: Path = Path()
+    # SQL functions of the service's own tables, each one CREATE OR REPLACE FUNCTION
+    functions: tuple[str, ...] = ()
+    package: Path = Path()
+
+    @property
+    def migrations(self) -> Path:
+        """The migrations: inside the package when installed, beside its `src` in a checkout."""
+        inside = self.package / "migrations"
+        return inside if inside.is_dir() else self.package.parents[1] / "migrations"
 
     def metadata(self) -> sqlalchemy.MetaData:
         """Every table of this service's database."""
@@ -103,7 +111,8 @@ class Service:
     def function_statements(self) -> list[str]:
         """The SQL functions of this service's database."""
         effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
-        return [*function_statements(self.resources(Runtime()), self.metadata(), effects), *event_functions()]
+        derived = function_statements(self.resources(Runtime()), self.metadata(), effects)
+        return [*derived, *event_functions(), *self.functions]
 
 
 def base_urls(settings: Settings) -> Sequence[str]:

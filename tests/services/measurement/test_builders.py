@@ -9,7 +9,7 @@ import pytest
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.provenance import Provenance
 from stepwell_measurement import data
-from stepwell_measurement.builders import provenance, reliable_change_observation
+from stepwell_measurement.builders import reliable_change_observation, reliable_change_provenance
 from stepwell_measurement.rules.reliable_change import ChangeParameters, Score, classify
 from stepwell_shared.canonical import code_system
 
@@ -124,19 +124,21 @@ def test_a_correction_is_marked_as_amended() -> None:
     assert observation(PHQ9, "16", "10", amended=True)["status"] == "amended"
 
 
-def test_provenance_names_sources_software_rule_and_times() -> None:
-    resource = provenance(
+@pytest.mark.parametrize(("amended", "activity"), [(False, "CREATE"), (True, "UPDATE")])
+def test_provenance_names_sources_software_rule_and_time(amended: bool, activity: str) -> None:
+    first, second = Score(Decimal(16), AT), Score(Decimal(10), AT + timedelta(days=28))
+    resource = reliable_change_provenance(
         provenance_id="pv1",
-        targets=["Observation/rc1"],
+        target="Observation/rc1",
         sources=["Observation/first", "Observation/second"],
-        rule="RC-IMPROVEMENT",
-        software={"display": "Stepwell measurement 0.1.0"},
-        recorded=ISSUED,
-        occurred=ISSUED.astimezone(timezone(timedelta(hours=2))),
+        result=classify(PHQ9, first, second),
+        recorded=ISSUED.astimezone(timezone(timedelta(hours=2))),
+        amended=amended,
     )
     Provenance.model_validate_json(as_json(resource))
     assert resource["target"] == [{"reference": "Observation/rc1"}]
     assert [entity["what"]["reference"] for entity in resource["entity"]] == ["Observation/first", "Observation/second"]
-    assert resource["activity"]["coding"] == [{"system": code_system("rule"), "code": "RC-IMPROVEMENT"}]
-    assert resource["agent"][0]["who"] == {"display": "Stepwell measurement 0.1.0"}
+    assert resource["reason"][0]["coding"] == [{"system": code_system("rule"), "code": "RC-IMPROVEMENT"}]
+    assert resource["activity"]["coding"][0]["code"] == activity
+    assert resource["agent"][0]["who"]["identifier"]["value"] == "stepwell-measurement"
     assert resource["occurredDateTime"] == resource["recorded"] == "2026-09-29T14:00:00.000Z"

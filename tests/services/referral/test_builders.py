@@ -1,6 +1,7 @@
 """Promises of the referral Task: R4, with place, wait and interim support, first drafted and then requested."""
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +44,7 @@ def draft(place: Place | None = PLACES["default-tier-3"], wait: WaitPromise | No
         place=place,
         wait=wait,
         interim=choose_interim("tier-3", data.interim_offers()).offer,
-        words=wait_words(wait, place.name if place else "", data.wait_templates()),
+        words=wait_words(wait, place.name if place else None, data.wait_templates()),
         at=AT,
     )
 
@@ -113,6 +114,26 @@ def test_people_read_the_wait_and_the_support_in_every_language() -> None:
     assert interim["type"]["coding"][0]["code"] == "interim-support"
     assert interim["valueCodeableConcept"]["coding"][0]["code"] == "brief-intervention"
     assert "Until your therapy begins" in interim["valueCodeableConcept"]["text"]
+
+
+@pytest.mark.parametrize(("language", "begins", "others"), [("de", "Bis Ihre", {"en"}), ("tr", "Until", {"de"})])
+def test_texts_are_in_the_chosen_language_or_in_a_readable_one(language: str, begins: str, others: set[str]) -> None:
+    wait = wait_of(8)
+    task = referral_task(
+        replace(REFERRAL, language=language),
+        place=None,
+        wait=wait,
+        interim=choose_interim("tier-3", data.interim_offers()).offer,
+        words=wait_words(wait, None, data.wait_templates()),
+        at=AT,
+    )
+    text = task["input"][0]["valueCodeableConcept"]
+    assert text["text"].startswith(begins)
+    assert {item["extension"][0]["valueCode"] for item in text["_text"]["extension"]} == others
+    assert task["language"] == language
+    requested = requested_task(task, at=LATER, words={"en": "Sent.", "de": "Verschickt."})
+    assert requested["note"][1]["text"] == ("Verschickt." if language == "de" else "Sent.")
+    Task.model_validate_json(orjson.dumps(requested))
 
 
 def test_a_tier_without_interim_support_has_no_empty_input() -> None:

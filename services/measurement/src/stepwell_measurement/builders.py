@@ -4,12 +4,12 @@ Pure: ids, times and references are passed in. Observation: https://hl7.org/fhir
 Provenance: https://hl7.org/fhir/R4/provenance.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from stepwell_shared.canonical import code_system, instant
+from stepwell_shared.canonical import CANONICAL, code_system, instant
 
 from stepwell_measurement.rules.reliable_change import Change, ChangeParameters, ReliableChange, Score
 
@@ -17,6 +17,11 @@ Json = dict[str, Any]
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 UCUM = "http://unitsofmeasure.org"
+SOFTWARE = {
+    "type": "Device",
+    "identifier": {"system": f"{CANONICAL}/NamingSystem/software", "value": "stepwell-measurement"},
+    "display": "Stepwell measurement",
+}
 _DISPLAY = {
     Change.IMPROVEMENT: "Reliable improvement",
     Change.DETERIORATION: "Reliable deterioration",
@@ -62,32 +67,32 @@ def reliable_change_observation(
     return observation
 
 
-def provenance(
+def reliable_change_provenance(
     *,
     provenance_id: str,
-    targets: Sequence[str],
+    target: str,
     sources: Sequence[str],
-    rule: str,
-    software: Mapping[str, Any],
+    result: ReliableChange,
     recorded: datetime,
-    occurred: datetime,
+    amended: bool = False,
 ) -> Json:
-    """Who made these resources, when, by which rule and out of what.
+    """Out of which scores and by which rule a reliable change was computed.
 
-    `targets` and `sources` are references (of versions where known); `software` is a Reference to the Device that
-    assembled them, at least with a display that names product and version.
+    `target` and `sources` are references, of versions where they are known.
     """
+    activity = "UPDATE" if amended else "CREATE"
     return {
         "resourceType": "Provenance",
         "id": provenance_id,
-        "target": [{"reference": target} for target in targets],
-        "occurredDateTime": instant(occurred),
+        "target": [{"reference": target}],
+        "occurredDateTime": instant(recorded),
         "recorded": instant(recorded),
-        "activity": {"coding": [_coding(code_system("rule"), rule)]},
+        "reason": [{"coding": [_coding(code_system("rule"), result.rule)], "text": result.reason}],
+        "activity": {"coding": [_coding(f"{TERMINOLOGY}/v3-DataOperation", activity)]},
         "agent": [
             {
                 "type": {"coding": [_coding(f"{TERMINOLOGY}/provenance-participant-type", "assembler", "Assembler")]},
-                "who": dict(software),
+                "who": dict(SOFTWARE),
             }
         ],
         "entity": [{"role": "source", "what": {"reference": source}} for source in sources],

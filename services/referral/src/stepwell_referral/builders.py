@@ -22,7 +22,8 @@ TASK_CODE_FULFILL = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code
 BSER_BUSINESS_STATUS = "http://hl7.org/fhir/us/bser/CodeSystem/TaskBusinessStatusCS"
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 UCUM = "http://unitsofmeasure.org"
-PRIMARY_LANGUAGE = "en"
+# Every text that ships has it, so a site language without a translation falls back to something readable.
+FALLBACK_LANGUAGE = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Referral:
     """What a referral is about: ids and references are strings as they go on the wire.
 
     `service_request` is the absolute URL of routing's ServiceRequest or the local copy's reference; `priority` a
-    FHIR request priority; `requester` a Reference (Device, Organization, Practitioner, ...).
+    FHIR request priority; `requester` a Reference (Device, Organization, Practitioner, ...); `language` the one that
+    texts are written in, the others are translations beside it.
     """
 
     task_id: str
@@ -40,6 +42,7 @@ class Referral:
     requester: Mapping[str, str]
     tier: str
     priority: str
+    language: str = FALLBACK_LANGUAGE
 
 
 def referral_task(
@@ -59,6 +62,7 @@ def referral_task(
     task: Json = {
         "resourceType": "Task",
         "id": referral.task_id,
+        "language": referral.language,
         "extension": [wait_extension(wait)],
         "identifier": [{"use": "official", "type": _placer_identifier_type(), **referral.identifier}],
         "basedOn": [{"reference": referral.service_request}],
@@ -76,10 +80,10 @@ def referral_task(
     }
     if place:
         task["owner"] = {"reference": f"HealthcareService/{place.place_id}", "display": place.name}
-    task["note"] = [_note(words, at)]
+    task["note"] = [_note(words, referral.language, at)]
     task["restriction"] = _restriction(wait, at)
     if interim:
-        task["input"] = [_interim_input(interim)]
+        task["input"] = [_interim_input(interim, referral.language)]
     return task
 
 
@@ -103,7 +107,7 @@ def requested_task(
         requested["extension"] = [*others, wait_extension(wait)]
         requested["restriction"] = _restriction(wait, at)
     if words:
-        requested["note"] = [*requested.get("note", []), _note(words, at)]
+        requested["note"] = [*requested.get("note", []), _note(words, task.get("language", FALLBACK_LANGUAGE), at)]
     return requested
 
 
@@ -150,26 +154,27 @@ def _restriction(wait: WaitPromise, at: datetime) -> Json:
     return {"period": {"start": instant(at), "end": instant(wait.promised_by or wait.due_by)}}
 
 
-def _interim_input(interim: InterimOffer) -> Json:
+def _interim_input(interim: InterimOffer, language: str) -> Json:
     coding = {
         "system": code_system("interim-support"),
         "code": interim.code,
-        "display": interim.title[PRIMARY_LANGUAGE],
+        "display": interim.title.get(language, interim.title[FALLBACK_LANGUAGE]),
     }
     return {
         "type": {"coding": [{"system": code_system("task"), "code": "interim-support"}]},
-        "valueCodeableConcept": {"coding": [coding], **_translated("text", interim.text)},
+        "valueCodeableConcept": {"coding": [coding], **_translated("text", interim.text, language)},
     }
 
 
-def _note(words: Mapping[str, str], at: datetime) -> Json:
-    return {"time": instant(at), **_translated("text", words)}
+def _note(words: Mapping[str, str], language: str, at: datetime) -> Json:
+    return {"time": instant(at), **_translated("text", words, language)}
 
 
-def _translated(element: str, words: Mapping[str, str]) -> Json:
-    """A string element in the primary language, the others as translations of it."""
-    translations = [_translation(language, text) for language, text in words.items() if language != PRIMARY_LANGUAGE]
-    body: Json = {element: words[PRIMARY_LANGUAGE]}
+def _translated(element: str, words: Mapping[str, str], language: str) -> Json:
+    """A string element in this language, or in the fallback where it is missing; the others as translations."""
+    written = language if language in words else FALLBACK_LANGUAGE
+    translations = [_translation(other, text) for other, text in words.items() if other != written]
+    body: Json = {element: words[written]}
     return {**body, f"_{element}": {"extension": translations}} if translations else body
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepwell_shared.canonical import CANONICAL, code_system, extension_url, instant
 
-from stepwell_routing.rules.decisions import Decision
+from stepwell_routing.rules.decisions import Decision, Fired
 
 Resource = dict[str, Any]
 
@@ -105,15 +105,7 @@ def decision_provenance(
         "occurredDateTime": moment,
         "recorded": moment,
         "policy": [decision.policy],
-        "reason": [
-            {
-                **_rule(decision, fired.code),
-                "text": ", ".join(f"{name} = {_shown(value)}" for name, value in fired.seen),
-            }
-            if fired.seen
-            else _rule(decision, fired.code)
-            for fired in decision.fired
-        ],
+        "reason": [_fired(decision, fired) for fired in decision.fired],
         "activity": {"coding": [{"system": code_system("decision"), "code": activity}]},
         "agent": [_agent("assembler", SOFTWARE)],
         "entity": [
@@ -195,6 +187,14 @@ def _options(decision: Decision) -> list[Resource]:
         for option in decision.tier.options
         if option.code not in decision.excluded_options
     ]
+
+
+def _fired(decision: Decision, fired: Fired) -> Resource:
+    """A rule that fired, with the values it saw as its text; they read the same in every language."""
+    concept = _rule(decision, fired.code)
+    if not fired.seen:
+        return concept
+    return {"coding": concept["coding"], "text": ", ".join(f"{name} = {_shown(value)}" for name, value in fired.seen)}
 
 
 def _rule(decision: Decision, code: str) -> Resource:

@@ -23,15 +23,16 @@ class _Published:
 
     keys: list[SigningKey] = field(default_factory=list)
     keep_until: float = 0.0
-    tried_at: float = float("-inf")
+    retry_at: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ClientKeys:
     """Finds the key with which a client signs.
 
-    A published set is kept no longer than its Cache-Control allows and never beyond KEEP_SECONDS_MAX. An unknown
-    key id asks again, once in RETRY_SECONDS. `guarded=False` allows http and private addresses, for development.
+    A published set is kept no longer than its Cache-Control allows and never beyond KEEP_SECONDS_MAX. After an
+    unknown key id or a failure the URL is left alone for RETRY_SECONDS. `guarded=False` allows http and private
+    addresses, for development.
     """
 
     def __init__(self, http: HttpClient, *, guarded: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,12 +49,12 @@ class ClientKeys:
         async with published.lock:
             now = self._clock()
             key = choose_key(published.keys, key_id, algorithm) if now < published.keep_until else None
-            if key is None and now - published.tried_at >= RETRY_SECONDS:
-                published.tried_at = now
+            if key is None and now >= published.retry_at:
+                published.retry_at = now + RETRY_SECONDS
                 await self._fetch(client.jwks_url, published)
                 key = choose_key(published.keys, key_id, algorithm)
-            if not published.keep_until > now:
-                published.keys, published.tried_at = [], float("-inf")
+                if key is not None:
+                    published.retry_at = now
         return key
 
     def _entry(self, url: str) -> _Published:

@@ -38,7 +38,10 @@ async def fetch_json(http: HttpClient, url: str, *, guarded: bool = True) -> Fet
     try:
         async with asyncio.timeout(SECONDS_MAX):
             async with http.stream(
-                "GET", target, headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers}, extensions=extensions
+                "GET",
+                target,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
+                extensions=extensions,
             ) as response:
                 return Fetched(json.loads(await _body(response)), _lifetime(response))
     except (HttpError, TimeoutError) as error:

@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.issuer_keys import IssuerKeys
+from stepwell_shared.auth.keys import load_private_keys, public_key_set
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.auth.signatures import SignatureRefusedError, moment, names, read_unverified, verify
-from stepwell_shared.database.pool import TENANT_PATTERN
+from stepwell_shared.database.pool import TENANT_PATTERN, Database
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.http_client import HttpClient
+from stepwell_shared.settings import Settings
 
 LEEWAY_SECONDS: Final = 60
 TOKENS_REMEMBERED_MAX: Final = 4096
@@ -31,6 +34,18 @@ class TokenVerifier:
         self._audience = audience.rstrip("/")
         self._clock = clock
         self._verified: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+
+    @classmethod
+    def for_service(cls, service: str, settings: Settings, database: Database, http: HttpClient) -> "TokenVerifier":
+        """The verifier of one of our services. The process that hosts the issuer has its keys at hand."""
+        signing_file = settings.issuer_signing_key_file
+        local = None if signing_file is None else public_key_set(load_private_keys(signing_file))
+        keys = IssuerKeys(database, http, settings.issuer_url, local=local)
+        return cls(keys, issuer_url=settings.issuer_url, audience=settings.url_of(service))
+
+    async def close(self) -> None:
+        """Ends what runs in the background."""
+        await self._keys.close()
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind the header `Authorization: Bearer <token>`.
@@ -56,7 +71,7 @@ class TokenVerifier:
 
     async def _verify(self, token: str) -> tuple[Caller, float]:
         unverified = read_unverified(token)
-        if unverified.claims.get("iss") != self._issuer:
+        if str(unverified.claims.get("iss")).rstrip("/") != self._issuer:
             raise SignatureRefusedError("the token comes from another issuer")
         key = await self._keys.find(unverified.key_id, unverified.algorithm)
         if key is None:

@@ -208,7 +208,8 @@ BEGIN
 END $function$"""
 
 RECORD_EVENTS = f"""CREATE OR REPLACE FUNCTION record_events(
-  tenant_in text, subscription_in text, number_in bigint[], focus_in text[], recorded_in timestamptz[], missing_in bigint[]
+  tenant_in text, subscription_in text, number_in bigint[], focus_in text[], recorded_in timestamptz[],
+  missing_in bigint[]
 ) RETURNS void {_STYLE} AS $function$
 BEGIN
   {_AS_TENANT}

@@ -19,6 +19,10 @@ class Access(Protocol):
     def token_id(self) -> str:
         """Which proof of identity was used, for the audit."""
 
+    @property
+    def fhir_user(self) -> str | None:
+        """The person who acts, such as `Practitioner/x`; none when a system acts for itself."""
+
     def require(self, resource_type: str, interaction: str) -> None:
         """Raises FhirError FORBIDDEN when the interaction on this type is not granted."""
 

@@ -6,11 +6,12 @@ by unit, so that a bad unit fails alone. Reads that arrive in one turn of the ev
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
+from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import VERSION_CONFLICT
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.outcome import Category, FhirError
@@ -46,8 +47,7 @@ class Store:
         self._committed = committed
         self._waiting: list[_Waiting] = []
         self._draining: asyncio.Task[None] | None = None
-        self._reads: dict[tuple[str, str], dict[str, asyncio.Future[Stored | None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reads = Coalescer(self._read_batch)
 
     async def commit(self, unit: UnitOfWork) -> None:
         """Returns when the unit is durable.
@@ -120,36 +120,16 @@ class Store:
 
     async def read(self, tenant: str, resource_type: str, id_: str) -> Stored | None:
         """The current version, a deletion included, or None when there never was one."""
-        batch = self._reads.get((tenant, resource_type))
-        if batch is None:
-            batch = self._reads[tenant, resource_type] = {}
-            task = asyncio.create_task(self._read_batch(tenant, resource_type))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        future = batch.get(id_)
-        if future is None:
-            future = batch[id_] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(future)
+        return await self._reads.get((tenant, resource_type), id_)
 
-    async def _read_batch(self, tenant: str, resource_type: str) -> None:
-        await asyncio.sleep(0)  # the other readers of this turn of the loop join first
-        batch = self._reads.pop((tenant, resource_type))
+    async def _read_batch(self, group: tuple[str, ...], ids: Sequence[str]) -> dict[str, Stored]:
+        tenant, resource_type = group
+        statement = f"SELECT id, version, last_updated, body FROM read_{current_table(resource_type)}($1, $2)"
         try:
-            records = await self._database.fetch(
-                f"SELECT id, version, last_updated, body FROM read_{current_table(resource_type)}($1, $2)",
-                tenant,
-                list(batch),
-            )
-        except Exception as error:  # noqa: BLE001  whatever it was, somebody waits for the answer
-            for future in batch.values():
-                if not future.done():
-                    future.set_exception(_translated(error))
-                    future.exception()  # a reader who went away must not leave a warning behind
-            return
-        found = {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
-        for id_, future in batch.items():
-            if not future.done():
-                future.set_result(found.get(id_))
+            records = await self._database.fetch(statement, tenant, ids)
+        except UNAVAILABLE_ERRORS as error:
+            raise _translated(error) from error
+        return {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
 
     async def versions(
         self,
@@ -215,8 +195,3 @@ def _translated(error: Exception) -> Exception:
     if isinstance(error, UNAVAILABLE_ERRORS):
         return FhirError(Category.UNAVAILABLE, "the database is not reachable; try again shortly", headers=TRY_LATER)
     return error
-
-
-def changes_of(units: Iterable[UnitOfWork]) -> list[Change]:
-    """Every change of several units, in order."""
-    return [change for unit in units for change in unit.changes]

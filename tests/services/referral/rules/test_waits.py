@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stepwell_referral import data
-from stepwell_referral.rules.waits import WaitPromise, poisson_at_most, promise, urgency_of, wait_days, wait_words
+from stepwell_referral.rules.waits import (
+    WaitPromise,
+    poisson_at_most,
+    promise,
+    queue_by_urgency,
+    urgency_of,
+    wait_days,
+    wait_words,
+)
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 LIMITS = data.urgency_classes()
@@ -134,6 +142,24 @@ def test_poisson_probabilities_equal_the_tables(count: int, mean: float, probabi
     assert poisson_at_most(count, mean) == pytest.approx(probability, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("people_ahead", "median", "upper"),
+    # Half the chi-square points with 2 x (people ahead + 1) degrees of freedom: 0.69 2.30, 4.67 7.99, 9.67 14.21.
+    [(0, 1, 3), (4, 5, 8), (9, 10, 15)],
+)
+def test_waits_equal_the_chi_square_tables_at_one_start_a_day(people_ahead: int, median: int, upper: int) -> None:
+    assert wait_days(people_ahead, 7, 0.5) == median
+    assert wait_days(people_ahead, 7, 0.9) == upper
+
+
+def test_the_queue_is_counted_by_class_whatever_the_priority_is_called() -> None:
+    assert queue_by_urgency({"asap": 2, "urgent": 3, "routine": 4}, LIMITS) == {
+        "emergency": 0,
+        "urgent": 5,
+        "routine": 4,
+    }
+
+
 @pytest.mark.parametrize(("count", "mean", "probability"), [(9000, 100.0, 1.0), (100, 9000.0, 0.0)])
 def test_long_queues_neither_underflow_nor_overflow(count: int, mean: float, probability: float) -> None:
     assert poisson_at_most(count, mean) == pytest.approx(probability, abs=1e-12)
@@ -143,7 +169,18 @@ def test_long_queues_neither_underflow_nor_overflow(count: int, mean: float, pro
 def test_people_are_told_about_every_outcome_in_every_language(wait: WaitPromise) -> None:
     words = wait_words(wait, "Psychotherapy North", data.wait_templates())
     assert set(words) == {"en", "de"}
-    assert all("Psychotherapy North" in text and "{" not in text for text in words.values())
+    assert all(text and "{" not in text for text in words.values())
+    named = all("Psychotherapy North" in text for text in words.values())
+    assert named == (wait.outcome != "hand-over")
+
+
+@pytest.mark.parametrize(
+    ("wait", "said"), [(promised(0), "not found a place"), (promised(0, "stat"), "takes over directly")]
+)
+def test_without_a_place_no_empty_name_is_told_and_a_hand_over_still_is(wait: WaitPromise, said: str) -> None:
+    words = wait_words(wait, None, data.wait_templates())
+    assert said in words["en"]
+    assert all("None" not in text for text in words.values())
 
 
 def test_one_day_is_not_written_as_days() -> None:

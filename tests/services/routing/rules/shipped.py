@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import stepwell_routing
 from stepwell_routing.rules.decisions import Decision, Evidence, EvidenceValue, RiskState, decide
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy, parse_policy
 from stepwell_routing.rules.tiers import parse_tiers
-
-import stepwell_routing
 
 DATA = Path(stepwell_routing.__file__).parent / "data"
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)

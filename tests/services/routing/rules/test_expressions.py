@@ -22,12 +22,12 @@ class TestRefusals:
             ("(%a > 1", 7),
             ("%a > 1)", 6),
             ("%unknown > 1", 0),
-            ("%a > 1 and %phq9.where($this > 1)", 11),
+            ("%a > 1 and %b.where(true)", 14),
             ("Patient.birthDate", 0),
             ("%a.sum() > 1", 3),
             ("%a.exists(true)", 10),
             ("%yes and now()", 9),
-            ("%a in (1 | 2)", 3),
+            ("%a in (1)", 3),
             ("%a ~ 2", 3),
             ("%a > 1 xor %b > 1", 7),
             ("'open", 0),
@@ -146,7 +146,7 @@ _VALUES = {
 _ENVIRONMENTS = st.fixed_dictionaries({}, optional=_VALUES)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(source=_booleans(2), environment=_ENVIRONMENTS)
 def test_every_expression_of_the_subset_means_what_fhirpath_says(source: str, environment: dict[str, Any]) -> None:
     expected = fhirpathpy.evaluate({}, source, {name: environment.get(name, []) for name in NAMES})

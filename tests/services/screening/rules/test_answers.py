@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from stepwell_screening.rules.answers import CORE, VALUE_KEY, AnswerRule
 
 Answer = dict[str, Any]

@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-
 from stepwell_screening import data
 from stepwell_screening.rules.definition import parse_definition
 
 
-def changed(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+def changed(**changes: Any) -> dict[str, Any]:
     return {**data.scoring("phq-9"), **changes}
 
 

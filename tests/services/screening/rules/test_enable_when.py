@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from stepwell_screening.rules.responses import compile_questionnaire
 
 Item = dict[str, Any]
@@ -17,7 +16,7 @@ def findings(items: list[Item], response: list[Item], status: str = "completed")
 
 def enabled(kind: str, condition: Item, *answers: Item) -> bool:
     """Whether question b may stand, given the answers to question a."""
-    items = [
+    items: list[Item] = [
         {"linkId": "a", "type": kind, "repeats": True},
         {"linkId": "b", "type": "boolean", "enableWhen": [{"question": "a", **condition}]},
     ]
@@ -83,6 +82,7 @@ def test_without_answer_only_inequality_holds() -> None:
         ("decimal", {"answerDecimal": 5}, {"valueDecimal": 5.0}, True),
         ("string", {"answerString": "x"}, {"valueString": "X"}, False),
         ("string", {"answerInteger": 5}, {"valueString": "5"}, False),
+        ("string", {"answerDate": "2026"}, {"valueString": "2026"}, False),
     ],
 )
 def test_equality_is_of_type_and_content(kind: str, expected: Item, answer: Item, *, holds: bool) -> None:
@@ -92,7 +92,7 @@ def test_equality_is_of_type_and_content(kind: str, expected: Item, answer: Item
 def test_all_and_any_combine_conditions() -> None:
     conditions = [{"question": name, "operator": "exists", "answerBoolean": True} for name in ("a", "b")]
     for behavior, expected in (("any", []), ("all", ["item[1]"])):
-        items = [
+        items: list[Item] = [
             {"linkId": "a", "type": "boolean"},
             {"linkId": "b", "type": "boolean"},
             {"linkId": "c", "type": "boolean", "enableWhen": conditions, "enableBehavior": behavior},
@@ -160,3 +160,14 @@ class TestNearestOccurrence:
         ]
         later = {"linkId": "g", "item": [{"linkId": "z", "answer": [{"valueBoolean": True}]}]}
         assert findings(items, [{"linkId": "b", "answer": [{"valueBoolean": True}]}, later]) == []
+
+    def test_before_it_is_the_last_one_whether_the_item_stands_or_is_asked_for(self) -> None:
+        condition = {"question": "a", "operator": "=", "answerBoolean": True}
+        asked: Item = {"linkId": "c", "type": "boolean", "required": True, "enableWhen": [condition]}
+        items: list[Item] = [*self.ITEMS, asked]
+        groups = [self.group(False, second=False), self.group(True, second=False)]
+        stands: Item = {"linkId": "c", "answer": [{"valueBoolean": True}]}
+        assert findings(items, [*groups, stands]) == []
+        assert findings(items, groups) == ["QuestionnaireResponse"]
+        assert findings(items, [*reversed(groups), stands]) == ["item[2]"]
+        assert findings(items, [*reversed(groups)]) == []

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-
 from stepwell_screening import data
 from stepwell_screening.rules.finding import Finding
 from stepwell_screening.rules.responses import compile_questionnaire
+
 from tests.services.screening.rules.answering import CHECKERS, QUESTIONNAIRES, answered, spread
 
 Item = dict[str, Any]
@@ -19,7 +19,7 @@ def checked(items: list[Item], response: list[Item], status: str = "completed") 
     return [(finding.code, finding.expression.removeprefix("QuestionnaireResponse.")) for finding in found]
 
 
-def string(link_id: str, **more: Any) -> Item:  # noqa: ANN401 - any JSON value
+def string(link_id: str, **more: Any) -> Item:
     return {"linkId": link_id, "type": "string", **more}
 
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-
 from stepwell_screening import data
 from stepwell_screening.rules.safety import compile_safety, parse_policy, recorded_risk_level
 from stepwell_screening.rules.weights import ITEM_WEIGHT
 from stepwell_shared.canonical import code_system
+
 from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, answered
 
 POLICY = parse_policy(data.safety_policy())

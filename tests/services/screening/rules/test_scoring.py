@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from stepwell_screening import data
 from stepwell_screening.rules.definition import parse_definition
 from stepwell_screening.rules.scoring import compile_scoring, score
 from stepwell_screening.rules.weights import ITEM_WEIGHT, ORDINAL_VALUE
+
 from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, SCORINGS, answered, spread
 
 BANDS = {

@@ -9,8 +9,8 @@ import pytest
 from fhirpathpy.models import models
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from stepwell_screening import data
+
 from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, SCORINGS, answered
 
 VARIABLE = "http://hl7.org/fhir/StructureDefinition/variable"

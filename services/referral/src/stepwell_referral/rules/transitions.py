@@ -39,6 +39,8 @@ STATUSES = (
 )  # fmt: skip
 TERMINAL = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
 INITIAL = ("draft", "requested")
+# Asked for and not begun: these people stand in the queue of the Task's owner.
+WAITING = ("requested", "received", "accepted", "on-hold")
 
 _REQUESTER = Move(frozenset({Actor.REQUESTER}))
 _OWNER = Move(frozenset({Actor.OWNER}))

@@ -59,6 +59,11 @@ def urgency_of(priority: str, limits: Sequence[UrgencyClass]) -> UrgencyClass:
     raise ValueError("no urgency class has this request priority")
 
 
+def queue_by_urgency(priorities: Mapping[str, int], limits: Sequence[UrgencyClass]) -> dict[str, int]:
+    """Counts of waiting people by FHIR request priority, as counts by urgency class code."""
+    return {limit.code: sum(priorities.get(code, 0) for code in limit.request_priorities) for limit in limits}
+
+
 def promise(
     queue_ahead: Mapping[str, int],
     weekly_starts: float,
@@ -138,21 +143,20 @@ def poisson_at_most(count: int, mean: float) -> float:
 
 
 def wait_words(
-    wait: WaitPromise, place: str, templates: Mapping[str, Mapping[str, Mapping[str, str]]]
+    wait: WaitPromise, place: str | None, templates: Mapping[str, Mapping[str, Mapping[str, str]]]
 ) -> dict[str, str]:
-    """What the person is told about the wait, by language.
+    """What the person is told about the wait, by language; `place` is its name, None when none was found.
 
     `templates[language]` has the sentences `rules[rule code]` with {place}, {median} and {upper}, and `days` with
     "one" and "other".
     """
+    rule = wait.rule if place or wait.rule == "WAIT-HAND-OVER" else "MATCH-NONE"
+    return {language: _sentence(rule, place, wait, words) for language, words in templates.items()}
 
-    def sentence(language: str) -> str:
-        words = templates[language]
-        return words["rules"][wait.rule].format(
-            place=place, median=_days(wait.median_days, words["days"]), upper=_days(wait.upper_days, words["days"])
-        )
 
-    return {language: sentence(language) for language in templates}
+def _sentence(rule: str, place: str | None, wait: WaitPromise, words: Mapping[str, Mapping[str, str]]) -> str:
+    median, upper = _days(wait.median_days, words["days"]), _days(wait.upper_days, words["days"])
+    return words["rules"][rule].format(place=place, median=median, upper=upper)
 
 
 def _days(count: int | None, words: Mapping[str, str]) -> str:

@@ -175,10 +175,10 @@ class _Outcomes:
             self.floors.append(Floor(0, name, int(first(parts, "plus") or 0), cap))
             return
         rank = self.rank(path, first(parts, "tier"))
-        if rank is None:
+        if rank is not None:
+            self.floors.append(Floor(rank))
+        elif "tier" not in parts:
             self.reader.refuse(path, "a floor needs a tier or the number it starts from")
-            return
-        self.floors.append(Floor(rank))
 
     def add_exclusion(self, path: str, option: Any) -> None:
         known = {option.code for tier in self.scope.catalogue.tiers for option in tier.options}

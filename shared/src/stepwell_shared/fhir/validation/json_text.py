@@ -16,10 +16,8 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 DEPTH_MAX = 64
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
-# Anything here makes counting key separators in the text unreliable: escaped quotes or colons, space before a colon.
-_UNUSUAL = (b"\\u0022", b"\\u003", b" :", b"\n:", b"\t:", b"\r:")
 # In compact JSON these mark (or, inside strings, resemble) what FHIR forbids.
-_SUSPICIOUS = (b"null", b'""', b"[]", b"{}", b"\\u0000")
+_SUSPICIOUS = (b"null", b'""', b"[]", b"{}")
 
 
 def parse(body: bytes, *, depth_max: int = DEPTH_MAX) -> dict[str, Any]:
@@ -27,6 +25,14 @@ def parse(body: bytes, *, depth_max: int = DEPTH_MAX) -> dict[str, Any]:
 
     `depth_max` bounds the nesting of objects and lists.
     """
+    parsed, compact = read(body, depth_max=depth_max)
+    if any(mark in compact for mark in _SUSPICIOUS):
+        refuse_emptiness(parsed)
+    return parsed
+
+
+def read(body: bytes, *, depth_max: int = DEPTH_MAX) -> tuple[dict[str, Any], bytes]:
+    """Like `parse`, but leaves nulls and empty values to what comes next; also returns the object as compact JSON."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -38,14 +44,28 @@ def parse(body: bytes, *, depth_max: int = DEPTH_MAX) -> dict[str, Any]:
         advice = f"The body is nested more than {depth_max} levels deep"
         raise FhirError(Category.INVALID, [Issue(advice, "structure")])
     compact = orjson.dumps(parsed)
-    issues: list[Issue] = []
-    if any(mark in compact for mark in _SUSPICIOUS):
-        issues += _Emptiness(parsed).issues
-    if body.count(b'":') != compact.count(b'":') or any(mark in body for mark in _UNUSUAL):
-        issues += _duplicates(body)
+    has_escapes = b"\\" in body
+    if has_escapes and b"\\u0000" in compact:
+        refuse_emptiness(parsed)
+    if body != compact:
+        _refuse_duplicates(parsed, body, compact, has_escapes=has_escapes)
+    return parsed, compact
+
+
+def refuse_emptiness(parsed: dict[str, Any]) -> None:
+    """Raises FhirError if there are nulls (other than padding), empty values or NUL characters anywhere."""
+    issues = _Emptiness(parsed).issues
     if issues:
         raise FhirError(Category.INVALID, issues)
-    return parsed
+
+
+def _refuse_duplicates(parsed: dict[str, Any], body: bytes, compact: bytes, *, has_escapes: bool) -> None:
+    """A repeated key is lost in `compact`, and two quotes with it; only an escaped quote could make up for them."""
+    if body.count(b'"') == compact.count(b'"') and not (has_escapes and b"\\u0022" in body):
+        return
+    repeated = list(_repeated_keys(json.loads(body, object_pairs_hook=_remember), _root(parsed)))
+    if repeated:
+        raise FhirError(Category.INVALID, repeated)
 
 
 def _root(parsed: dict[str, Any]) -> str:
@@ -128,11 +148,6 @@ def _remember(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         node.repeated = tuple(name for name in node if names.count(name) > 1)
     return node
-
-
-def _duplicates(body: bytes) -> list[Issue]:
-    parsed = json.loads(body, object_pairs_hook=_remember)
-    return list(_repeated_keys(parsed, _root(parsed)))
 
 
 def _repeated_keys(node: object, at: str) -> Iterator[Issue]:

@@ -4,6 +4,7 @@ Read by expat without entities or a document type, so that neither scripts nor e
 https://hl7.org/fhir/R4/narrative.html
 """
 
+import re
 from xml.parsers import expat
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
@@ -19,7 +20,8 @@ _ATTRIBUTES = frozenset({
     "hspace", "id", "lang", "longdesc", "name", "nowrap", "rowspan", "rules", "scope", "span", "src", "start",
     "style", "summary", "tabindex", "title", "type", "valign", "value", "vspace", "width", "xml:lang",
 })  # fmt: skip
-_LINK_SCHEMES = ("http:", "https:", "mailto:", "tel:", "#", "cid:", "urn:")
+_LINK_SCHEMES = ("http:", "https:", "ftp:", "mailto:", "tel:", "#", "cid:", "urn:")
+_CONTENT = re.compile(r">\s*[^\s<]|<img\b")
 _IMAGE = "data:image/"
 
 
@@ -29,7 +31,6 @@ class _UnsafeError(Exception):
 
 class _Reader:
     def __init__(self) -> None:
-        self.has_content = False
         self.depth = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -41,14 +42,10 @@ class _Reader:
                 raise _UnsafeError
             if not _is_harmless(attribute, value):
                 raise _UnsafeError
-        self.has_content = self.has_content or local == "img"
         self.depth += 1
 
     def end(self, _: str) -> None:
         self.depth -= 1
-
-    def text(self, content: str) -> None:
-        self.has_content = self.has_content or bool(content.strip())
 
     def refuse(self, *_: object) -> None:
         raise _UnsafeError
@@ -67,18 +64,22 @@ def _is_harmless(attribute: str, value: str) -> bool:
 
 
 def is_safe(div: object) -> bool:
-    """Whether the text of `Narrative.div` is well-formed, safe and not empty XHTML."""
+    """Whether the text of `Narrative.div` is well-formed XHTML with nothing but harmless formatting (txt-1)."""
     if not isinstance(div, str):
         return False
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = reader.refuse
     parser.ProcessingInstructionHandler = reader.refuse
     try:
         parser.Parse(div, True)
     except (expat.ExpatError, _UnsafeError):
         return False
-    return reader.has_content
+    return True
+
+
+def has_content(div: object) -> bool:
+    """Whether there is anything to read or see in the text of `Narrative.div` (txt-2)."""
+    return isinstance(div, str) and _CONTENT.search(div) is not None

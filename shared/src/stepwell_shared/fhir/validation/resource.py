@@ -10,7 +10,7 @@ from stepwell_shared.fhir.validation.exact import walk
 from stepwell_shared.fhir.validation.gate import gate
 from stepwell_shared.fhir.validation.invariants import INVARIANTS
 from stepwell_shared.fhir.validation.invariants.nodes import Rule
-from stepwell_shared.fhir.validation.json_text import parse
+from stepwell_shared.fhir.validation.json_text import read, refuse_emptiness
 from stepwell_shared.fhir.validation.shape import shape
 
 Node = Mapping[str, Any]
@@ -21,7 +21,10 @@ def check(body: bytes, resource_type: str, *, conditional_references: bool = Fal
 
     Raises FhirError(Category.INVALID) with every issue at once.
     """
-    resource = parse(body)
+    resource, _ = read(body)
+    if resource.get("resourceType") == resource_type and is_certainly_valid(resource, resource_type):
+        return resource
+    refuse_emptiness(resource)
     issues = validate(resource, resource_type, conditional_references=conditional_references)
     if issues:
         raise FhirError(Category.INVALID, issues)

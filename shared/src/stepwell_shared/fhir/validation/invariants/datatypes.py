@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/datatypes.html
 """
 
 from stepwell_shared.fhir.validation.invariants.nodes import UCUM, Node, Rules, has, has_any, has_choice, not_after
-from stepwell_shared.fhir.validation.narrative import is_safe
+from stepwell_shared.fhir.validation.narrative import has_content, is_safe
 
 _MEALS = {"C", "CM", "CD", "CV"}
 
@@ -90,5 +90,5 @@ RULES: Rules = {
     "trd-2": lambda trigger: "condition" not in trigger or "data" in trigger,
     "trd-3": _trigger_has_what_its_type_needs,
     "txt-1": is_safe,
-    "txt-2": is_safe,
+    "txt-2": has_content,
 }

@@ -1,0 +1,19 @@
+"""Start here: screening = settings + resources + endpoints. Standard questionnaires, validated, scored, acted on."""
+
+from pathlib import Path
+
+from stepwell_shared.runtime import Service
+
+from stepwell_screening.resources import registry
+from stepwell_screening.subscriptions import TOPICS
+from stepwell_screening.use_cases.shipping import ship_questionnaires
+
+service = Service(
+    name="screening",
+    title="Stepwell screening",
+    description="Standard questionnaires, validated and scored; safety items acted on; everything announced.",
+    resources=registry,
+    topics=TOPICS,
+    seed=ship_questionnaires,
+    package=Path(__file__).parent,
+)

@@ -1,0 +1,79 @@
+"""Which FHIR types screening serves, with their search parameters and what happens when they are written."""
+
+from functools import partial
+
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
+from stepwell_shared.runtime import Runtime
+from stepwell_shared.served import shared_types
+
+from stepwell_screening.endpoints import operations
+from stepwell_screening.subscriptions import TOPICS
+from stepwell_screening.use_cases.patients import change_patient
+from stepwell_screening.use_cases.responses import submit_response
+from stepwell_screening.use_cases.safety import change_safety_task
+
+KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
+CHANGED = READ_ONLY | {Interaction.UPDATE}
+
+
+def registry(runtime: Runtime) -> Registry:
+    """The registry of this service; hooks reach the running parts through the runtime."""
+    found = Registry("screening")
+    found.add(
+        served(
+            "Patient",
+            ["identifier", "family", "given", "birthdate", "gender", "active"],
+            interactions=KEPT,
+            on_write=partial(change_patient, runtime),
+            documentation="The people of this deployment. The other services keep a read-only copy.",
+        )
+    )
+    found.add(
+        served(
+            "Questionnaire",
+            ["url", "version", "status", "title", "name", "code", "identifier", "date", "publisher"],
+            interactions=READ_ONLY,
+            documentation="The instruments that ship with screening. A published version never changes.",
+        )
+    )
+    found.add(
+        served(
+            "QuestionnaireResponse",
+            ["patient", "subject", "questionnaire", "status", "authored", "author", "identifier", "based-on", "encounter"],
+            interactions=KEPT,
+            on_write=partial(submit_response, runtime),
+            indexes=(("patient", "authored"),),
+            unique_identifier=True,
+            documentation="Answers, held to their Questionnaire and scored when finished. Sent twice with one"
+            " identifier, they are stored once.",
+        )
+    )
+    _safety_types(found, runtime)
+    for served_type in shared_types(runtime, TOPICS):
+        found.add(served_type)
+    return found
+
+
+def _safety_types(found: Registry, runtime: Runtime) -> None:
+    found.add(
+        served(
+            "Task",
+            ["patient", "subject", "status", "code", "owner", "focus", "priority", "authored-on", "modified", "period"],
+            interactions=CHANGED,
+            on_write=partial(change_safety_task, runtime),
+            indexes=(("patient", "authored-on"), ("status", "authored-on")),
+            operations=tuple(operations(runtime)),
+            documentation="Safety reviews. A clinician closes one by recording a risk level.",
+        )
+    )
+    found.add(
+        served(
+            "RiskAssessment",
+            ["patient", "subject", "date", "condition", "performer", "risk", "identifier"],
+            interactions=READ_ONLY,
+            indexes=(("patient", "date"),),
+        )
+    )
+    found.add(served("Flag", ["patient", "subject", "date", "author"], interactions=READ_ONLY, indexes=(("patient",),)))
+
+

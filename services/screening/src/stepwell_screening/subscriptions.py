@@ -1,0 +1,21 @@
+"""Topics that screening publishes. It listens to none: everything begins here."""
+
+from stepwell_shared.events.topics import Topic
+
+SCORE_FINALIZED = Topic(
+    "score-finalized",
+    ("QuestionnaireResponse",),
+    ("patient",),
+    "A response was validated and scored. Beside it come its score Observations, as measurement will keep them, the"
+    " RiskAssessment of a positive or unanswered safety item, and the Patient.",
+)
+SAFETY_ALERT = Topic(
+    "safety-alert",
+    ("Task",),
+    ("patient",),
+    "A safety item needs a clinician, or a clinician has recorded a risk level. Beside the Task comes its RiskAssessment.",
+)
+PATIENT_CHANGED = Topic(
+    "patient-changed", ("Patient",), ("patient",), "A Patient was created or changed; others keep a read-only copy."
+)
+TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED)

@@ -1,0 +1,13 @@
+"""What screening ships, put into a tenant: its Questionnaires. A published version never changes."""
+
+from stepwell_shared.fhir.copies import ship
+from stepwell_shared.runtime import Runtime
+
+from stepwell_screening.instruments import instruments
+
+
+async def ship_questionnaires(runtime: Runtime, tenant: str) -> None:
+    """Adds the versions that the tenant does not have yet, each under an id that names its version."""
+    for instrument in instruments().values():
+        questionnaire = instrument.questionnaire
+        await ship(runtime.engine, tenant, {**questionnaire, "id": f"{questionnaire['id']}-{questionnaire['version']}"})

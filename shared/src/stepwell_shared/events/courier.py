@@ -1,0 +1,72 @@
+"""One POST to a subscriber: headers, token, deadline, and the answer read no further than it needs to be."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+from stepwell_shared.events.answers import Answer, Verdict, read_answer
+from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
+from stepwell_shared.events.outbox import decode_payload
+from stepwell_shared.events.progress import Numbered, Subscription
+from stepwell_shared.fhir.outcome import FhirError
+from stepwell_shared.http_client import HttpClient, HttpError
+
+TokenProvider = Callable[[str], Awaitable[str]]
+ANSWER_BYTES_MAX = 65_536
+TIMEOUT_SECONDS = 10.0
+
+
+class Courier:
+    """Sends notifications for the subscriptions at this base URL.
+
+    `token` gives the bearer token for a tenant; only internal subscriptions are sent it.
+    """
+
+    def __init__(self, client: HttpClient, base_url: str, token: TokenProvider) -> None:
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+
+    async def send(
+        self, subscription: Subscription, kind: str, numbered: Sequence[Numbered], events_total: int
+    ) -> Answer:
+        """Posts one notification and waits for the answer, at most as long as the subscription allows."""
+        status = "requested" if kind == "handshake" else "active"
+        url = f"{self._base_url}/Subscription/{subscription.subscription_id}"
+        addressee = Addressee(url, subscription.topic, status, subscription.content)
+        events = [NumberedEvent(n.number, n.event.recorded, decode_payload(n.event.payload)) for n in numbered]
+        body = notification(addressee, kind, events, events_total=events_total, sent=datetime.now(UTC))
+        try:
+            async with asyncio.timeout(subscription.timeout_seconds or TIMEOUT_SECONDS):
+                headers = await self._headers(subscription, numbered)
+                return await self._post(subscription, headers, body)
+        except FhirError as error:
+            return Answer(Verdict.UNAVAILABLE, f"no token: {error.category.value}")
+        except TimeoutError:
+            return Answer(Verdict.UNAVAILABLE, "no answer in time")
+        except (HttpError, OSError) as error:
+            return Answer(Verdict.UNAVAILABLE, type(error).__name__)
+
+    async def _post(self, subscription: Subscription, headers: dict[str, str], body: bytes) -> Answer:
+        answer = bytearray()
+        async with self._client.stream(
+            "POST", subscription.endpoint, content=body, headers=headers, timeout=None
+        ) as response:
+            async for chunk in response.aiter_bytes():
+                answer += chunk
+                if len(answer) > ANSWER_BYTES_MAX:
+                    break
+            return read_answer(response.status_code, bytes(answer), internal=subscription.internal)
+
+    async def _headers(self, subscription: Subscription, numbered: Sequence[Numbered]) -> dict[str, str]:
+        headers = {}
+        for header in subscription.headers:
+            name, _, value = header.partition(":")
+            headers[name.strip()] = value.strip()
+        headers["Content-Type"] = headers["Accept"] = "application/fhir+json"
+        if subscription.internal:
+            headers["Authorization"] = f"Bearer {await self._token(subscription.tenant)}"
+        traces = {n.event.traceparent for n in numbered}
+        if len(traces) == 1 and (trace := traces.pop()):
+            headers["traceparent"] = trace
+        return headers

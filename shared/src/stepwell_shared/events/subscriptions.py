@@ -1,0 +1,288 @@
+"""Rules for Subscription resources: what is accepted, what delivery needs to know of it, what a reader may see.
+
+https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backport-subscription.html
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from stepwell_shared.canonical import derived_id
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.pool import Database
+from stepwell_shared.events.filters import parse_filter
+from stepwell_shared.events.notification import BACKPORT
+from stepwell_shared.events.topics import Topic, Topics
+from stepwell_shared.fhir.outcome import Issue
+
+SUBSCRIPTION_PROFILE = f"{BACKPORT}/backport-subscription"
+CONTENT_URL = f"{BACKPORT}/backport-payload-content"
+FILTER_URL = f"{BACKPORT}/backport-filter-criteria"
+TIMEOUT_URL = f"{BACKPORT}/backport-timeout"
+MAX_COUNT_URL = f"{BACKPORT}/backport-max-count"
+CONTENT_LEVELS = ("empty", "id-only", "full-resource")
+PAYLOAD_TYPES = ("application/fhir+json", "application/json")
+TIMEOUT_SECONDS_MAX = 60
+MASK = "***"
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[\x20-\x7e]*")
+_FORBIDDEN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+)
+_UNDERSTOOD_CHANNEL_EXTENSIONS = (TIMEOUT_URL, MAX_COUNT_URL)
+
+EndpointPolicy = Callable[[str], bool]
+
+
+def endpoint_policy(allowed_hosts: Collection[str] = ()) -> EndpointPolicy:
+    """Which endpoints may be posted to: https anywhere public by name, and these `host` or `host:port` by any scheme.
+
+    Addresses inside the deployment must be configured, so that a subscription is no way to reach them
+    (https://owasp.org/www-community/attacks/Server_Side_Request_Forgery).
+    """
+    allowed = frozenset(host.lower() for host in allowed_hosts)
+
+    def may_post(endpoint: str) -> bool:
+        try:
+            parts = urlsplit(endpoint)
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError:
+            return False
+        if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.fragment:
+            return False
+        if host in allowed or f"{host}:{port}" in allowed:
+            return True
+        return parts.scheme == "https" and _is_public_name(host)
+
+    return may_post
+
+
+def _is_public_name(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        # A name of digits and dots only is an address in disguise (127.1, 2130706433, 0x7f000001).
+        label = host.rstrip(".").rpartition(".")[2]
+        return "." in host.rstrip(".") and not label[:1].isdigit() and label not in ("local", "localhost", "internal")
+    return False
+
+
+def check_subscription(subscription: dict[str, Any], topics: Topics, may_post: EndpointPolicy) -> list[Issue]:
+    """Everything for which this Subscription must be refused (422); what is accepted fires.
+
+    The resource is structurally valid R4 already.
+    """
+    channel = subscription.get("channel", {})
+    return [
+        *_criteria_issues(subscription, topics),
+        *_channel_issues(channel, may_post),
+        *_payload_issues(channel),
+        *_header_issues(channel.get("header", [])),
+        *_extension_issues(channel),
+        *_status_issues(subscription),
+    ]
+
+
+def _criteria_issues(subscription: dict[str, Any], topics: Topics) -> Iterable[Issue]:
+    criteria = subscription.get("criteria", "")
+    if criteria not in topics:
+        known = ", ".join(sorted(topic.canonical for topic in topics)) or "none"
+        yield Issue(f"unknown topic; this service publishes: {known}", "not-supported", "Subscription.criteria")
+        return
+    topic = topics.get(criteria)
+    for index, extension in enumerate(subscription.get("_criteria", {}).get("extension", [])):
+        where = f"Subscription.criteria.extension[{index}]"
+        if extension.get("url") != FILTER_URL:
+            yield Issue("unknown extension of the criteria", "not-supported", where)
+        else:
+            yield from _filter_issues(extension.get("valueString", ""), topic, where)
+
+
+def _filter_issues(text: str, topic: Topic, where: str) -> Iterable[Issue]:
+    try:
+        criteria = parse_filter(text)
+    except ValueError as error:
+        yield Issue(str(error), "invalid", where)
+        return
+    for criterion in criteria:
+        if criterion.focus_type not in topic.focus_types or criterion.name not in topic.filters:
+            declared = ", ".join(f"{t}?{f}" for t in topic.focus_types for f in topic.filters) or "none"
+            yield Issue(f"unknown filter; the topic declares: {declared}", "not-supported", where)
+
+
+def _channel_issues(channel: dict[str, Any], may_post: EndpointPolicy) -> Iterable[Issue]:
+    if channel.get("type") != "rest-hook" or "_type" in channel:
+        yield Issue("the channel type is rest-hook", "not-supported", "Subscription.channel.type")
+    if not may_post(channel.get("endpoint", "")):
+        yield Issue(
+            "the endpoint is an https URL of a public host, or one that this deployment allows",
+            "business-rule",
+            "Subscription.channel.endpoint",
+        )
+
+
+def _payload_issues(channel: dict[str, Any]) -> Iterable[Issue]:
+    media_type, _, parameters = channel.get("payload", "").partition(";")
+    version = parameters.strip().removeprefix("fhirVersion=")
+    if media_type.strip() not in PAYLOAD_TYPES or version not in ("", "4.0"):
+        yield Issue("the payload is application/fhir+json", "not-supported", "Subscription.channel.payload")
+    levels = [e for e in channel.get("_payload", {}).get("extension", []) if e.get("url") == CONTENT_URL]
+    if len(levels) != 1 or levels[0].get("valueCode") not in CONTENT_LEVELS:
+        yield Issue(
+            f"one content level: {', '.join(CONTENT_LEVELS)}", "required", "Subscription.channel.payload.extension"
+        )
+
+
+def _header_issues(headers: list[str]) -> Iterable[Issue]:
+    for index, header in enumerate(headers):
+        where = f"Subscription.channel.header[{index}]"
+        if not _HEADER.fullmatch(header):
+            yield Issue("a header has the form Name: value", "invalid", where)
+        elif header.partition(":")[0].lower() in _FORBIDDEN_HEADERS:
+            yield Issue("this header belongs to the connection", "business-rule", where)
+        elif header.partition(":")[2].strip() == MASK:
+            yield Issue("a masked value was sent back; send the real one", "business-rule", where)
+
+
+def _extension_issues(channel: dict[str, Any]) -> Iterable[Issue]:
+    for index, extension in enumerate(channel.get("extension", [])):
+        where = f"Subscription.channel.extension[{index}]"
+        if extension.get("url") not in _UNDERSTOOD_CHANNEL_EXTENSIONS:
+            yield Issue("unknown or unsupported channel extension", "not-supported", where)
+    timeout = _channel_number(channel, TIMEOUT_URL, "valueUnsignedInt")
+    if timeout is not None and not 1 <= timeout <= TIMEOUT_SECONDS_MAX:
+        where = "Subscription.channel.extension"
+        yield Issue(f"a timeout is 1 to {TIMEOUT_SECONDS_MAX} seconds", "business-rule", where)
+
+
+def _status_issues(subscription: dict[str, Any]) -> Iterable[Issue]:
+    if subscription.get("status") not in ("requested", "active", "off"):
+        yield Issue("a client sets requested or off; active asks again", "business-rule", "Subscription.status")
+
+
+def _channel_number(channel: dict[str, Any], url: str, value: str) -> int | None:
+    for extension in channel.get("extension", []):
+        if extension.get("url") == url and isinstance(extension.get(value), int):
+            return int(extension[value])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    """What delivery needs to know of a Subscription, in the order of the table's insertable columns."""
+
+    subscription_id: str
+    topic: str
+    endpoint: str
+    content: str
+    headers: str
+    filters: str
+    timeout_seconds: int | None
+    max_count: int | None
+    internal: bool
+    status: str
+    ends_at: datetime | None
+
+    def effect(self) -> Effect:
+        """The row for the unit of work that writes the resource; it inserts, or updates what the resource says."""
+        return Effect("subscription_state", self.values())
+
+    def values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+
+def state_of(subscription: dict[str, Any]) -> SubscriptionRow:
+    """The delivery state of a checked Subscription with its id: it starts, or starts again, with a handshake."""
+    channel = subscription["channel"]
+    levels = channel["_payload"]["extension"]
+    filters = [e["valueString"] for e in subscription.get("_criteria", {}).get("extension", [])]
+    end = subscription.get("end")
+    return SubscriptionRow(
+        subscription_id=subscription["id"],
+        topic=subscription["criteria"],
+        endpoint=channel["endpoint"],
+        content=next(e["valueCode"] for e in levels if e["url"] == CONTENT_URL),
+        headers=orjson.dumps(channel.get("header", [])).decode(),
+        filters=orjson.dumps(filters).decode(),
+        timeout_seconds=_channel_number(channel, TIMEOUT_URL, "valueUnsignedInt"),
+        max_count=_channel_number(channel, MAX_COUNT_URL, "valuePositiveInt"),
+        internal=False,
+        status="off" if subscription["status"] == "off" else "requested",
+        ends_at=datetime.fromisoformat(end) if end else None,
+    )
+
+
+def mask_headers(subscription: dict[str, Any]) -> dict[str, Any]:
+    """The Subscription as it may be read: header values are secrets (Backport, safety and security)."""
+    channel = subscription.get("channel", {})
+    if "header" not in channel:
+        return subscription
+    masked = [f"{header.partition(':')[0]}: {MASK}" for header in channel["header"]]
+    return {**subscription, "channel": {**channel, "header": masked}}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A service of this deployment that is told about a topic: its name and where it takes notifications."""
+
+    topic: Topic
+    name: str
+    notification_url: str
+
+
+def internal_subscription(tenant: str, origin_base_url: str, peer: Peer) -> tuple[dict[str, Any], SubscriptionRow]:
+    """The Subscription of a peer and its delivery state; the id depends on tenant, topic and peer alone.
+
+    It is active at once: a peer may be down when its tenant is made, and it is trusted by configuration.
+    """
+    subscription = {
+        "resourceType": "Subscription",
+        "id": derived_id(origin_base_url, tenant, "Subscription", peer.topic.canonical, peer.name),
+        "meta": {"profile": [SUBSCRIPTION_PROFILE]},
+        "status": "active",
+        "reason": f"{peer.topic.name} for {peer.name}",
+        "criteria": peer.topic.canonical,
+        "channel": {
+            "type": "rest-hook",
+            "endpoint": peer.notification_url,
+            "payload": "application/fhir+json",
+            "_payload": {"extension": [{"url": CONTENT_URL, "valueCode": "full-resource"}]},
+        },
+    }
+    row = SubscriptionRow(
+        subscription_id=str(subscription["id"]),
+        topic=peer.topic.canonical,
+        endpoint=peer.notification_url,
+        content="full-resource",
+        headers="[]",
+        filters="[]",
+        timeout_seconds=None,
+        max_count=None,
+        internal=True,
+        status="active",
+        ends_at=None,
+    )
+    return subscription, row
+
+
+async def subscribe_internally(
+    database: Database, tenant: str, origin_base_url: str, peers: Iterable[Peer]
+) -> list[dict[str, Any]]:
+    """Makes a tenant's internal subscriptions, or moves them to the peers' present addresses; progress is kept.
+
+    Returns the Subscription resources.
+    """
+    subscriptions = []
+    for peer in peers:
+        subscription, row = internal_subscription(tenant, origin_base_url, peer)
+        arrays = [[value] for value in row.values()]
+        places = ", ".join(f"${n}" for n in range(2, len(arrays) + 2))
+        await database.fetch(f"SELECT insert_subscription_state($1, {places})", tenant, *arrays)
+        subscriptions.append(subscription)
+    return subscriptions
