@@ -1,11 +1,15 @@
 """Start here: one web application per service, assembled from its declarations. The same for all four."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
@@ -13,16 +17,231 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
 from stepwell_shared.auth.audit import audit_effect
+from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
-from stepwell_shared.auth.service_tokens import ServiceTokens
+from stepwell_shared.auth.issuer import Issuer
+from stepwell_shared.auth.service_tokens import ServiceTokens, service_client_id
 from stepwell_shared.auth.verification import TokenVerifier
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
-from stepwell_shared.fhir.access import Access
+from stepwell_shared.canonical import topic as topic_canonical
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.events.delivery import Delivery
+from stepwell_shared.events.notification import Notification
+from stepwell_shared.events.outbox import OutboxNotifier
+from stepwell_shared.events.receiver import Receiver, Sender
+from stepwell_shared.events.sender import DeliveryPolicy
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
-from stepwell_shared.fhir.routes import FHIR_JSON, Door, fhir_routes
-from stepwell_shared.http_client import http_client
+from stepwell_shared.fhir.messages import Response
+from stepwell_shared.fhir.outcome import FhirError
+from stepwell_shared.fhir.registry import Registry
+from stepwell_shared.fhir.routes import FHIR_JSON, Door, error_response, fhir_routes, read_body, request_id_of
+from stepwell_shared.http_client import HttpClient, http_client
+from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime, Service, open_runtime, tenants
 from stepwell_shared.settings import Settings
+from stepwell_shared.telemetry import configure_logging
 
-STARTED_ON = datetime(2026, 11, 21, tzinfo=UTC)
+RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
+NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
+
+log = structlog.get_logger("stepwell.app")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a running process needs beside its runtime."""
+
+    service: Service
+    registry: Registry
+    runtime: Runtime
+    http: HttpClient
+    verifier: TokenVerifier
+
+
+def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
+    """The application of one service. Settings come from the environment unless given.
+
+    Raises pydantic's ValidationError naming every variable that is missing.
+    """
+    settings = settings or Settings()  # type: ignore[call-arg]  # the environment fills it
+    configure_logging(service.name, settings.log_level)
+    runtime = Runtime()
+    registry = service.resources(runtime)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _start(app, service, registry, runtime, settings, stack)
+            yield
+
+    app = FastAPI(title=service.title, lifespan=lifespan, docs_url=f"/{service.name}/docs", redoc_url=None,
+                  openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
+    document = openapi_document(service, registry, settings.url_of(service.name))
+    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it
+    return app
+
+
+async def _start(
+    app: FastAPI, service: Service, registry: Registry, runtime: Runtime, settings: Settings, stack: AsyncExitStack
+) -> None:
+    """Opens what the process needs, in order; the stack closes it in reverse."""
+    wake: list[Callable[[str], None]] = []
+
+    def committed(tenant: str, tables: frozenset[str]) -> None:
+        if not tables.isdisjoint({"outbox", "subscription_state"}):
+            for each in wake:
+                each(tenant)
+
+    http = await stack.enter_async_context(http_client())
+    await stack.enter_async_context(open_runtime(service, registry, runtime, settings, committed))
+    verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http)
+    stack.push_async_callback(verifier.close)
+    parts = Parts(service, registry, runtime, http, verifier)
+    await _seed(service, runtime)
+    wake += await _start_delivery(parts, settings, stack)
+    issuer = Issuer.from_settings(settings, runtime.database, http)
+    if issuer is not None:
+        app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
+    app.router.routes += _routes(parts)
+
+
+async def _seed(service: Service, runtime: Runtime) -> None:
+    """Puts what this release ships into every tenant; a database that is away now is served at the next start."""
+    if service.seed is None:
+        return
+    try:
+        for tenant in await tenants(runtime.database):
+            await service.seed(runtime, tenant)
+    except (*UNAVAILABLE_ERRORS, FhirError):
+        log.warning("the database does not answer yet; what ships with this release waits for the next start")
+
+
+async def _start_delivery(parts: Parts, settings: Settings, stack: AsyncExitStack) -> list[Callable[[str], None]]:
+    """Runs the delivery loop of this replica; gives what must be called after commits."""
+    database = parts.runtime.database
+    replica = f"{socket.gethostname()}-{os.getpid()}"
+    listen_url = settings.listen_url or settings.database_url
+    delivery = Delivery(
+        database,
+        parts.http,
+        base_url=settings.url_of(parts.service.name),
+        tenants=lambda: tenants(database),
+        token=ServiceTokens(parts.http, settings, parts.service.name).token_for,
+        replica=replica,
+        listen_url=listen_url.get_secret_value(),
+        policy=DeliveryPolicy(
+            poll_seconds=settings.delivery_poll_seconds,
+            lease_seconds=settings.delivery_lease_seconds,
+            batch_max=settings.delivery_batch_max,
+        ),
+    )
+    notifier = OutboxNotifier(database, replica)
+    running = asyncio.create_task(delivery.run())
+
+    async def stop() -> None:
+        await delivery.stop()
+        await running
+        await notifier.close()
+
+    stack.push_async_callback(stop)
+    return [delivery.wake, notifier.notify]
+
+
+def _routes(parts: Parts) -> list[Route]:
+    """Health, discovery, notifications and FHIR, in this order: the last one takes every path below its prefix."""
+    name = parts.service.name
+    engine, settings = parts.runtime.engine, parts.runtime.settings
+    statement = capability_statement(
+        parts.registry,
+        title=parts.service.title,
+        description=parts.service.description,
+        base_url=engine.base_url,
+        topics=[topic.canonical for topic in parts.service.topics],
+        released=RELEASED,
+    )
+    metadata = encode(statement)
+    configuration = smart_configuration(settings.issuer_url)
+    door = Door(
+        engine=engine,
+        authenticate=parts.verifier.authenticate,
+        access_record=_access_record(parts.runtime),
+        body_bytes_max=settings.body_bytes_max,
+        body_seconds_max=settings.body_seconds_max,
+    )
+
+    async def live(_: HttpRequest) -> HttpResponse:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(_: HttpRequest) -> HttpResponse:
+        return await _readiness(parts.runtime.database)
+
+    async def capabilities(_: HttpRequest) -> HttpResponse:
+        return HttpResponse(metadata, media_type=FHIR_JSON)
+
+    async def discovery(_: HttpRequest) -> HttpResponse:
+        return JSONResponse(configuration)
+
+    return [
+        Route("/livez", live),
+        Route("/readyz", ready),
+        Route(f"/{name}/fhir/metadata", capabilities),
+        Route(f"/{name}/fhir/.well-known/smart-configuration", discovery),
+        Route(f"/{name}/notifications", _notifications(parts), methods=["POST"]),
+        *fhir_routes(door, f"/{name}/fhir"),
+    ]
+
+
+async def _readiness(database: Database) -> HttpResponse:
+    """Ready means that the database answers now."""
+    try:
+        async with asyncio.timeout(1):
+            await database.fetch("SELECT 1")
+    except UNAVAILABLE_ERRORS:
+        return JSONResponse({"status": "the database does not answer"}, status_code=503)
+    return JSONResponse({"status": "ready"})
+
+
+def _access_record(runtime: Runtime) -> Callable[[Any, str, str, str, int, str], Effect]:
+    def record(caller: Any, interaction: str, type_: str, id_: str, status: int, request_id: str) -> Effect:
+        return audit_effect(
+            caller,
+            recorded=runtime.clock(),
+            interaction=interaction,
+            resource_type=type_ or None,
+            resource_id=id_ or None,
+            request_id=request_id,
+            status=status,
+        )
+
+    return record
+
+
+def _notifications(parts: Parts) -> Callable[[HttpRequest], Any]:
+    """Where the other services post what happened: answered 200 only when everything is committed."""
+    settings = parts.runtime.settings
+    listens = parts.service.listens(parts.runtime)
+    publishers = sorted({publisher for publisher, _ in listens})
+
+    def may_notify(sender: Sender, notification: Notification) -> bool:
+        return any(
+            sender.client_id == service_client_id(sender.tenant, publisher)
+            and notification.subscription.startswith(f"{settings.url_of(publisher)}/Subscription/")
+            for publisher in publishers
+        )
+
+    handlers = {topic_canonical(name): handler for (_, name), handler in listens.items()}
+    receiver = Receiver(handlers, parts.runtime.database, may_notify)
+
+    async def take(http: HttpRequest) -> HttpResponse:
+        try:
+            caller: Caller = await parts.verifier.authenticate(http.headers.get("authorization"))
+            body = await read_body(http, NOTIFICATION_BYTES_MAX, settings.body_seconds_max)
+            await receiver.receive(caller.tenant, caller.client_id, body)
+            response = Response(200)
+        except FhirError as error:
+            response = error_response(error)
+        headers = {**response.headers, "X-Request-Id": request_id_of(http)}
+        return HttpResponse(response.body, response.status, headers, FHIR_JSON if response.body else None)
+
+    return take

@@ -134,9 +134,9 @@ async def open_runtime(
     ) as database:
         store = Store(database, queue_max=settings.write_queue_max, committed=committed)
         cursor_key = sha256(b"search cursor\n" + settings.service_key_file.read_bytes()).digest()
-        runtime._settings = settings  # noqa: SLF001  filled here and nowhere else
-        runtime._database = database  # noqa: SLF001
-        runtime._engine = Engine(  # noqa: SLF001
+        runtime._settings = settings
+        runtime._database = database
+        runtime._engine = Engine(
             registry=registry,
             store=store,
             base_url=settings.url_of(service.name),

@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     delivery_poll_seconds: float = Field(default=1.0, gt=0, description="slow poll behind the wake-up notices")
     delivery_lease_seconds: float = Field(default=10.0, gt=0, description="how long a silent deliverer keeps its lease")
     delivery_batch_max: int = Field(default=64, ge=1, description="most events in one notification")
+    subscription_hosts_allowed: tuple[str, ...] = Field(
+        default=(), description="hosts (host or host:port) to which subscriptions may post although they are not public"
+    )
+    listen_url: SecretStr | None = Field(
+        default=None, description="direct PostgreSQL URL for LISTEN when database_url goes through a transaction pooler"
+    )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
 
     def url_of(self, service: str) -> str:

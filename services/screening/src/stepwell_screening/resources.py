@@ -39,7 +39,17 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "QuestionnaireResponse",
-            ["patient", "subject", "questionnaire", "status", "authored", "author", "identifier", "based-on", "encounter"],
+            [
+                "patient",
+                "subject",
+                "questionnaire",
+                "status",
+                "authored",
+                "author",
+                "identifier",
+                "based-on",
+                "encounter",
+            ],
             interactions=KEPT,
             on_write=partial(submit_response, runtime),
             indexes=(("patient", "authored"),),
@@ -75,5 +85,3 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
         )
     )
     found.add(served("Flag", ["patient", "subject", "date", "author"], interactions=READ_ONLY, indexes=(("patient",),)))
-
-

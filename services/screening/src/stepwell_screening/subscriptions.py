@@ -8,12 +8,15 @@ SCORE_FINALIZED = Topic(
     ("patient",),
     "A response was validated and scored. Beside it come its score Observations, as measurement will keep them, the"
     " RiskAssessment of a positive or unanswered safety item, and the Patient.",
+    ("Observation", "RiskAssessment", "Patient"),
 )
 SAFETY_ALERT = Topic(
     "safety-alert",
     ("Task",),
     ("patient",),
-    "A safety item needs a clinician, or a clinician has recorded a risk level. Beside the Task comes its RiskAssessment.",
+    "A safety item needs a clinician, or a clinician has recorded a risk level. Beside the Task comes its"
+    " RiskAssessment.",
+    ("RiskAssessment",),
 )
 PATIENT_CHANGED = Topic(
     "patient-changed", ("Patient",), ("patient",), "A Patient was created or changed; others keep a read-only copy."

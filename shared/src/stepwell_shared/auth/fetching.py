@@ -53,8 +53,10 @@ async def fetch_json(http: HttpClient, url: str, *, guarded: bool = True) -> Fet
 async def _body(response: HttpResponse) -> bytes:
     if response.status_code != 200:
         raise FetchError(f"{response.request.url.host} answered {response.status_code} instead of keys")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise FetchError(f"{response.request.url.host} answered compressed, which was not asked for")
     body = b""
-    async for part in response.aiter_raw():
+    async for part in response.aiter_bytes():
         body += part
         if len(body) > BYTES_MAX:
             raise FetchError(f"{response.request.url.host} answered with more than {BYTES_MAX} bytes")

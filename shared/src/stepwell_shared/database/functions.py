@@ -35,7 +35,8 @@ def insert_columns(table: sqlalchemy.Table) -> list[sqlalchemy.Column[object]]:
 
 
 def _type(column: sqlalchemy.Column[object]) -> str:
-    return str(column.type.compile(dialect=postgresql.dialect())).split(" COLLATE")[0]
+    dialect: sqlalchemy.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    return str(column.type.compile(dialect=dialect)).split(" COLLATE")[0]
 
 
 def _parameters(columns: Sequence[sqlalchemy.Column[object]]) -> str:

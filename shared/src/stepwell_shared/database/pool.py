@@ -3,12 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import asyncpg.pool
 
-Connection = asyncpg.pool.PoolConnectionProxy
+Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 
 TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SET_TENANT = "SELECT set_config('stepwell.tenant', $1, true)"

@@ -22,6 +22,8 @@ class Topic:
     focus_types: tuple[str, ...]
     filters: tuple[str, ...]
     description: str
+    # types that come beside the focus: a subscriber must be allowed to read them too
+    context_types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.filters) - FILTER_NAMES)

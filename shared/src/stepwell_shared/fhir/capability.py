@@ -67,7 +67,9 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
         body["supportedProfile"] = list(served_type.profiles)
     if served_type.documentation:
         body["documentation"] = served_type.documentation
-    body["interaction"] = [{"code": interaction.value} for interaction in Interaction if served_type.allows(interaction)]
+    body["interaction"] = [
+        {"code": interaction.value} for interaction in Interaction if served_type.allows(interaction)
+    ]
     body["versioning"] = "versioned"
     body["readHistory"] = served_type.allows(Interaction.VREAD)
     body["updateCreate"] = served_type.allows(Interaction.UPDATE)
@@ -75,7 +77,11 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
     body["conditionalRead"] = "not-match"
     body["searchParam"] = [
         {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"},
-        {"name": "_lastUpdated", "definition": "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated", "type": "date"},
+        {
+            "name": "_lastUpdated",
+            "definition": "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated",
+            "type": "date",
+        },
         *(
             {"name": parameter.name, "definition": parameter.definition, "type": parameter.type}
             for parameter in served_type.parameters.values()

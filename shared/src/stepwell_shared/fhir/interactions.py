@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.fhir import validation
-from stepwell_shared.fhir.body import encode, with_meta
+from stepwell_shared.fhir.body import encode, same_content, with_meta
 from stepwell_shared.fhir.indexing import Localise, columns_of, rows_of
 from stepwell_shared.fhir.messages import (
     Request,
@@ -118,10 +118,9 @@ async def create(engine: Engine, request: Request) -> Response:
     identifier = resource.get("identifier")
     if served_type.unique_identifier and isinstance(identifier, dict) and "value" in identifier:
         token = f"{identifier.get('system', '')}|{_escaped(identifier['value'])}"
-        response = await _create_unless_found(
-            engine, request, served_type, resource, urlencode({"identifier": token}), same_content=True
+        return await _create_unless_found(
+            engine, request, served_type, resource, urlencode({"identifier": token}), must_say_the_same=True
         )
-        return response
     stored = await _write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
     return written(engine.base_url, request, served_type, stored, created=True)
 
@@ -227,7 +226,7 @@ async def _create_unless_found(
     resource: dict[str, Any],
     criteria: str,
     *,
-    same_content: bool = False,
+    must_say_the_same: bool = False,
 ) -> Response:
     """https://hl7.org/fhir/R4/http.html#ccreate
 
@@ -247,7 +246,7 @@ async def _create_unless_found(
             raise FhirError(Category.MULTIPLE_MATCHES, "more than one resource matches If-None-Exist")
         if found:
             stored = _stored(served_type, found[0])
-            if same_content and not same_content(stored.body or b"", resource):
+            if must_say_the_same and not same_content(stored.body or b"", resource):
                 text = "another one with this identifier and different content exists; correct it with PUT"
                 raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
             return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)

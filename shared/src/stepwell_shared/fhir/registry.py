@@ -154,7 +154,7 @@ def served(
             if parameters[parameter].storage is Storage.ROWS:
                 raise ValueError(f"{name}: {parameter} is kept in rows and cannot be part of a composite index")
     return ServedType(
-        name, interactions, parameters, on_write, mask, indexes, unique_identifier, profiles, documentation
+        name, interactions, parameters, on_write, mask, indexes, unique_identifier, operations, profiles, documentation
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import stepwell_routing
 from stepwell_routing.rules.decisions import Decision, Evidence, EvidenceValue, RiskState, decide
-from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy, parse_policy
 from stepwell_routing.rules.tiers import parse_tiers
 
@@ -24,7 +23,7 @@ BANDS = parse_policy(DOCUMENT, CATALOGUE, profile="bands")
 NO_RISK = RiskState()
 
 
-def evidence(risk: RiskState = NO_RISK, *, days_old: int = 0, **values: Scalar) -> Evidence:
+def evidence(risk: RiskState = NO_RISK, *, days_old: int = 0, **values: Any) -> Evidence:
     """Evidence with these values, all observed the same number of days ago."""
     observed = NOW - timedelta(days=days_old)
     known = {
@@ -34,7 +33,7 @@ def evidence(risk: RiskState = NO_RISK, *, days_old: int = 0, **values: Scalar) 
     return Evidence(known, risk)
 
 
-def decided(risk: RiskState = NO_RISK, *, policy: Policy = POLICY, **values: Scalar) -> Decision:
+def decided(risk: RiskState = NO_RISK, *, policy: Policy = POLICY, **values: Any) -> Decision:
     return decide(policy, evidence(risk, **values), NOW)
 
 

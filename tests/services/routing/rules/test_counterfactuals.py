@@ -1,12 +1,14 @@
 """What would have given another tier."""
 
+from typing import Any
+
 from stepwell_routing.rules.counterfactuals import Counterfactual, counterfactuals
 from stepwell_routing.rules.decisions import decide
 
 from tests.services.routing.rules.shipped import NOW, POLICY, evidence
 
 
-def _for(**values: int) -> list[Counterfactual]:
+def _for(**values: Any) -> list[Counterfactual]:
     known = evidence(**values)
     return counterfactuals(POLICY, known, NOW, decide(POLICY, known, NOW))
 

@@ -112,7 +112,8 @@ class TestFloors:
 class TestSafety:
     @pytest.mark.parametrize(("risk", "code"), [(OPEN, "SAF-1"), (UNANSWERED, "SAF-5")])
     def test_an_open_safety_item_holds_whatever_the_scores(self, risk: RiskState, code: str) -> None:
-        for values in ({"phq9": 16}, {"phq9": 0}, {}):
+        cases: list[dict[str, Any]] = [{"phq9": 16}, {"phq9": 0}, {}]
+        for values in cases:
             decision = decided(risk, **values)
             assert (decision.status, decision.priority, decision.holds[0]) == ("on-hold", "urgent", code)
             assert decision.reason_codes[0] == code
@@ -212,19 +213,19 @@ _RISKS = st.builds(RiskState, st.booleans(), st.booleans(), st.sampled_from(_LEV
 
 
 @st.composite
-def _pairs(draw: st.DrawFn) -> tuple[dict[str, Scalar], dict[str, Scalar], RiskState, RiskState]:
+def _pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], RiskState, RiskState]:
     """Evidence and risk, and the same made worse in any way."""
-    better = draw(_ANY)
-    worse = {name: draw(st.integers(value, _SCORES[name])) for name, value in better.items()}
-    extra: dict[str, Scalar] = draw(
+    scores = draw(_ANY)
+    worse_scores = {name: draw(st.integers(value, _SCORES[name])) for name, value in scores.items()}
+    same = draw(
         st.fixed_dictionaries({}, optional={"current_tier": st.integers(1, 4), "step_down_agreed": st.booleans()})
     )
-    course = draw(st.sampled_from([(False, False), (False, True), (True, True)]))
+    course, worse_course = draw(st.sampled_from([(False, False), (False, True), (True, True)]))
     risk = draw(_RISKS)
-    level = draw(st.sampled_from(_LEVELS[_LEVELS.index(risk.level) :]))
-    shared = {"tier_3_course_without_benefit": course[0], **extra}
-    return ({**better, **shared}, {**worse, **shared, "tier_3_course_without_benefit": course[1]}, risk,
-            risk._replace(level=level))  # fmt: skip
+    worse_level = draw(st.sampled_from(_LEVELS[_LEVELS.index(risk.level) :]))
+    better = {**scores, **same, "tier_3_course_without_benefit": course}
+    worse = {**worse_scores, **same, "tier_3_course_without_benefit": worse_course}
+    return better, worse, risk, risk._replace(level=worse_level)
 
 
 @settings(max_examples=400, deadline=None)
@@ -237,9 +238,10 @@ def test_worse_evidence_never_gives_a_lower_tier(pair: Any, policy: Any) -> None
 @settings(max_examples=400, deadline=None)
 @given(values=_ANY, risk=_RISKS, current=st.none() | st.integers(1, 4))
 def test_nothing_lowers_a_safety_floor_or_passes_an_open_item(
-    values: dict[str, Scalar], risk: RiskState, current: int | None
+    values: dict[str, Any], risk: RiskState, current: int | None
 ) -> None:
-    decision = decided(risk, **values, **({} if current is None else {"current_tier": current}))
+    known: dict[str, Any] = values if current is None else {**values, "current_tier": current}
+    decision = decided(risk, **known)
     assert rank(decision) >= {None: 1, "low": 1, "moderate": 3, "high": 4}[risk.level]
     urgent = risk.level in ("moderate", "high")
     if (risk.positive_item_open or risk.unanswered_item_open) and not urgent:
@@ -249,7 +251,7 @@ def test_nothing_lowers_a_safety_floor_or_passes_an_open_item(
 
 @settings(max_examples=100, deadline=None)
 @given(values=_ANY, risk=_RISKS, order=st.randoms(use_true_random=False))
-def test_the_same_evidence_gives_the_same_bytes(values: dict[str, Scalar], risk: RiskState, order: Any) -> None:
+def test_the_same_evidence_gives_the_same_bytes(values: dict[str, Any], risk: RiskState, order: Any) -> None:
     shuffled = list(values)
     order.shuffle(shuffled)
     first = as_record(decided(risk, **values))

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepwell_routing.rules.decisions import decide
 from stepwell_routing.rules.expressions import Kind
 from stepwell_routing.rules.policies import parse_policy
 from stepwell_routing.rules.reading import DocumentError
@@ -14,9 +18,11 @@ from tests.services.routing.rules.shipped import (
     BANDS,
     CATALOGUE,
     DOCUMENT,
+    NOW,
     POLICY,
     TIERS_DOCUMENT,
     changed_document,
+    evidence,
     rule_action,
 )
 
@@ -83,6 +89,23 @@ def _floor_without_cap(document: Document) -> None:
 
 def _floor_from_a_text(document: Document) -> None:
     _outcome(document, "KEEP-STEP", "from", {"valueString": "risk_level"})
+
+
+def _lose_something(document: Any, random: Random) -> None:
+    """Walk to a random place and remove what is there, or write another value of its type."""
+    while True:
+        keys = list(document) if isinstance(document, dict) else list(range(len(document)))
+        if not keys:
+            return
+        key = random.choice(keys)
+        if isinstance(document[key], dict | list) and random.random() < 0.85:
+            document = document[key]
+        elif isinstance(document[key], str | int) and random.random() < 0.3:
+            document[key] = type(document[key])(0)
+            return
+        else:
+            del document[key]
+            return
 
 
 REFUSED: dict[str, tuple[Callable[[Document], Any], str, str]] = {
@@ -156,6 +179,19 @@ class TestRefusals:
     def test_a_site_cannot_leave_the_bounds_of_the_policy(self, name: str, value: Any, text: str) -> None:
         with pytest.raises(DocumentError, match=text):
             parse_policy(DOCUMENT, CATALOGUE, site_parameters={name: value})
+
+    @settings(max_examples=300, deadline=None)
+    @given(random=st.randoms(use_true_random=False))
+    def test_whatever_is_missing_the_policy_is_refused_and_nothing_breaks(self, random: Random) -> None:
+        document = changed_document()
+        for _ in range(random.randint(1, 4)):
+            _lose_something(document, random)
+        try:
+            policy = parse_policy(document, CATALOGUE)
+        except DocumentError as refused:
+            assert refused.findings
+        else:
+            assert decide(policy, evidence(phq9=16), NOW).tier.rank >= 1
 
     def test_tiers_without_words_in_a_language_are_refused(self) -> None:
         broken = {**TIERS_DOCUMENT, "languages": ["de", "en", "fr"]}

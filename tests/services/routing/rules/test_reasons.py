@@ -1,5 +1,7 @@
 """The words of a decision: complete, in every language, and never those that hurt."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,7 +46,8 @@ def test_a_person_reads_why_what_when_and_how_to_say_no() -> None:
 
 @pytest.mark.parametrize("language", POLICY.languages)
 def test_people_never_read_tier_numbers_or_scores(language: str) -> None:
-    for values in ({"phq9": 16}, {"gad7": 9, "phq9": 11}, {"phq9": 3, "current_tier": 2}):
+    cases: list[dict[str, Any]] = [{"phq9": 16}, {"gad7": 9, "phq9": 11}, {"phq9": 3, "current_tier": 2}]
+    for values in cases:
         words = decided(**values).patient_reason[language]
         assert "PHQ" not in words
         assert "tier" not in words.lower().split()
@@ -71,7 +74,7 @@ def test_no_text_for_people_uses_a_word_that_hurts() -> None:
     ),
     level=st.sampled_from([None, "low", "moderate", "high"]),
 )
-def test_no_placeholder_is_ever_left_open(values: dict[str, int], level: str | None) -> None:
+def test_no_placeholder_is_ever_left_open(values: dict[str, Any], level: str | None) -> None:
     decision = decided(RiskState(level=level), **values)
     for words in (decision.clinician_reason, decision.patient_reason):
         assert sorted(words) == ["de", "en"]

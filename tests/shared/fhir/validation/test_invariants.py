@@ -31,6 +31,13 @@ NO_ORACLE = {
     "txt-1": "htmlChecks() is a function of the validator",
     "txt-2": "htmlChecks() is a function of the validator",
 }
+# What the FHIRPath engine lacks, in words that it has.
+SPELLINGS = {
+    ".hasValue()": ".exists()",
+    "Appointment.": "",
+    "is Boolean": "is boolean",
+    "low <= high": "low.value <= high.value",
+}
 
 
 def embed(path: str, node: object) -> dict[str, Any]:
@@ -49,7 +56,8 @@ def embed(path: str, node: object) -> dict[str, Any]:
 def official(key: str, path: str, resource: dict[str, Any]) -> bool:
     """What the expression of R4 says about every node at the path."""
     expression = re.sub(r"\.trace\('\w+'\)", "", definitions.invariant(key).expression)
-    expression = expression.replace(".hasValue()", ".exists()").replace("Appointment.", "")
+    for official_text, engine_text in SPELLINGS.items():
+        expression = expression.replace(official_text, engine_text)
     context = re.sub(r"\.(value|onset|due|occurrence|probability)[A-Z]\w+", r".\1", path)
     result = fhirpathpy.evaluate(
         resource, f"{context}.all({expression})", {"resource": resource, "ucum": UCUM}, models["r4"]

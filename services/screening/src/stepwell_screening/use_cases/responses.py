@@ -51,7 +51,7 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
         status={"amended": "amended", RETRACTED: RETRACTED}.get(status, "final"),
     )
     _record_origin(runtime, write, instrument, [observation], unsafe)
-    entries = [
+    entries: list[tuple[str, bytes | Resource]] = [
         (f"{runtime.engine.base_url}/QuestionnaireResponse/{write.stored.id}", write.stored.body or b""),
         (f"{runtime.settings.url_of('measurement')}/Observation/{observation['id']}", observation),
         *unsafe,
@@ -73,9 +73,7 @@ def _instrument(response: Resource) -> Instrument:
     if found is None:
         known = ", ".join(instruments())
         text = f"name a Questionnaire that is known here, with its version: {known}"
-        raise FhirError(
-            Category.BUSINESS_RULE, [Issue(text, "business-rule", "QuestionnaireResponse.questionnaire")]
-        )
+        raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "QuestionnaireResponse.questionnaire")])
     if "authored" not in response:
         text = "say when the answers were given"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "required", "QuestionnaireResponse.authored")])
@@ -123,7 +121,11 @@ async def _open_alerts(
 
 
 def _record_origin(
-    runtime: Runtime, write: Write, instrument: Instrument, observations: list[Resource], unsafe: list[tuple[str, bytes]]
+    runtime: Runtime,
+    write: Write,
+    instrument: Instrument,
+    observations: list[Resource],
+    unsafe: list[tuple[str, bytes]],
 ) -> None:
     """Provenance: this software, from this version of the response, made these."""
     measurement = runtime.settings.url_of("measurement")

@@ -40,9 +40,7 @@ async def change_safety_task(runtime: Runtime, write: Write) -> None:
         raise FhirError(Category.CONFLICT, "a risk level is recorded on this Task; it is closed")
     level, findings = recorded_risk_level(safety_policy(), write.resource)
     if findings:
-        raise FhirError(
-            Category.BUSINESS_RULE, [Issue(each.text, each.code, each.expression) for each in findings]
-        )
+        raise FhirError(Category.BUSINESS_RULE, [Issue(each.text, each.code, each.expression) for each in findings])
     if level is not None:
         await _settle(runtime, write, level)
 
@@ -74,11 +72,7 @@ def _level_code(body: bytes) -> str:
 
 
 def _refuse_rewriting(before: dict[str, Any], after: dict[str, Any]) -> None:
-    changed = [
-        name
-        for name in sorted({*before, *after} - CHANGEABLE)
-        if before.get(name) != after.get(name)
-    ]
+    changed = [name for name in sorted({*before, *after} - CHANGEABLE) if before.get(name) != after.get(name)]
     if changed:
         text = "this says what happened and cannot be changed"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", f"Task.{name}") for name in changed])

@@ -48,13 +48,18 @@ def _strata_are_one_kind(report: Node) -> bool:
     return all(("value" in each) != ("component" in each) for each in strata)
 
 
+def _documents_are_distinct(statement: Node) -> bool:
+    pairs = [(each.get("profile"), each.get("mode")) for each in statement.get("document", ())]
+    return len(pairs) == len(set(pairs))
+
+
 def _is_kind(statement: Node, kind: str) -> bool:
     return statement.get("kind") == kind
 
 
 RULES: Rules = {
     "que-1": _items_fit_the_type,
-    "que-2": lambda form: distinct(item.get("linkId") for item in _descendants(form, "item")),
+    "que-2": lambda form: distinct(_descendants(form, "item"), "linkId"),
     "que-3": lambda item: not _is_display(item) or "code" not in item,
     "que-4": lambda item: "answerOption" not in item or not has(item, "answerValueSet"),
     "que-5": lambda item: item.get("type") in _WITH_OPTIONS or not _has_options(item),
@@ -69,7 +74,7 @@ RULES: Rules = {
     "mea-1": _stratifiers_are_one_kind,
     "mrp-1": lambda report: report.get("type") != "data-collection" or "group" not in report,
     "mrp-2": _strata_are_one_kind,
-    "csd-1": lambda system: distinct(each.get("code") for each in _descendants(system, "concept")),
+    "csd-1": lambda system: distinct(_descendants(system, "concept"), "code"),
     "vsd-1": lambda include: has_any(include, "valueSet", "system"),
     "vsd-2": lambda include: not has_any(include, "concept", "filter") or has(include, "system"),
     "vsd-3": lambda include: not ("concept" in include and "filter" in include),
@@ -81,11 +86,9 @@ RULES: Rules = {
     "cpb-3": lambda statement: (
         not any("endpoint" in each for each in statement.get("messaging", ())) or _is_kind(statement, "instance")
     ),
-    "cpb-7": lambda statement: distinct(
-        f"{each.get('profile')}{each.get('mode')}" for each in statement.get("document", ())
-    ),
-    "cpb-9": lambda rest: distinct(each.get("type") for each in rest.get("resource", ())),
-    "cpb-12": lambda resource: distinct(each.get("name") for each in resource.get("searchParam", ())),
+    "cpb-7": _documents_are_distinct,
+    "cpb-9": lambda rest: distinct(rest.get("resource", ()), "type"),
+    "cpb-12": lambda resource: distinct(resource.get("searchParam", ()), "name"),
     "cpb-14": lambda statement: not _is_kind(statement, "instance") or "implementation" in statement,
     "cpb-15": lambda statement: (
         not _is_kind(statement, "capability") or ("software" in statement and "implementation" not in statement)

@@ -1,6 +1,6 @@
 """The few questions that invariants ask of a JSON node, with FHIRPath's meaning of existence."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -35,8 +35,9 @@ def has_coding(concept: object, system: str, *codes: str) -> bool:
     return any(each.get("system") == system and each.get("code") in codes for each in codings(concept))
 
 
-def distinct(values: Iterable[Hashable]) -> bool:
-    found = list(values)
+def distinct(nodes: Iterable[Node], name: str) -> bool:
+    """Whether no two nodes have the same value of an element; nodes without one do not count."""
+    found = [node[name] for node in nodes if name in node]
     return len(found) == len(set(found))
 
 

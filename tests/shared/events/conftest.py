@@ -1,0 +1,120 @@
+"""A database with the event tables and its runtime login, and delivery loops on it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import asyncio
+import asyncpg
+import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
+from stepwell_shared.database.functions import insert_function, security_statements
+from stepwell_shared.database.pool import Database
+from stepwell_shared.events.delivery import Delivery
+from stepwell_shared.events.functions import event_functions
+from stepwell_shared.events.sender import DeliveryPolicy
+from stepwell_shared.events.subscriptions import Peer, subscribe_internally
+from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
+from stepwell_shared.events.topics import Topic
+from stepwell_shared.http_client import http_client
+
+from tests.shared.events.subscriber import BASE_URL, SCORES, Subscriber
+
+TABLES = [
+    model.metadata.tables[str(model.__tablename__)]
+    for model in (Outbox, SubscriptionState, SubscriptionEvent, ReceivedEvent)
+]
+TENANTS = ("clinic-a", "clinic-b")
+QUICK = DeliveryPolicy(poll_seconds=0.05, lease_seconds=1.0, park_after_attempts=2)
+
+Subscribe = Callable[..., Awaitable[str]]
+Start = Callable[..., Awaitable[Delivery]]
+
+
+def schema() -> list[str]:
+    dialect = postgresql.dialect()
+    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in TABLES]
+    statements += [str(CreateIndex(index).compile(dialect=dialect)) for table in TABLES for index in table.indexes]
+    statements += [insert_function(table) for table in TABLES]
+    return [*statements, *event_functions(), *security_statements(TABLES, RUNTIME_ROLE)]
+
+
+@pytest.fixture
+async def urls(empty_database: DatabaseUrls) -> DatabaseUrls:
+    """URLs of a database with the event tables: the owner's and the runtime login's."""
+    connection = await asyncpg.connect(empty_database.owner)
+    try:
+        for statement in schema():
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+    return empty_database
+
+
+@pytest.fixture
+async def database(urls: DatabaseUrls) -> AsyncIterator[Database]:
+    async with Database.open(urls.runtime) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def subscriber() -> AsyncIterator[Subscriber]:
+    async with Subscriber().up() as listening:
+        yield listening
+
+
+@pytest.fixture
+def subscribe(database: Database) -> Subscribe:
+    """Makes an internal subscription of a tenant and returns its id."""
+
+    async def make(subscriber: Subscriber, tenant: str = TENANTS[0], topic: Topic = SCORES, name: str = "peer") -> str:
+        made = await subscribe_internally(database, tenant, BASE_URL, [Peer(topic, name, subscriber.url)])
+        return str(made[0]["id"])
+
+    return make
+
+
+@pytest.fixture
+async def start(database: Database) -> AsyncIterator[Start]:
+    """Starts a delivery loop; all are stopped at the end."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(http_client())
+
+        async def token(tenant: str) -> str:
+            return f"token-of-{tenant}"
+
+        async def tenants() -> tuple[str, ...]:
+            return TENANTS
+
+        async def begin(
+            replica: str = "replica-1", listen_url: str | None = None, policy: DeliveryPolicy = QUICK
+        ) -> Delivery:
+            delivery = Delivery(
+                database,
+                client,
+                base_url=BASE_URL,
+                tenants=tenants,
+                token=token,
+                replica=replica,
+                listen_url=listen_url,
+                policy=policy,
+                jitter=lambda: 0.02,
+            )
+            running = asyncio.create_task(delivery.run())
+
+            async def end() -> None:
+                await delivery.stop()
+                await running
+
+            stack.push_async_callback(end)
+            return delivery
+
+        yield begin
+
+
+async def as_owner_of_rows(database: Database, tenant: str, statement: str) -> list[asyncpg.Record]:
+    """Rows as this tenant sees them."""
+    async with database.transaction(tenant) as connection:
+        rows: list[asyncpg.Record] = await connection.fetch(statement)
+        return rows
