@@ -37,10 +37,11 @@ TENANTS = pytest.mark.parametrize("client_id", [NORTH, SOUTH])
 
 def refused(response: httpx.Response, code: str, status: int) -> bool:
     body = response.json()
-    return (
-        (response.status_code, body["error"], set(body)) == (status, code, {"error", "error_description"})
-        and response.headers["cache-control"] == "no-store"
-    )
+    return (response.status_code, body["error"], set(body)) == (
+        status,
+        code,
+        {"error", "error_description"},
+    ) and response.headers["cache-control"] == "no-store"
 
 
 def unsigned(claims: dict[str, Any], kid: str) -> str:
@@ -204,16 +205,22 @@ async def test_only_a_plain_form_is_read(http: httpx.AsyncClient, client_keys: K
     assert refused(await http.post(TOKEN_URL, content=encoded + b"&scope=a", headers=plain), "invalid_request", 400)
     assert refused(await http.post(TOKEN_URL, content=b"\xff=\xff", headers=plain), "invalid_request", 400)
     assert refused(await http.post(TOKEN_URL, content=b"a=" + b"b" * 40_000, headers=plain), "invalid_request", 400)
-    assert refused(await http.post(TOKEN_URL, data=form, headers={"Authorization": "Basic eDp5"}), "invalid_request", 400)
+    assert refused(
+        await http.post(TOKEN_URL, data=form, headers={"Authorization": "Basic eDp5"}), "invalid_request", 400
+    )
 
 
-@pytest.mark.parametrize("scope", ["system/Observation.sr", "openid", "system/*.rs", "system/Patient.cruds", "user/Patient.rs"])
+@pytest.mark.parametrize(
+    "scope", ["system/Observation.sr", "openid", "system/*.rs", "system/Patient.cruds", "user/Patient.rs"]
+)
 async def test_more_scope_than_registered_is_refused(http: httpx.AsyncClient, client_keys: Keys, scope: str) -> None:
     response = await ask(http, signed(assertion_claims(NORTH), client_keys[NORTH]), scope)
     assert refused(response, "invalid_scope", 400)
 
 
-async def test_a_database_that_is_away_is_said_to_be(issuer: Issuer, http: httpx.AsyncClient, client_keys: Keys) -> None:
+async def test_a_database_that_is_away_is_said_to_be(
+    issuer: Issuer, http: httpx.AsyncClient, client_keys: Keys
+) -> None:
     class Away:
         def transaction(self, _tenant: str) -> None:
             raise ConnectionRefusedError

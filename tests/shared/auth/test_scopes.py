@@ -7,8 +7,17 @@ from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import LETTERS, OPERATION_LETTERS, Scope, ScopeError, Scopes
 
 EVERY_INTERACTION = {
-    **{"create": "c", "read": "r", "vread": "r", "history-instance": "r", "update": "u", "patch": "u", "delete": "d"},
-    **{"search-type": "s", "search-system": "s", "history-type": "s", "history-system": "s"},
+    "create": "c",
+    "read": "r",
+    "vread": "r",
+    "history-instance": "r",
+    "update": "u",
+    "patch": "u",
+    "delete": "d",
+    "search-type": "s",
+    "search-system": "s",
+    "history-type": "s",
+    "history-system": "s",
 }
 
 

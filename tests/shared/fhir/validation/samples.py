@@ -108,7 +108,7 @@ SAMPLES: list[dict[str, Any]] = [
     {
         "resourceType": "PlanDefinition",
         "status": "active",
-        "action": [{"condition": [{"kind": "applicability", "expression": {"language": "text/cql", "expression": "a"}}]}],
+        "action": [{"condition": [{"kind": "applicability", "expression": {"expression": "a", "language": "x"}}]}],
     },
     {"resourceType": "HealthcareService", "active": True, "name": "Group therapy"},
     {"resourceType": "Organization", "name": "Practice", "telecom": [{"system": "email", "value": "a@example.org"}]},
