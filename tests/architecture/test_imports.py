@@ -64,7 +64,7 @@ def test_the_small_layout_itself_breaks_nothing(tmp_path: Path) -> None:
 def _small_layout(folder: Path) -> None:
     """Empty modules at the places that the contracts name."""
     service = ("app", "endpoints", "resources", "subscriptions", "use_cases", "builders", "tables", "settings")
-    shared = ("app", "migrations", "runtime", "http_client", "settings", "canonical")
+    shared = ("app", "migrations", "openapi", "served", "runtime", "http_client", "settings", "canonical")
     engine = ("routes", "interactions", "store", "capability", "search", "validation", "registry", "outcome")
     files = [f"stepwell_{name}/{module}" for name in SERVICES for module in (*service, "rules/score", "rules/__init__")]
     files += [f"stepwell_shared/{module}" for module in shared]

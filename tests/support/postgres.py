@@ -4,7 +4,6 @@ The process that started the run makes a folder and removes it; the first test t
 """
 
 import fcntl
-import importlib
 import itertools
 import os
 import shutil
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from stepwell_shared.cli.bootstrap import OWNER_ROLE, RUNTIME_ROLE, DatabaseUrls, bootstrap, close_database
 from stepwell_shared.cli.embedded import EmbeddedPostgres
+from stepwell_shared.migrations import migrate
 
 RUN_FOLDER = "STEPWELL_TEST_RUN_FOLDER"
 PREFIX = "stepwell-tests-"
@@ -96,8 +96,7 @@ async def _template(service: str) -> tuple[str, DatabaseUrls]:
     with _lock(run_folder() / "templates.lock"):
         urls = await bootstrap(server().url(), [name], run_folder() / "credentials.json", server_is_ours=True)
         if service != EMPTY and not ready.exists():
-            migrations = importlib.import_module("stepwell_shared.migrations")
-            await migrations.migrate(service, urls[name].owner, RUNTIME_ROLE)
+            await migrate(service, urls[name].owner, RUNTIME_ROLE)
         ready.touch()
     _templates[service] = urls[name]
     return name, urls[name]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.subscriptions import (
     SUBSCRIPTION_PROFILE,
     check_subscription,
@@ -14,6 +15,7 @@ from stepwell_shared.events.subscriptions import (
     state_of,
 )
 from stepwell_shared.events.topics import Topic, Topics
+from stepwell_shared.fhir.copies import keep_copy
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import READ_ONLY, READ_WRITE, Interaction, ServedType, Write, served
 from stepwell_shared.runtime import Runtime, base_urls
@@ -60,3 +62,11 @@ async def _subscribe(runtime: Runtime, topics: Topics, write: Write) -> None:
             text = f"a subscription to {topic.name} needs unrestricted read on {resource_type}"
             raise FhirError(Category.FORBIDDEN, text)
     write.unit.effects.append(state_of({**write.resource, "id": write.stored.id}).effect())
+
+
+async def keep_patient(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
+    """Topic patient-changed: keeps the copy of Patient up to date."""
+    for url, resource in received.resources.items():
+        if resource["resourceType"] == "Patient":
+            source = f"{url}/_history/{resource['meta']['versionId']}"
+            await keep_copy(runtime.engine, tenant, resource, source)

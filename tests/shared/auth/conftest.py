@@ -8,8 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from joserfc.jwk import ECKey
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import create_mock_engine
 from stepwell_shared.auth.client_keys import ClientKeys
 from stepwell_shared.auth.clients import Client, register_client
 from stepwell_shared.auth.endpoints import issuer_router
@@ -21,18 +20,18 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.functions import insert_function, security_statements
 from stepwell_shared.database.pool import Database
 
-from tests.shared.auth.parties import ISSUER, NORTH, NOW, REGISTERED, SERVICES, SOUTH, Clock, ec_key
+from tests.shared.auth.parties import ISSUER, NORTH, NOW, REGISTERED, SERVICES, SOUTH, Clock, ec_key, table_of
 
-TABLES = [model.__table__ for model in (Tenant, ClientTable, AssertionSeen, IssuerKeySet, Audit)]
+TABLES = [table_of(model) for model in (Tenant, ClientTable, AssertionSeen, IssuerKeySet, Audit)]
 
 
 @pytest.fixture
 async def lock_urls(empty_database: DatabaseUrls) -> DatabaseUrls:
     """A database with the tables of the locks, secured as `stepwell migrate` does it."""
-    dialect = postgresql.dialect()
-    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in TABLES]
-    statements += [str(CreateIndex(index).compile(dialect=dialect)) for table in TABLES for index in table.indexes]
-    statements += [insert_function(Audit.__table__), *security_statements(TABLES, RUNTIME_ROLE)]
+    statements: list[str] = []
+    engine = create_mock_engine("postgresql://", lambda sql, *_: statements.append(str(sql.compile(engine))))
+    TABLES[0].metadata.create_all(engine, TABLES, checkfirst=False)
+    statements += [insert_function(table_of(Audit)), *security_statements(TABLES, RUNTIME_ROLE)]
     connection = await asyncpg.connect(empty_database.owner)
     try:
         await connection.execute(";\n".join(statements))

@@ -1,12 +1,14 @@
 """The caller: nothing by default, narrowed as its scopes say, bound to its patient."""
 
+from typing import Any
+
 import pytest
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.fhir.outcome import Category, FhirError
 
 
-def caller(scopes: str, tenant: str = "north", **known: str) -> Caller:
+def caller(scopes: str, tenant: str = "north", **known: Any) -> Caller:
     return Caller(tenant, f"{tenant}.ehr", Scopes.parse(scopes), "token-1", **known)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -23,7 +24,7 @@ from stepwell_shared.auth.tenants import add_tenant, list_tenants
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.database.pool import Database
 
-from tests.shared.auth.parties import ec_key
+from tests.shared.auth.parties import ec_key, table_of
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
 NORTH = Client("north.ehr", Scopes.parse("system/Patient.rs"), jwks=public_key_set([ec_key()]))
@@ -54,9 +55,7 @@ async def test_an_id_that_is_not_tenant_and_name_is_nobodys(database: Database, 
     ],
     ids=range(8),
 )
-async def test_a_client_that_cannot_be_trusted_is_not_registered(
-    database: Database, changed: dict[str, object]
-) -> None:
+async def test_a_client_that_cannot_be_trusted_is_not_registered(database: Database, changed: dict[str, Any]) -> None:
     with pytest.raises(ClientError):
         await register_client(database, replace(NORTH, **changed), NOW)
     assert await list_clients(database, "north") == []
@@ -117,7 +116,7 @@ async def test_an_audit_row_says_who_did_what_to_which_resource(database: Databa
         request_id="request-1",
         status=200,
     )
-    names = [column.name for column in insert_columns(Audit.__table__)]
+    names = [column.name for column in insert_columns(table_of(Audit))]
     assert len(names) == len(effect.values)
     arrays = [[value] for value in effect.values]
     marks = ", ".join(f"${number}" for number in range(1, len(arrays) + 2))
@@ -133,9 +132,16 @@ async def test_an_audit_row_says_who_did_what_to_which_resource(database: Databa
 
 def test_every_interaction_has_its_audit_action() -> None:
     caller = Caller("north", "north.ehr", Scopes(), "token-1")
-    known = {"recorded": NOW, "resource_type": "Task", "resource_id": None, "request_id": "r", "status": 200}
+    known: dict[str, Any] = {
+        "recorded": NOW,
+        "resource_type": "Task",
+        "resource_id": None,
+        "request_id": "r",
+        "status": 200,
+    }
     actions = {
-        name: audit_effect(caller, interaction=name, **known).values[1] for name in [*INTERACTION_LETTERS, "$apply"]
+        name: audit_effect(caller, interaction=name, request_id="r", status=200, **known).values[1]
+        for name in [*INTERACTION_LETTERS, "$apply"]
     }
     assert actions == {
         "create": "C",

@@ -1,4 +1,4 @@
-"""A service's own tokens: one per tenant, asked for once, renewed early, and used to the end while the issuer is away."""
+"""A service's own tokens: one per tenant, renewed early, and used to the end while the issuer is away."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from joserfc import jwt
+from pydantic import SecretStr
 from stepwell_shared.auth.clients import Client, register_client
 from stepwell_shared.auth.endpoints import smart_configuration
 from stepwell_shared.auth.issuer import Issuer
@@ -30,7 +31,7 @@ async def settings(tmp_path: Path, issuer: Issuer) -> Settings:
         await register_client(issuer.database, client, datetime.now(UTC))
     screening, routing, referral, measurement = SERVICES
     return Settings(
-        database_url="postgresql://nowhere/routing",
+        database_url=SecretStr("postgresql://nowhere/routing"),
         service_key_file=path,
         screening_url=screening,
         routing_url=routing,

@@ -95,7 +95,8 @@ class Subscriber:
     async def up(self) -> AsyncIterator["Subscriber"]:
         """Listening on its port while the context lasts."""
         listening = socket.create_server(("127.0.0.1", self.port))
-        server = uvicorn.Server(uvicorn.Config(self._app, lifespan="off", ws="none", log_level="critical"))
+        config = uvicorn.Config(self._app, interface="asgi3", lifespan="off", ws="none", log_level="critical")
+        server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([listening]))
         try:
             yield self

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+from stepwell_shared.events.tables import Xid8
 
 revision = '0001'
 down_revision = None
@@ -243,7 +244,7 @@ def upgrade() -> None:
     op.create_table('outbox',
     sa.Column('tenant', sa.Text(collation='C'), nullable=False),
     sa.Column('position', sa.BigInteger(), sa.Identity(always=True), nullable=False),
-    sa.Column('transaction', stepwell_shared.events.tables.Xid8(), server_default=sa.text('pg_current_xact_id()'), nullable=False),
+    sa.Column('transaction', Xid8(), server_default=sa.text('pg_current_xact_id()'), nullable=False),
     sa.Column('topic', sa.Text(collation='C'), nullable=False),
     sa.Column('subject', sa.Text(collation='C'), nullable=False),
     sa.Column('focus', sa.Text(collation='C'), nullable=False),
@@ -291,7 +292,7 @@ def upgrade() -> None:
     sa.Column('internal', sa.Boolean(), nullable=False),
     sa.Column('status', sa.Text(collation='C'), nullable=False),
     sa.Column('ends_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('cursor_transaction', stepwell_shared.events.tables.Xid8(), server_default=sa.text('pg_snapshot_xmin(pg_current_snapshot())'), nullable=False),
+    sa.Column('cursor_transaction', Xid8(), server_default=sa.text('pg_snapshot_xmin(pg_current_snapshot())'), nullable=False),
     sa.Column('cursor_position', sa.BigInteger(), server_default=sa.text('0'), autoincrement=False, nullable=False),
     sa.Column('next_event_number', sa.BigInteger(), server_default=sa.text('1'), autoincrement=False, nullable=False),
     sa.Column('lease_owner', sa.Text(collation='C'), server_default=sa.text("''"), nullable=False),

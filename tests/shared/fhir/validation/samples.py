@@ -139,6 +139,8 @@ SAMPLES: list[dict[str, Any]] = [
         ],
     },
     {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "invalid", "diagnostics": "x"}]},
+    {"resourceType": "MeasureReport", "status": "complete", "type": "summary", "period": {"start": "2026"},
+     "measure": f"{STEPWELL}/Measure/reach", "group": [{"population": [{"count": 3}]}]},
     {"resourceType": "Binary", "contentType": "text/plain", "data": "aGVsbG8="},
     {"resourceType": "Condition", "subject": PATIENT, "code": {"text": "x"}, "onsetAge": {"value": 3, "unit": "a",
      "system": "http://unitsofmeasure.org", "code": "a"}},

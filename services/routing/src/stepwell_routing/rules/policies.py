@@ -16,7 +16,7 @@ from stepwell_routing.rules.rule_reading import STAGES, Rule, RuleScope, read_ru
 from stepwell_routing.rules.tiers import TierCatalogue
 from stepwell_routing.rules.wording import Wording, translations
 
-PLACEHOLDERS = frozenset({"review_date", "not_known", "tier"})
+PLACEHOLDERS = frozenset({"review_date", "tier"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def _steps(reader: Reader, groups: Mapping[str, tuple[str, Element]], scope: Rul
 
 def _closing(reader: Reader, groups: Mapping[str, tuple[str, Element]], scope: RuleScope) -> tuple[Wording, Wording]:
     path, group = groups.get("proposal", ("", {}))
-    clinician = read_wording(reader, group, "description", path, scope, PLACEHOLDERS)
+    clinician = read_wording(reader, group, "description", path, scope, PLACEHOLDERS | {"not_known"})
     return clinician, read_wording(reader, group, "textEquivalent", path, scope, PLACEHOLDERS)
 
 

@@ -172,6 +172,6 @@ def primitive_schema(kind: str) -> Schema:
     if kind in primitives.RANGES:
         low, high = primitives.RANGES[kind]
         return {"type": "integer", "minimum": low, "maximum": high}
-    if kind in primitives.PATTERNS:
-        return {"type": "string", "pattern": f"^(?:{primitives.PATTERNS[kind]})$"}
+    if kind in primitives.ORDINARY_PATTERNS:
+        return {"type": "string", "pattern": f"^(?:{primitives.ORDINARY_PATTERNS[kind]})$"}
     return {"type": "string", "minLength": 1, "maxLength": primitives.STRING_LENGTH_MAX}

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/json.html
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from stepwell_shared.fhir.definitions import resource_types
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 
 DEPTH_MAX = 64
+ISSUES_MAX = 200
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 # In compact JSON these mark (or, inside strings, resemble) what FHIR forbids.
@@ -56,7 +58,15 @@ def refuse_emptiness(parsed: dict[str, Any]) -> None:
     """Raises FhirError if there are nulls (other than padding), empty values or NUL characters anywhere."""
     issues = _Emptiness(parsed).issues
     if issues:
-        raise FhirError(Category.INVALID, issues)
+        raise refusal(issues)
+
+
+def refusal(issues: list[Issue]) -> FhirError:
+    """The error for these issues, cut to a length that an answer can carry."""
+    further = len(issues) - ISSUES_MAX
+    if further > 0:
+        issues = [*issues[:ISSUES_MAX], Issue(f"{further} further problems are not listed", "too-long")]
+    return FhirError(Category.INVALID, issues)
 
 
 def _refuse_duplicates(parsed: dict[str, Any], body: bytes, compact: bytes, *, has_escapes: bool) -> None:
@@ -65,7 +75,7 @@ def _refuse_duplicates(parsed: dict[str, Any], body: bytes, compact: bytes, *, h
         return
     repeated = list(_repeated_keys(json.loads(body, object_pairs_hook=_remember), _root(parsed)))
     if repeated:
-        raise FhirError(Category.INVALID, repeated)
+        raise refusal(repeated)
 
 
 def _root(parsed: dict[str, Any]) -> str:
@@ -145,8 +155,8 @@ class _Repeated(dict[str, Any]):
 def _remember(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     node = _Repeated(pairs)
     if len(node) < len(pairs):
-        names = [name for name, _ in pairs]
-        node.repeated = tuple(name for name in node if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        node.repeated = tuple(name for name, count in counts.items() if count > 1)
     return node
 
 

@@ -9,7 +9,6 @@ from stepwell_shared.fhir.definitions import resource_types
 from stepwell_shared.fhir.validation.primitives import BLANK
 
 ID = r"[A-Za-z0-9.\-]{1,64}"
-_URN = f"urn:(?:uuid|oid):[^{BLANK}]+"
 _TYPED = re.compile(rf"(?:https?://[^{BLANK}]+/)?([A-Z][A-Za-z]+)/({ID})(?:/_history/{ID})?")
 _CONDITIONAL = re.compile(rf"([A-Z][A-Za-z]+)\?[^{BLANK}]+")
 _ABSOLUTE = re.compile(rf"[a-z][a-z0-9+.\-]*:[^{BLANK}]+")
@@ -19,7 +18,7 @@ TARGETS_NAMED_MAX = 8
 def ordinary_pattern(targets: frozenset[str]) -> str:
     """A pattern of the references that are certainly allowed; others deserve a closer look, not a refusal."""
     types = "|".join(sorted(targets or resource_types()))
-    return f"^(?:(?:https?://[^{BLANK}?#]+/)?(?:{types})/{ID}(?:/_history/{ID})?|{_URN})$"
+    return f"^(?:(?:https?://[!-~]+/)?(?:{types})/{ID}(?:/_history/{ID})?|urn:(?:uuid|oid):[!-~]+)$"
 
 
 def problem(reference: str, targets: frozenset[str], *, conditional: bool) -> tuple[str, str] | None:

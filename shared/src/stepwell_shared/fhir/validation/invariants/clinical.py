@@ -3,6 +3,8 @@
 https://hl7.org/fhir/R4/observation.html, riskassessment.html, condition.html, patient.html, goal.html, group.html
 """
 
+import json
+
 from stepwell_shared.fhir.validation.invariants.nodes import (
     UCUM,
     Node,
@@ -22,8 +24,13 @@ def _no_component_repeats_the_code(observation: Node) -> bool:
     components = observation.get("component")
     if not components or not has_choice(observation, "value"):
         return True
-    own = codings(observation.get("code"))
-    return not any(coding in own for component in components for coding in codings(component.get("code")))
+    own = {_identity(coding) for coding in codings(observation.get("code"))}
+    return not any(_identity(each) in own for component in components for each in codings(component.get("code")))
+
+
+def _identity(coding: Node) -> str:
+    """Equal for codings that are equal as a whole, as FHIRPath's intersect compares them."""
+    return json.dumps(coding, sort_keys=True, default=str)
 
 
 def _is_percent_where_given(limits: object) -> bool:

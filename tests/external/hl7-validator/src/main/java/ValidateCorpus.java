@@ -2,6 +2,7 @@ import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
 import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.context.support.ValidationSupportContext;
+import ca.uhn.fhir.rest.server.exceptions.BaseServerResponseException;
 import ca.uhn.fhir.validation.FhirValidator;
 import ca.uhn.fhir.validation.ResultSeverityEnum;
 import ca.uhn.fhir.validation.SingleValidationMessage;
@@ -47,7 +48,13 @@ public final class ValidateCorpus {
     for (Path file : jsonFiles(Path.of(args[1]))) {
       files++;
       String text = Files.readString(file);
-      generateSnapshot(context, support, text);
+      try {
+        generateSnapshot(context, support, text);
+      } catch (BaseServerResponseException failure) {
+        errors++;
+        System.out.println(String.join("\t", "error", file.getFileName().toString(), "StructureDefinition",
+            failure.getMessage()));
+      }
       for (SingleValidationMessage finding : validator.validateWithResult(text).getMessages()) {
         ResultSeverityEnum severity = finding.getSeverity();
         if (severity == ResultSeverityEnum.INFORMATION || finding.getMessage().startsWith(NEEDS_A_PACKAGE)) {
@@ -85,7 +92,7 @@ public final class ValidateCorpus {
     return context.newValidator().registerValidatorModule(instances);
   }
 
-  /** Throws when the text is a StructureDefinition whose differential does not apply to its base. */
+  /** Throws when the text is a StructureDefinition that makes no snapshot: an unknown base, type or constraint. */
   private static void generateSnapshot(FhirContext context, IValidationSupport support, String text) {
     if (text.contains("\"StructureDefinition\"")
         && context.newJsonParser().parseResource(text) instanceof StructureDefinition definition) {

@@ -1,0 +1,30 @@
+"""Start here: routing = settings + resources + endpoints. Explainable tiers by published policy."""
+
+from functools import partial
+from pathlib import Path
+
+from stepwell_shared.runtime import Service
+from stepwell_shared.served import keep_patient
+
+from stepwell_routing.resources import registry
+from stepwell_routing.subscriptions import PATIENT_CHANGED, SAFETY_ALERT, SCORE_FINALIZED, TOPICS
+from stepwell_routing.tables import READ_EVIDENCE, EvidenceRow
+from stepwell_routing.use_cases.assignment import decide_on_response, decide_on_risk_level
+from stepwell_routing.use_cases.shipping import ship_policies
+
+service = Service(
+    name="routing",
+    title="Stepwell routing",
+    description="Proposes the least intensive care that is likely to help, by published policy, and says why.",
+    resources=registry,
+    topics=TOPICS,
+    listens=lambda runtime: {
+        SCORE_FINALIZED: partial(decide_on_response, runtime),
+        SAFETY_ALERT: partial(decide_on_risk_level, runtime),
+        PATIENT_CHANGED: partial(keep_patient, runtime),
+    },
+    seed=ship_policies,
+    tables=(EvidenceRow,),
+    functions=(READ_EVIDENCE,),
+    package=Path(__file__).parent,
+)

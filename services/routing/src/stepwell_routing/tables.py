@@ -1,0 +1,79 @@
+"""What routing knows of each person: evidence as it came in, beside the decisions that are FHIR resources."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.pool import Database
+
+RISK = "risk"
+
+
+def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=optional)
+
+
+class EvidenceRow(SQLModel, table=True):
+    """One thing that came to be known: a score by its code, or where a RiskAssessment stands (name `risk`).
+
+    The newest `source_version` of a reference counts; a `value` of null says that it was withdrawn.
+    """
+
+    __tablename__: ClassVar[str] = "evidence"
+    __table_args__ = (Index("evidence_of_subject", "tenant", "subject", "name"),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    position: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    subject: str = Field(sa_column=_text())
+    name: str = Field(sa_column=_text())
+    value: str | None = Field(sa_column=_text(optional=True))
+    observed_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    reference: str = Field(sa_column=_text())
+    source_version: int = Field(sa_column=Column(Integer, nullable=False))
+
+
+class Known(NamedTuple):
+    """One row of evidence, in the order of the table's insertable columns without the subject."""
+
+    name: str
+    value: str | None
+    observed_at: datetime
+    reference: str
+    source_version: int
+
+
+READ_EVIDENCE = """CREATE OR REPLACE FUNCTION read_evidence(tenant_in text, subject_in text[])
+RETURNS TABLE (
+  subject text, name text, value text, observed_at timestamptz, reference text, source_version integer
+)
+LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT DISTINCT ON (e.subject, e.name, e.reference)
+      e.subject, e.name, e.value, e.observed_at, e.reference, e.source_version
+    FROM evidence AS e WHERE e.tenant = tenant_in AND e.subject = ANY(subject_in)
+    ORDER BY e.subject, e.name, e.reference, e.source_version DESC, e.position DESC;
+END $function$"""
+
+
+def evidence_effect(subject: str, known: Known) -> Effect:
+    """The row that keeps one thing in the unit of work of the decision that it leads to."""
+    return Effect("evidence", (subject, *known))
+
+
+def evidence_reader(database: Database) -> Coalescer[list[Known]]:
+    """Reads what is known of a person; group is (tenant,), key is the subject. Those who ask at once share a call."""
+
+    async def fetch(group: tuple[str, ...], subjects: Sequence[str]) -> Mapping[str, list[Known]]:
+        found: dict[str, list[Known]] = {subject: [] for subject in subjects}
+        for row in await database.fetch("SELECT * FROM read_evidence($1, $2)", group[0], subjects):
+            subject, *rest = row
+            found[subject].append(Known(*rest))
+        return found
+
+    return Coalescer(fetch)

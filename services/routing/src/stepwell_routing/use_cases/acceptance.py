@@ -1,0 +1,79 @@
+"""A clinician accepts a proposal: it becomes a plan, and referral starts."""
+
+import orjson
+from stepwell_shared.canonical import derived_id
+from stepwell_shared.events.outbox import event
+from stepwell_shared.fhir.interactions import built
+from stepwell_shared.fhir.messages import Request, Response, written
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.registry import Interaction
+from stepwell_shared.fhir.store import WriteConflictError
+from stepwell_shared.fhir.unit import Stored, UnitOfWork
+from stepwell_shared.runtime import Runtime
+
+from stepwell_routing import builders
+from stepwell_routing.subscriptions import TIER_ASSIGNED
+
+ATTEMPTS_MAX = 8
+
+
+async def accept_proposal(runtime: Runtime, request: Request) -> Response:
+    """`ServiceRequest/[id]/$accept`: the proposal's next version is a plan requested by the caller's person.
+
+    Accepting what is accepted changes nothing. Raises FhirError: BUSINESS_RULE while it is on hold or after it was
+    withdrawn, FORBIDDEN when the token names no person.
+    """
+    clinician = request.access.fhir_user
+    if clinician is None:
+        text = "a person accepts a proposal: use a client that is registered with --fhir-user Practitioner/..."
+        raise FhirError(Category.FORBIDDEN, text)
+    served_type = runtime.engine.served("ServiceRequest", Interaction.READ)
+    tenant = request.access.tenant
+    for _ in range(ATTEMPTS_MAX):
+        stored = await runtime.store.read(tenant, "ServiceRequest", request.id)
+        if stored is None or stored.body is None or request.access.filters("ServiceRequest", Interaction.UPDATE):
+            raise FhirError(Category.NOT_FOUND, "there is no ServiceRequest with this id")
+        proposal = orjson.loads(stored.body)
+        if proposal["intent"] != "proposal":
+            return written(runtime.engine.base_url, request, served_type, stored, created=False, witnessed=False)
+        _refuse_unready(proposal["status"])
+        unit, accepted = _accepted(runtime, request, stored, clinician)
+        try:
+            await runtime.store.commit(unit)
+        except WriteConflictError:
+            continue
+        return written(runtime.engine.base_url, request, served_type, accepted, created=False)
+    raise FhirError(Category.CONFLICT, "this proposal is being changed by too many at once; try again")
+
+
+def _refuse_unready(status: str) -> None:
+    if status == "on-hold":
+        text = "a safety question is open (the reason codes say which); a clinician records a risk level first"
+        raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "ServiceRequest.status")])
+    if status != "active":
+        text = "this proposal was withdrawn; another has taken its place"
+        raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "ServiceRequest.status")])
+
+
+def _accepted(runtime: Runtime, request: Request, stored: Stored, clinician: str) -> tuple[UnitOfWork, Stored]:
+    engine, now, tenant = runtime.engine, runtime.clock(), request.access.tenant
+    proposal = orjson.loads(stored.body or b"null")
+    plan = builders.accepted_assignment(proposal, practitioner=clinician, accepted_at=now)
+    change = built(engine, plan, now, version=stored.version + 1)
+    focus = f"ServiceRequest/{stored.id}"
+    provenance = builders.acceptance_provenance(
+        resource_id=derived_id(engine.base_url, tenant, "acceptance", stored.id, str(stored.version)),
+        target=f"{focus}/_history/{change.stored.version}",
+        proposal=f"{focus}/_history/{stored.version}",
+        practitioner=clinician,
+        policy=proposal["instantiatesCanonical"][0],
+        accepted_at=now,
+    )
+    subject = proposal["subject"]
+    key = engine.localise(subject["reference"]) if "reference" in subject else subject["identifier"]["value"]
+    entries = [(f"{engine.base_url}/{focus}", change.stored.body or b"")]
+    effects = [
+        event(TIER_ASSIGNED.canonical, key, focus, entries, now),
+        request.witness("$accept", stored.id, 200),
+    ]
+    return UnitOfWork(tenant, [change, built(engine, provenance, now)], effects), change.stored

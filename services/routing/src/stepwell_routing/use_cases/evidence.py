@@ -1,0 +1,88 @@
+"""From notifications and stored rows to the evidence that policies ask for. What is absent is unknown, never zero."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from stepwell_shared.fhir.values import date_range
+
+from stepwell_routing.rules.decisions import Evidence, EvidenceValue, RiskState
+from stepwell_routing.rules.policies import Policy
+from stepwell_routing.tables import RISK, Known
+
+Resource = Mapping[str, Any]
+
+WITHDRAWN = "entered-in-error"
+POSITIVE, UNANSWERED = "SAF-1", "SAF-5"
+LEVELS = frozenset({"low", "moderate", "high"})
+
+
+def score_of(observation: Resource, url: str, source_version: int) -> Known | None:
+    """A score by its first code, withdrawn when it was entered in error; nothing when no score could be computed."""
+    coding = observation["code"]["coding"][0]
+    name = f"{coding['system']}|{coding['code']}"
+    effective = moment(observation["effectiveDateTime"])
+    if observation["status"] == WITHDRAWN:
+        return Known(name, None, effective, url, source_version)
+    quantity = observation.get("valueQuantity")
+    return None if quantity is None else Known(name, str(quantity["value"]), effective, url, source_version)
+
+
+def risk_of(assessment: Resource, url: str) -> Known:
+    """Where a RiskAssessment stands: the rule that opened it, or the level that a clinician recorded."""
+    prediction = assessment["prediction"][0]
+    codings = prediction.get("qualitativeRisk", {}).get("coding", [])
+    levels = [coding["code"] for coding in codings if coding["code"] in LEVELS]
+    value = levels[0] if levels else assessment["reasonCode"][0]["coding"][0]["code"]
+    version = int(assessment["meta"]["versionId"])
+    return Known(RISK, value, moment(assessment["meta"]["lastUpdated"]), url, version)
+
+
+def gather(policy: Policy, known: Iterable[Known]) -> Evidence:
+    """The latest of each kind, under the names of the policy."""
+    current = _newest_versions(known)
+    values: dict[str, EvidenceValue] = {}
+    for item in policy.inputs:
+        names = {f"{system}|{code}" for system, code in item.codes}
+        found = [row for row in current if row.name in names and row.value is not None]
+        if found:
+            last = max(found, key=lambda row: (row.observed_at, row.reference))
+            values[item.name] = EvidenceValue(_number(str(last.value)), last.observed_at, last.reference)
+    return Evidence(values, _risk([row for row in current if row.name == RISK]))
+
+
+def moment(text: str) -> datetime:
+    """The start of a FHIR date, dateTime or instant; UTC when it names no zone."""
+    interval = date_range(text)
+    if interval is None:
+        raise ValueError("not a FHIR dateTime")
+    return interval[0].astimezone(UTC)
+
+
+def _newest_versions(known: Iterable[Known]) -> list[Known]:
+    newest: dict[tuple[str, str], Known] = {}
+    for row in known:
+        key = row.name, row.reference
+        if key not in newest or row.source_version >= newest[key].source_version:
+            newest[key] = row
+    return [newest[key] for key in sorted(newest)]
+
+
+def _risk(rows: list[Known]) -> RiskState:
+    recorded = [row for row in rows if row.value in LEVELS]
+    opened = [row for row in rows if row.value not in LEVELS]
+    last = max(recorded, key=lambda row: (row.observed_at, row.reference), default=None)
+    latest = last or max(opened, key=lambda row: (row.observed_at, row.reference), default=None)
+    return RiskState(
+        positive_item_open=any(row.value == POSITIVE for row in opened),
+        unanswered_item_open=any(row.value == UNANSWERED for row in opened),
+        level=last.value if last else None,
+        reference=latest.reference if latest else None,
+    )
+
+
+def _number(text: str) -> int | Decimal:
+    """A score as the expressions compare it: exact, and an integer when it is one."""
+    value = Decimal(text)
+    return int(value) if value == value.to_integral_value() else value

@@ -1,0 +1,13 @@
+"""What routing ships, put into a tenant: its policies as PlanDefinitions. A published version never changes."""
+
+from stepwell_shared.fhir.copies import ship
+from stepwell_shared.runtime import Runtime
+
+from stepwell_routing.policies import SHIPPED, policy_document
+
+
+async def ship_policies(runtime: Runtime, tenant: str) -> None:
+    """Adds the policy versions that the tenant does not have yet, each under an id that names its version."""
+    for name in SHIPPED:
+        document = policy_document(name)
+        await ship(runtime.engine, tenant, {**document, "id": f"{name}-{document['version']}"})
