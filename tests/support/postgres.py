@@ -22,6 +22,7 @@ from stepwell_shared.migrations import migrate
 RUN_FOLDER = "STEPWELL_TEST_RUN_FOLDER"
 PREFIX = "stepwell-tests-"
 EMPTY = "empty"
+MEMORY_BYTES_MIN = 4 * 2**30
 
 _numbers = itertools.count()
 _templates: dict[str, DatabaseUrls] = {}
@@ -33,11 +34,12 @@ def test_run() -> Iterator[None]:
 
     The folder's lock lives as long as this process, so that a later run recognises and removes what a killed one left.
     """
-    for left_over in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    place = _place()
+    for left_over in place.glob(f"{PREFIX}*"):
         with _try_lock(left_over / "alive") as orphaned:
             if orphaned:
                 _remove(left_over)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     folder.chmod(0o711)  # as root, the server may run as a user who has to get to its data
     with _try_lock(folder / "alive"):
         os.environ[RUN_FOLDER] = str(folder)
@@ -73,7 +75,7 @@ async def create_database(service: str) -> tuple[str, DatabaseUrls]:
     template, urls = await _template(service)
     name = f"test_{os.getpid()}_{next(_numbers)}"
     async with administrator() as connection:
-        # Without fsync, copying files takes half the time of WAL_LOG (12 against 23 ms with two workers).
+        # Without fsync, copying files takes half the time of WAL_LOG (15 against 27 ms with two workers).
         await connection.execute(
             f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY OWNER {OWNER_ROLE}",
         )
@@ -100,6 +102,14 @@ async def _template(service: str) -> tuple[str, DatabaseUrls]:
         ready.touch()
     _templates[service] = urls[name]
     return name, urls[name]
+
+
+def _place() -> Path:
+    """Where the run's data goes: memory where there is plenty, for a clone takes 15 ms there and 150 ms on a disk."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= MEMORY_BYTES_MIN:
+        return memory
+    return Path(tempfile.gettempdir())
 
 
 def _server_in(folder: Path) -> EmbeddedPostgres:

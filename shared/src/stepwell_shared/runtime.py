@@ -120,6 +120,30 @@ def base_urls(settings: Settings) -> Sequence[str]:
     return [settings.url_of(name) for name in SERVICES]
 
 
+def attach(
+    runtime: Runtime,
+    service: Service,
+    registry: Registry,
+    database: Database,
+    urls: Mapping[str, str],
+    *,
+    cursor_key: bytes,
+    queue_max: int = 4096,
+    committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
+) -> None:
+    """Fills the runtime with an engine on this database. `urls` are the public base URLs by service name."""
+    runtime._database = database
+    runtime._engine = Engine(
+        registry=registry,
+        store=Store(database, queue_max=queue_max, committed=committed),
+        base_url=urls[service.name].rstrip("/"),
+        localise=localiser(urls.values()),
+        cursor_key=cursor_key,
+        clock=runtime.clock,
+        new_id=runtime.new_id,
+    )
+
+
 @asynccontextmanager
 async def open_runtime(
     service: Service,
@@ -128,22 +152,20 @@ async def open_runtime(
     settings: Settings,
     committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
 ) -> AsyncIterator[Runtime]:
-    """Fills the runtime while the context lasts. Command line and web process open it the same way."""
+    """The runtime of a process, filled while the context lasts."""
     async with Database.open(
         settings.database_url.get_secret_value(), connections_max=settings.database_connections_max
     ) as database:
-        store = Store(database, queue_max=settings.write_queue_max, committed=committed)
-        cursor_key = sha256(b"search cursor\n" + settings.service_key_file.read_bytes()).digest()
         runtime._settings = settings
-        runtime._database = database
-        runtime._engine = Engine(
-            registry=registry,
-            store=store,
-            base_url=settings.url_of(service.name),
-            localise=localiser(base_urls(settings)),
-            cursor_key=cursor_key,
-            clock=runtime.clock,
-            new_id=runtime.new_id,
+        attach(
+            runtime,
+            service,
+            registry,
+            database,
+            {name: settings.url_of(name) for name in SERVICES},
+            cursor_key=sha256(b"search cursor\n" + settings.service_key_file.read_bytes()).digest(),
+            queue_max=settings.write_queue_max,
+            committed=committed,
         )
         yield runtime
 

@@ -35,7 +35,7 @@ def observation(
         result=classify(parameters, first, second),
         baseline=first,
         current=second,
-        patient="Patient/p1",
+        subject={"reference": "Patient/p1"},
         issued=ISSUED,
         amended=amended,
     )
@@ -74,7 +74,7 @@ def test_without_numbers_there_is_no_empty_component_list() -> None:
         result=bare,
         baseline=prorated,
         current=prorated,
-        patient="Patient/p1",
+        subject={"reference": "Patient/p1"},
         issued=ISSUED,
     )
     assert "component" not in resource

@@ -3,40 +3,26 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 from joserfc.jwk import ECKey
-from sqlalchemy import create_mock_engine
 from stepwell_shared.auth.client_keys import ClientKeys
 from stepwell_shared.auth.clients import Client, register_client
 from stepwell_shared.auth.endpoints import issuer_router
 from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.keys import public_key_set
-from stepwell_shared.auth.tables import AssertionSeen, Audit, IssuerKeySet, Tenant
-from stepwell_shared.auth.tables import Client as ClientTable
-from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
-from stepwell_shared.database.functions import insert_function, security_statements
+from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.database.pool import Database
 
-from tests.shared.auth.parties import ISSUER, NORTH, NOW, REGISTERED, SERVICES, SOUTH, Clock, ec_key, table_of
-
-TABLES = [table_of(model) for model in (Tenant, ClientTable, AssertionSeen, IssuerKeySet, Audit)]
+from tests.shared.auth.databases import make_lock_tables
+from tests.shared.auth.parties import ISSUER, NORTH, NOW, REGISTERED, SERVICES, SOUTH, Clock, ec_key
 
 
 @pytest.fixture
 async def lock_urls(empty_database: DatabaseUrls) -> DatabaseUrls:
     """A database with the tables of the locks, secured as `stepwell migrate` does it."""
-    statements: list[str] = []
-    engine = create_mock_engine("postgresql://", lambda sql, *_: statements.append(str(sql.compile(engine))))
-    TABLES[0].metadata.create_all(engine, TABLES, checkfirst=False)
-    statements += [insert_function(table_of(Audit)), *security_statements(TABLES, RUNTIME_ROLE)]
-    connection = await asyncpg.connect(empty_database.owner)
-    try:
-        await connection.execute(";\n".join(statements))
-    finally:
-        await connection.close()
+    await make_lock_tables(empty_database)
     return empty_database
 
 

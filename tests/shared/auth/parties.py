@@ -6,8 +6,6 @@ from typing import Any
 import httpx
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from sqlalchemy import Table
-from sqlmodel import SQLModel
 from stepwell_shared.auth.assertions import ASSERTION_TYPE
 from stepwell_shared.auth.keys import SigningKey
 from stepwell_shared.auth.scopes import Scopes
@@ -20,11 +18,6 @@ NORTH = "north.ehr"
 SOUTH = "south.ehr"
 REGISTERED = Scopes.parse("system/Patient.rs system/Observation.cruds")
 NOW = 1_800_000_000.0
-
-
-def table_of(model: type[SQLModel]) -> Table:
-    table: Table = model.metadata.tables[str(model.__tablename__)]
-    return table
 
 
 def ec_key() -> ECKey:

@@ -24,7 +24,8 @@ from stepwell_shared.auth.tenants import add_tenant, list_tenants
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.database.pool import Database
 
-from tests.shared.auth.parties import ec_key, table_of
+from tests.shared.auth.databases import table_of
+from tests.shared.auth.parties import ec_key
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
 NORTH = Client("north.ehr", Scopes.parse("system/Patient.rs"), jwks=public_key_set([ec_key()]))
@@ -140,8 +141,7 @@ def test_every_interaction_has_its_audit_action() -> None:
         "status": 200,
     }
     actions = {
-        name: audit_effect(caller, interaction=name, request_id="r", status=200, **known).values[1]
-        for name in [*INTERACTION_LETTERS, "$apply"]
+        name: audit_effect(caller, interaction=name, **known).values[1] for name in [*INTERACTION_LETTERS, "$apply"]
     }
     assert actions == {
         "create": "C",

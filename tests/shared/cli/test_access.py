@@ -27,7 +27,9 @@ from stepwell_shared.database.pool import Database
 from stepwell_shared.settings import SERVICES
 from typer.testing import CliRunner, Result
 
+from tests.shared.auth.databases import make_lock_tables
 from tests.shared.auth.parties import ec_key
+from tests.support.postgres import EMPTY
 
 DatabaseOf = Callable[[str], Awaitable[DatabaseUrls]]
 Command = Callable[..., Awaitable[Result]]
@@ -70,10 +72,11 @@ def stepwell(home: Path, hook: Hook) -> Command:
 
 @pytest.fixture
 async def suite(home: Path, database_of: DatabaseOf) -> dict[str, DatabaseUrls]:
-    """Four migrated databases, four service keys, and the file that says where they are."""
-    urls = {service: await database_of(service) for service in SERVICES}
+    """Four databases, four service keys, and the file that says where they are."""
+    urls = {service: await database_of(EMPTY) for service in SERVICES}
     lines = ["STEPWELL_ISSUER_URL=http://127.0.0.1:9/screening/auth"]
     for service in SERVICES:
+        await make_lock_tables(urls[service])
         make_private_key(home / "keys" / f"service-{service}.jwk")
         lines.append(f"STEPWELL_{service.upper()}_DATABASE_URL={urls[service].runtime}")
         lines.append(f"STEPWELL_{service.upper()}_URL=http://127.0.0.1:9/{service}/fhir")

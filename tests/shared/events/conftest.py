@@ -1,12 +1,12 @@
 """A database with the event tables and its runtime login, and delivery loops on it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
-import asyncio
 import asyncpg
 import pytest
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.functions import insert_function, security_statements
@@ -33,7 +33,7 @@ Start = Callable[..., Awaitable[Delivery]]
 
 
 def schema() -> list[str]:
-    dialect = postgresql.dialect()
+    dialect = PGDialect()
     statements = [str(CreateTable(table).compile(dialect=dialect)) for table in TABLES]
     statements += [str(CreateIndex(index).compile(dialect=dialect)) for table in TABLES for index in table.indexes]
     statements += [insert_function(table) for table in TABLES]
@@ -88,10 +88,13 @@ async def start(database: Database) -> AsyncIterator[Start]:
             return TENANTS
 
         async def begin(
-            replica: str = "replica-1", listen_url: str | None = None, policy: DeliveryPolicy = QUICK
+            replica: str = "replica-1",
+            listen_url: str | None = None,
+            policy: DeliveryPolicy = QUICK,
+            through: Database = database,
         ) -> Delivery:
             delivery = Delivery(
-                database,
+                through,
                 client,
                 base_url=BASE_URL,
                 tenants=tenants,

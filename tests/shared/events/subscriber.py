@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import uvicorn
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import Database
-from stepwell_shared.events.outbox import event
+from stepwell_shared.events.outbox import StoredEntry, decode_payload, event
 from stepwell_shared.events.topics import Topic
 
 BASE_URL = "http://screening.test/screening/fhir"
@@ -69,9 +70,10 @@ class Subscriber:
         self.in_flight = 0
         self.in_flight_max = 0
         self.answering: Answering = self.accept
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        # Bound from the start, so that connections are refused while it is away and nobody else takes the port.
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
 
     @staticmethod
     async def accept(_told: Told) -> tuple[int, bytes]:
@@ -93,11 +95,10 @@ class Subscriber:
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator["Subscriber"]:
-        """Listening on its port while the context lasts."""
-        listening = socket.create_server(("127.0.0.1", self.port))
+        """Listening on its port while the context lasts, once."""
         config = uvicorn.Config(self._app, interface="asgi3", lifespan="off", ws="none", log_level="critical")
         server = uvicorn.Server(config)
-        serving = asyncio.create_task(server._serve([listening]))
+        serving = asyncio.create_task(server._serve([self._socket]))
         try:
             yield self
         finally:
@@ -125,18 +126,29 @@ class Subscriber:
 
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Fails unless the condition comes true in time."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
+    deadline = monotonic() + seconds
+    while not condition():
+        assert monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.005)
 
 
 def scored(response_id: str, patient: str, *, topic: Topic = SCORES, body: bytes | None = None) -> Effect:
     """An event about one questionnaire response of a patient."""
-    resource = body or json.dumps(
-        {"resourceType": "QuestionnaireResponse", "id": response_id, "subject": {"reference": f"Patient/{patient}"}}
-    ).encode()
+    resource = (
+        body
+        or json.dumps(
+            {"resourceType": "QuestionnaireResponse", "id": response_id, "subject": {"reference": f"Patient/{patient}"}}
+        ).encode()
+    )
     focus = f"QuestionnaireResponse/{response_id}"
     return event(topic.canonical, f"Patient/{patient}", focus, [(f"{BASE_URL}/{focus}", resource)], RECORDED)
+
+
+def entries_of(effect: Effect) -> Sequence[StoredEntry]:
+    """What lies in the payload of an event."""
+    payload = effect.values[3]
+    assert isinstance(payload, bytes)
+    return decode_payload(payload)
 
 
 async def write(connection: Any, tenant: str, effect: Effect) -> None:

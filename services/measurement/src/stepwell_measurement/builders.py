@@ -4,7 +4,7 @@ Pure: ids, times and references are passed in. Observation: https://hl7.org/fhir
 Provenance: https://hl7.org/fhir/R4/provenance.html
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -36,13 +36,13 @@ def reliable_change_observation(
     result: ReliableChange,
     baseline: Score,
     current: Score,
-    patient: str,
+    subject: Mapping[str, Any],
     issued: datetime,
     amended: bool = False,
 ) -> Json:
     """The reliable change of one person on one instrument, derived from two score Observations.
 
-    `baseline.reference` and `current.reference` name them. When reliable change is not available the Observation
+    `baseline.reference` and `current.reference` name them, `subject` is the Reference that they carry. When reliable change is not available the Observation
     says so by dataAbsentReason, with the reason in words. `amended`: it replaces an earlier result after a correction.
     """
     observation: Json = {
@@ -51,10 +51,10 @@ def reliable_change_observation(
         "status": "amended" if amended else "final",
         "category": [{"coding": [_coding(f"{TERMINOLOGY}/observation-category", "survey", "Survey")]}],
         "code": {
-            "coding": [_own(f"{parameters.instrument}-reliable-change")],
+            "coding": [reliable_change_code(parameters.instrument)],
             "text": f"Reliable change of {parameters.instrument.upper()}",
         },
-        "subject": {"reference": patient},
+        "subject": dict(subject),
         "effectiveDateTime": instant(current.effective),
         "issued": instant(issued),
         **_value(result),
@@ -65,6 +65,21 @@ def reliable_change_observation(
     if components := _components(result):
         observation["component"] = components
     return observation
+
+
+def reliable_change_code(instrument: str) -> Json:
+    """The Coding of the reliable change of an instrument such as `phq-9`."""
+    return _own(f"{instrument}-reliable-change")
+
+
+def retracted(observation: Mapping[str, Any], *, reason: str, issued: datetime) -> Json:
+    """The next version of a result that no longer stands, because a score behind it left the series.
+
+    What it said stays readable; the status says not to use it, the last note why.
+    """
+    kept = {name: value for name, value in observation.items() if name != "meta"}
+    notes = [*observation.get("note", ()), {"time": instant(issued), "text": reason}]
+    return {**kept, "status": "entered-in-error", "issued": instant(issued), "note": notes}
 
 
 def reliable_change_provenance(

@@ -46,6 +46,7 @@ THROWAWAY_SETTINGS = {
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_wal_size": "128MB",
     "autovacuum_naptime": "10min",
 }
 

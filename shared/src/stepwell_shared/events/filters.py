@@ -23,7 +23,7 @@ def parse_filter(text: str) -> list[Filter]:
     if not focus_type.isalpha() or not question_mark:
         raise ValueError("a filter has the form Type?parameter=value")
     pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
-    if any(not value for _, value in pairs):
+    if not pairs or any(not value for _, value in pairs):
         raise ValueError("a filter parameter needs a value")
     return [Filter(focus_type, name, tuple(value.split(","))) for name, value in pairs]
 

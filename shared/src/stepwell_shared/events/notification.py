@@ -162,7 +162,7 @@ class _Parameters(msgspec.Struct, rename="camel"):
 
 class _BundleEntry(msgspec.Struct, rename="camel"):
     full_url: str = ""
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
@@ -181,8 +181,8 @@ def parse_notification(body: bytes) -> Notification:
     bundle = _decode(_bundle, body, "Bundle")
     if bundle.resource_type != "Bundle" or bundle.type != "history" or not bundle.entry:
         raise _malformed("a notification is a Bundle of type history whose first entry is its status", "Bundle")
-    status_body = bundle.entry[0].resource
-    if status_body is None:
+    status_body = bytes(bundle.entry[0].resource)
+    if not status_body:
         raise _malformed("the first entry carries the subscription status", "Bundle.entry[0].resource")
     status = _decode(_parameters, status_body, "Bundle.entry[0].resource")
     if status.resource_type != "Parameters":
@@ -232,9 +232,9 @@ class _Attribution:
             return None
         return indexes.pop(0) if len(indexes) > 1 else indexes[0]
 
-    def body(self, index: int) -> msgspec.Raw | None:
-        """The resource of an entry as received; None in an id-only notification."""
-        return self._entries[index].resource
+    def body(self, index: int) -> bytes:
+        """The resource of an entry as received; empty in an id-only notification."""
+        return bytes(self._entries[index].resource)
 
 
 def _event(parameter: _Parameter, expression: str, attribution: _Attribution) -> ReceivedEvent:
@@ -255,8 +255,8 @@ def _event(parameter: _Parameter, expression: str, attribution: _Attribution) ->
             continue
         if focus is not None and url == focus.reference:
             where = f"Bundle.entry[{index}]"
-        if (body := attribution.body(index)) is not None:
-            bodies[url] = bytes(body)
+        if body := attribution.body(index):
+            bodies[url] = body
             resources[url] = _decode(_resource, body, f"Bundle.entry[{index}].resource")
     moment = _instant(timestamp, f"{expression}.part")
     return ReceivedEvent(int(number), focus.reference if focus else None, moment, resources, bodies, where)
@@ -278,7 +278,7 @@ def _required(named: dict[str, _Parameter], name: str) -> _Parameter:
     return named[name]
 
 
-def _decode(decoder: "msgspec.json.Decoder[Decoded]", body: bytes | msgspec.Raw, expression: str) -> Decoded:
+def _decode(decoder: "msgspec.json.Decoder[Decoded]", body: bytes, expression: str) -> Decoded:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -49,7 +49,7 @@ def validate(resource: Node, resource_type: str, *, conditional_references: bool
 
 
 def prepare(*resource_types: str) -> None:
-    """Build the validators of these types now, some 10 ms and 1 MB each, instead of with their first resource."""
+    """Build the validators of these types now, about 10 ms and 2 MB each, instead of with their first resource."""
     for resource_type in resource_types:
         gate(resource_type)
         _root_rules(resource_type)

@@ -1,0 +1,85 @@
+"""The series of scores of one person on one instrument: read in one call, changed by one writer at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+from sqlalchemy import Column, Integer, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.pool import Database
+
+
+class SeriesStepRow(SQLModel, table=True):
+    """One change of one series: number 1 is its first score, and no number is taken twice.
+
+    Two writers who saw the same last step cannot both commit; the second looks again. `outcome` is what
+    subscribers were told last, null as long as there was nothing to tell.
+    """
+
+    __tablename__: ClassVar[str] = "series_step"
+
+    tenant: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    person: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    code: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    observation_id: str = Field(sa_column=Column(Text(collation="C"), nullable=False))
+    outcome: str | None = Field(sa_column=Column(Text(collation="C")))
+    recorded: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+
+
+class SeriesKey(NamedTuple):
+    """Whose scores on what: the person's reference (or `system|value` of an identifier) and the LOINC code."""
+
+    person: str
+    code: str
+
+
+class KeptScore(NamedTuple):
+    """One Observation of a series as it is stored."""
+
+    resource: dict[str, Any]
+    version: int
+
+
+@dataclass
+class Series:
+    """One series as stored: its last step (0 before the first), what was told last, its Observations by id."""
+
+    number: int = 0
+    outcome: str | None = None
+    scores: dict[str, KeptScore] = field(default_factory=dict)
+
+
+# A person whom an identifier names has no address to search by: the steps know which Observations are theirs.
+READ_SERIES = """CREATE OR REPLACE FUNCTION read_series(tenant_in text, person_in text[], code_in text[])
+RETURNS TABLE (person text, code text, number integer, outcome text, version integer, body bytea)
+LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT k.person, k.code, last.number, last.outcome, NULL::integer, NULL::bytea
+    FROM unnest(person_in, code_in) AS k(person, code)
+    CROSS JOIN LATERAL (
+      SELECT s.number, s.outcome FROM series_step AS s
+      WHERE s.tenant = tenant_in AND s.person = k.person AND s.code = k.code ORDER BY s.number DESC LIMIT 1
+    ) AS last;
+  RETURN QUERY SELECT k.person, k.code, NULL::integer, NULL::text, o.version, o.body
+    FROM unnest(person_in, code_in) AS k(person, code)
+    CROSS JOIN LATERAL (
+      SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
+        AND EXISTS (SELECT FROM fhir_observation_index AS i WHERE i.tenant = p.tenant AND i.id = p.id
+          AND i.parameter = 'code' AND i.system = 'http://loinc.org' AND i.code = k.code)
+      UNION
+      SELECT s.observation_id FROM series_step AS s
+        WHERE s.tenant = tenant_in AND s.person = k.person AND s.code = k.code
+    ) AS member
+    JOIN fhir_observation AS o ON o.tenant = tenant_in AND o.id = member.id
+    WHERE o.body IS NOT NULL
+    ORDER BY k.person, k.code, o.p_date_low, o.id;
+END $function$"""
+
+_resource = msgspec.json.Decoder(dict[str, Any], float_hook=lambda text: msgspec.json.decode(text))

@@ -1,0 +1,151 @@
+"""One patient's journey through the running suite, told step by step: real HTTP, real tokens, real waits.
+
+What it prints is meant for somebody who sees Stepwell for the first time.
+"""
+
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.cli.client import SuiteClient, filled, register
+from stepwell_shared.cli.deployment import LocalDeployment
+from stepwell_shared.http_client import http_client
+
+TENANT = "demo"
+CLINICIAN = f"{TENANT}.clinic"
+FIRST_VISIT = {"phq-9": (2, 2, 2, 2, 2, 2, 2, 2, 0), "gad-7": (2, 2, 2, 1, 1, 2, 1)}
+SECOND_VISIT = (1, 1, 1, 1, 1, 1, 1, 0, 0)
+
+Resource = dict[str, Any]
+
+
+async def play(deployment: LocalDeployment, console: Console) -> None:
+    """Plays and prints the journey. Raises SetupError when something does not come."""
+    await register(deployment, CLINICIAN, "clinician", "Practitioner/demo-clinician")
+    async with http_client(timeout_seconds=30) as http:
+        clinic = SuiteClient(deployment, http, CLINICIAN)
+        patient = await _first_visit(clinic, console)
+        proposal = await _proposal(clinic, console, patient)
+        await _referral(clinic, console, patient, proposal)
+        await _second_visit(clinic, console, patient)
+    _where_to_look(deployment, console, patient, proposal)
+
+
+async def _first_visit(clinic: SuiteClient, console: Console) -> Resource:
+    """A patient fills in two questionnaires in the practice."""
+    person = {
+        "resourceType": "Patient",
+        "identifier": [{"system": f"{CANONICAL}/NamingSystem/demo", "value": secrets.token_hex(4)}],
+        "name": [{"family": "Example", "given": ["Robin"]}],
+        "birthDate": "1984-05-12",
+        "communication": [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "en"}]}}],
+    }
+    patient = await clinic.create("screening", person)
+    console.rule("[bold]One patient's journey[/bold]", align="left")
+    console.print("\n[bold]1. Robin fills in two questionnaires in the practice.[/bold]")
+    now = datetime.now(UTC)
+    for instrument, weights in FIRST_VISIT.items():
+        await _submit(clinic, patient, instrument, weights, now)
+    console.print("   The practice's system posts the answers to [cyan]screening[/cyan], which checks and scores them.")
+    scores = await clinic.wait_for("measurement", "Observation", count=2, subject=_reference(patient))
+    table = Table("score", "points", "band", box=None, padding=(0, 3, 0, 3))
+    for score in sorted(scores, key=lambda each: str(each["code"]["text"])):
+        table.add_row(score["code"]["text"], str(score["valueQuantity"]["value"]), _band(score))
+    console.print(table)
+    return patient
+
+
+async def _submit(
+    clinic: SuiteClient, patient: Resource, instrument: str, weights: tuple[int, ...], authored: datetime
+) -> None:
+    canonical = f"{CANONICAL}/Questionnaire/{instrument}"
+    questionnaire = (await clinic.search("screening", "Questionnaire", url=canonical))[0]
+    identifier = f"urn:uuid:{uuid.uuid4()}"
+    response = filled(questionnaire, weights, patient=_reference(patient), authored=authored, identifier=identifier)
+    await clinic.create("screening", response)
+
+
+async def _proposal(clinic: SuiteClient, console: Console, patient: Resource) -> Resource:
+    """Routing proposes a tier and says why."""
+    wanted = (FIRST_VISIT["phq-9"], FIRST_VISIT["gad-7"])
+    found = await clinic.wait_for(
+        "routing",
+        "ServiceRequest",
+        lambda each: each["status"] == "active" and len(each.get("reasonReference", [])) == len(wanted),
+        subject=_reference(patient),
+    )
+    proposal = found[0]
+    console.print("\n[bold]2. Routing proposes the least intensive care that is likely to help.[/bold]")
+    rules = ", ".join(each["coding"][0]["code"] for each in proposal["reasonCode"])
+    console.print(f"   {proposal['category'][0]['text']}: {proposal['code']['text']}  [dim](rule {rules})[/dim]")
+    console.print(f"   For Robin: {proposal['patientInstruction']}", width=110)
+    console.print(f"   It is looked at again by {proposal['occurrencePeriod']['end'][:10]}.")
+    return proposal
+
+
+async def _referral(clinic: SuiteClient, console: Console, patient: Resource, proposal: Resource) -> None:
+    """Referral has a place ready; the clinician accepts, and it is requested."""
+    reference = f"{clinic.deployment.url_of('routing')}/ServiceRequest/{proposal['id']}"
+    draft = (await clinic.wait_for("referral", "Task", status="draft", subject=_reference(patient)))[0]
+    console.print("\n[bold]3. Referral has a place ready, with an honest wait and help until then.[/bold]")
+    console.print(f"   {draft['description']}")
+    for note in draft.get("note", []):
+        console.print(f"   {note['text']}", width=110)
+    console.print("\n[bold]4. The clinician accepts the proposal; the referral goes out.[/bold]")
+    accepted = await clinic.call("POST", "routing", f"ServiceRequest/{proposal['id']}/$accept")
+    accepted.raise_for_status()
+    task = (await clinic.wait_for("referral", "Task", status="requested", subject=_reference(patient)))[0]
+    console.print(f"   {reference.rpartition('/fhir/')[2]} is now a {accepted.json()['intent']};"
+                  f" Task/{task['id']} is {task['status']}.")  # fmt: skip
+
+
+async def _second_visit(clinic: SuiteClient, console: Console, patient: Resource) -> None:
+    """Weeks later the same questionnaire shows whether it helps."""
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    await _submit(clinic, patient, "phq-9", SECOND_VISIT, later)
+    changes = await clinic.wait_for(
+        "measurement",
+        "Observation",
+        code=f"{CANONICAL}/CodeSystem/reliable-change|phq-9-reliable-change",
+        subject=_reference(patient),
+    )
+    change = changes[0]
+    console.print("\n[bold]5. At the next visit Robin fills in the PHQ-9 again.[/bold]")
+    points = change["component"][0]["valueQuantity"]["value"]
+    console.print(
+        f"   Measurement: {change['valueCodeableConcept']['text'].lower()} ({points} points since the first)."
+    )
+
+
+def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resource, proposal: Resource) -> None:
+    console.rule("[bold]Where to look[/bold]", align="left")
+    console.print()
+    for service in deployment.ports:
+        base = deployment.url_of(service)
+        console.print(f"   {service:<12} {base}/metadata   docs: {base.removesuffix('/fhir')}/docs")
+    console.print("\n   Tokens live five minutes, so each line asks for one:\n")
+    reference = _reference(patient)
+    for service, path in (
+        ("screening", f"QuestionnaireResponse?patient={reference}"),
+        ("measurement", f"Observation?patient={reference}&_sort=-date"),
+        ("routing", f"ServiceRequest/{proposal['id']}/_history"),
+        ("referral", f"Task?patient={reference}"),
+    ):
+        console.print(
+            f'   curl -s -H "Authorization: Bearer $(.venv/bin/stepwell token {CLINICIAN})" \\\n'
+            f"     '{deployment.url_of(service)}/{path}'",
+            soft_wrap=True,
+        )
+
+
+def _reference(patient: Resource) -> str:
+    return f"Patient/{patient['id']}"
+
+
+def _band(score: Resource) -> str:
+    return str(score["interpretation"][0]["text"]) if "interpretation" in score else ""

@@ -1,0 +1,102 @@
+"""The `stepwell` command. Each sub-command says in one sentence what went wrong and what to do next."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+import yaml
+
+from stepwell_shared.app import create_app
+from stepwell_shared.cli.access import add_access_commands
+from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
+from stepwell_shared.cli.deployment import HOST, TENANT_HOOKS
+from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.run import prepare_databases, run_suite
+from stepwell_shared.migrations import migrate as migrate_service
+from stepwell_shared.migrations import service_named
+from stepwell_shared.openapi import openapi_document
+from stepwell_shared.runtime import Runtime
+from stepwell_shared.settings import SERVICES, MigrationSettings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stepwell: stepped psychosomatic care over FHIR R4.")
+add_access_commands(app, TENANT_HOOKS)
+
+
+@app.command()
+def run(
+    journey: Annotated[bool, typer.Option(help="play one patient's journey once everything runs")] = True,
+    stay: Annotated[bool, typer.Option(help="stay up until Ctrl-C")] = True,
+) -> None:
+    """Start everything on this machine, play one patient's journey, and stay up until Ctrl-C."""
+    _or_sentence(lambda: run_suite(journey=journey, stay=stay))
+
+
+@app.command()
+def serve(
+    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")],
+    port: Annotated[int, typer.Option(help="TCP port")] = 8000,
+    host: Annotated[str, typer.Option(help="address to listen on")] = HOST,
+) -> None:
+    """Run one service; its settings come from the environment (STEPWELL_...)."""
+    application = create_app(service_named(service))
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@app.command()
+def migrate(
+    service: Annotated[str | None, typer.Argument(help="one service, with STEPWELL_MIGRATION_DATABASE_URL")] = None,
+    runtime_role: Annotated[str, typer.Option(help="login of the running service")] = RUNTIME_ROLE,
+) -> None:
+    """Bring one service's database, or all databases of this machine, to the newest schema."""
+    if service is None:
+        _or_sentence(prepare_databases)
+        return
+    url = MigrationSettings().migration_database_url  # type: ignore[call-arg]  # the environment fills it
+    asyncio.run(migrate_service(service, str(url), runtime_role))
+
+
+@app.command()
+def openapi(folder: Annotated[Path, typer.Option(help="where the files go")] = Path("openapi")) -> None:
+    """Write the OpenAPI document of every service."""
+    folder.mkdir(exist_ok=True)
+    for name in SERVICES:
+        (folder / f"{name}.yaml").write_text(openapi_text(name), encoding="utf-8")
+        typer.echo(f"wrote {folder / name}.yaml")
+
+
+def openapi_text(name: str) -> str:
+    """The OpenAPI document of one service as YAML, the same on every machine."""
+    service = service_named(name)
+    document = openapi_document(service, service.resources(Runtime()), f"https://stepwell.example/{name}/fhir")
+    text: str = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
+    return text
+
+
+def _or_sentence(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except SetupError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def main() -> None:
+    """Entry point of the `stepwell` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
