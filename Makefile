@@ -5,6 +5,9 @@ MAKEFLAGS += --no-print-directory
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
+# Trust what the system trusts, as pip does, where the system says what that is: behind some proxies nothing else works.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem)
+export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),1,0)
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes .venv from a bare python3 and installs what requirements.lock pins; `make` runs it when something changed.
+# Makes .venv from a bare python3 and installs what requirements.lock pins. Run by `make`, which sets uv's environment,
+# when something changed.
 # PYTHON names another interpreter: PYTHON=python3.12 make run.
 set -eu
 cd "$(dirname "$0")/../.."
 venv=.venv
-export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+export UV_NO_PROGRESS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -58,6 +58,8 @@ def configure_logging(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # The client names the URL of every request, and a URL can name a person.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _only_allowed(_logger: object, _name: str, line: Any) -> Any:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.functions import insert_function, security_statements
@@ -33,7 +33,7 @@ Start = Callable[..., Awaitable[Delivery]]
 
 
 def schema() -> list[str]:
-    dialect = PGDialect()
+    dialect = make_url("postgresql+asyncpg://").get_dialect()()
     statements = [str(CreateTable(table).compile(dialect=dialect)) for table in TABLES]
     statements += [str(CreateIndex(index).compile(dialect=dialect)) for table in TABLES for index in table.indexes]
     statements += [insert_function(table) for table in TABLES]

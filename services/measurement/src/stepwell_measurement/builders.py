@@ -42,8 +42,9 @@ def reliable_change_observation(
 ) -> Json:
     """The reliable change of one person on one instrument, derived from two score Observations.
 
-    `baseline.reference` and `current.reference` name them, `subject` is the Reference that they carry. When reliable change is not available the Observation
-    says so by dataAbsentReason, with the reason in words. `amended`: it replaces an earlier result after a correction.
+    `baseline.reference` and `current.reference` name them, `subject` is the Reference that they carry. When reliable
+    change is not available the Observation says so by dataAbsentReason, with the reason in words. `amended`: it
+    replaces an earlier result after a correction.
     """
     observation: Json = {
         "resourceType": "Observation",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -82,4 +83,37 @@ BEGIN
     ORDER BY k.person, k.code, o.p_date_low, o.id;
 END $function$"""
 
-_resource = msgspec.json.Decoder(dict[str, Any], float_hook=lambda text: msgspec.json.decode(text))
+_resource = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+def kept_score(body: bytes, version: int) -> KeptScore:
+    """An Observation as the series takes it; decimals stay as they are written."""
+    return KeptScore(_resource.decode(body), version)
+
+
+def step_effect(key: SeriesKey, number: int, observation_id: str, outcome: str | None, recorded: datetime) -> Effect:
+    """The next step of a series, to be committed with the change that it stands for."""
+    return Effect("series_step", (key.person, key.code, number, observation_id, outcome, recorded))
+
+
+def series_reader(database: Database) -> Coalescer[Series]:
+    """Reads series by `key_text`; the group is (tenant,). Those who ask in one turn of the loop share a call."""
+
+    async def fetch(group: tuple[str, ...], keys: Sequence[str]) -> Mapping[str, Series]:
+        codes, persons = zip(*(key.split(" ", 1) for key in keys), strict=True)
+        found: dict[str, Series] = {}
+        for row in await database.fetch("SELECT * FROM read_series($1, $2, $3)", group[0], persons, codes):
+            series = found.setdefault(key_text(SeriesKey(row["person"], row["code"])), Series())
+            if row["body"] is None:
+                series.number, series.outcome = row["number"], row["outcome"]
+            else:
+                score = kept_score(row["body"], row["version"])
+                series.scores[score.resource["id"]] = score
+        return found
+
+    return Coalescer(fetch)
+
+
+def key_text(key: SeriesKey) -> str:
+    """A series key as one text: a code has no blank, a person may have."""
+    return f"{key.code} {key.person}"

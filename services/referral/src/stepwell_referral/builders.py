@@ -30,16 +30,16 @@ FALLBACK_LANGUAGE = "en"
 class Referral:
     """What a referral is about: ids and references are strings as they go on the wire.
 
-    `service_request` is the absolute URL of routing's ServiceRequest or the local copy's reference; `priority` a
-    FHIR request priority; `requester` a Reference (Device, Organization, Practitioner, ...); `language` the one that
-    texts are written in, the others are translations beside it.
+    `service_request` is the absolute URL of routing's ServiceRequest or the local copy's reference; `subject` and
+    `requester` (Device, Organization, Practitioner, ...) are References; `priority` is a FHIR request priority;
+    `language` the one that texts are written in, the others are translations beside it.
     """
 
     task_id: str
     identifier: Mapping[str, str]
     service_request: str
-    patient: str
-    requester: Mapping[str, str]
+    subject: Mapping[str, Any]
+    requester: Mapping[str, Any]
     tier: str
     priority: str
     language: str = FALLBACK_LANGUAGE
@@ -73,7 +73,7 @@ def referral_task(
         "code": {"coding": [{"system": code_system("task"), "code": "tier-referral"}, dict(TASK_CODE_FULFILL)]},
         "description": _description(referral.tier, place),
         "focus": {"reference": referral.service_request},
-        "for": {"reference": referral.patient},
+        "for": dict(referral.subject),
         "authoredOn": instant(at),
         "lastModified": instant(at),
         "requester": dict(referral.requester),
@@ -109,6 +109,16 @@ def requested_task(
     if words:
         requested["note"] = [*requested.get("note", []), _note(words, task.get("language", FALLBACK_LANGUAGE), at)]
     return requested
+
+
+def cancelled_task(task: Mapping[str, Any], *, reason: str, at: datetime) -> Json:
+    """The next version of a Task that its requester takes back before anybody has taken it up."""
+    cancelled: Json = deepcopy(dict(task))
+    cancelled["status"] = "cancelled"
+    cancelled["statusReason"] = {"text": reason}
+    cancelled["businessStatus"] = _business_status("Taken back", BSER_BUSINESS_STATUS, "6.0")
+    cancelled["lastModified"] = instant(at)
+    return cancelled
 
 
 def wait_extension(wait: WaitPromise) -> Json:

@@ -83,8 +83,12 @@ class EmbeddedPostgres:
                 self._initialise()
             self._refuse_other_version()
             self._retire_stale_lock()
-            self._launch()
             self.started_here = True
+            try:
+                self._launch()
+            except BaseException:  # Ctrl-C too: what was half started must not stay behind
+                self.stop()
+                raise
         return self
 
     def stop(self) -> None:

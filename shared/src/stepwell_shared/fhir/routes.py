@@ -23,7 +23,7 @@ from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError, outcome_bytes
-from stepwell_shared.fhir.registry import Operation
+from stepwell_shared.fhir.registry import Operation, ServedType
 from stepwell_shared.fhir.unit import UnitOfWork
 
 FHIR_JSON = "application/fhir+json"
@@ -120,8 +120,10 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
     """Routes of every interaction below the prefix, and of the operations that the registry names."""
     engine = door.engine
 
-    def route(path: str, verbs: dict[str, tuple[Verb, str]]) -> Route:
+    def route(path: str, verbs: dict[str, tuple[Verb, str]], resource_type: str | None = None) -> Route:
         async def handle(http: HttpRequest) -> HttpResponse:
+            if resource_type is not None:
+                http.path_params["resource_type"] = resource_type
             found = verbs.get("GET" if http.method == "HEAD" else http.method)
             verb, interaction = found if found else (_not_allowed(sorted(verbs)), http.method.lower())
             return await door.answer(http, verb, interaction)
@@ -133,7 +135,11 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
         "PUT": (interactions.update, "update"),
         "DELETE": (interactions.delete, "delete"),
     }
-    routes = [route(path, verbs) for path, verbs in _operations(engine).items()]
+    routes = [
+        route(_operation_path(served_type, operation), _operation_verbs(served_type, operation), served_type.name)
+        for served_type in engine.registry
+        for operation in served_type.operations
+    ]
     routes += [
         route("/{resource_type}/_search", {"POST": (interactions.search, "search-type")}),
         route("/{resource_type}/{id}/_history/{version_id}", {"GET": (interactions.vread, "vread")}),
@@ -148,19 +154,16 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
     return routes
 
 
-def _operations(engine: Engine) -> dict[str, dict[str, tuple[Verb, str]]]:
-    """Paths of the operations of all served types."""
-    found: dict[str, dict[str, tuple[Verb, str]]] = {}
-    for served_type in engine.registry:
-        for operation in served_type.operations:
-            middle = "/{id}" if operation.instance else ""
-            verb = partial(_operate, operation, served_type.name)
-            found[f"/{served_type.name}{middle}/${operation.name}"] = {"POST": (verb, f"${operation.name}")}
-    return found
+def _operation_path(served_type: ServedType, operation: Operation) -> str:
+    return f"/{served_type.name}{'/{id}' if operation.instance else ''}/${operation.name}"
 
 
-async def _operate(operation: Operation, resource_type: str, engine: Engine, request: Request) -> Response:
-    request.access.require(resource_type, operation.interaction)
+def _operation_verbs(served_type: ServedType, operation: Operation) -> dict[str, tuple[Verb, str]]:
+    return {"POST": (partial(_operate, operation), f"${operation.name}")}
+
+
+async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:
+    request.access.require(request.resource_type, operation.interaction)
     response: Response = await operation.handler(request)
     return response
 

@@ -1,0 +1,31 @@
+"""Start here: measurement = settings + resources. It keeps the scores and says whether a person is getting better."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from stepwell_shared.runtime import Handler, Runtime, Service
+
+from stepwell_measurement.resources import registry
+from stepwell_measurement.subscriptions import PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
+from stepwell_measurement.tables import READ_SERIES, SeriesStepRow
+from stepwell_measurement.use_cases.patients import keep_patient
+from stepwell_measurement.use_cases.scores import keep_scores
+
+
+def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
+    """What measurement does with what other services tell."""
+    return {SCORE_FINALIZED: partial(keep_scores, runtime), PATIENT_CHANGED: partial(keep_patient, runtime)}
+
+
+service = Service(
+    name="measurement",
+    title="Stepwell measurement",
+    description="Scores over time, and whether the change between them is more than measurement error.",
+    resources=registry,
+    topics=TOPICS,
+    listens=listens,
+    tables=(SeriesStepRow,),
+    functions=(READ_SERIES,),
+    package=Path(__file__).parent,
+)

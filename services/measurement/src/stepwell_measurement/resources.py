@@ -1,0 +1,29 @@
+"""Which FHIR types measurement serves, with their search parameters and what happens when they are written."""
+
+from functools import partial
+
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
+from stepwell_shared.runtime import Runtime
+from stepwell_shared.served import patient_copy, shared_types
+
+from stepwell_measurement.subscriptions import TOPICS
+from stepwell_measurement.use_cases.observations import change_observation
+
+
+def registry(runtime: Runtime) -> Registry:
+    """The registry of this service; hooks reach the running parts through the runtime."""
+    found = Registry("measurement")
+    found.add(
+        served(
+            "Observation",
+            ["patient", "subject", "code", "category", "date", "status", "derived-from", "identifier"],
+            interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
+            on_write=partial(change_observation, runtime),
+            indexes=(("patient", "date"),),
+            documentation="Scores of questionnaires, reliable change from the second score on, and what EHRs post.",
+        )
+    )
+    found.add(patient_copy())
+    for served_type in shared_types(runtime, TOPICS):
+        found.add(served_type)
+    return found

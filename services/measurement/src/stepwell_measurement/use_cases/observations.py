@@ -1,0 +1,31 @@
+"""A client writes an Observation: its own are welcome, those that Stepwell derives are not for clients to change."""
+
+from typing import Any
+
+import orjson
+from stepwell_shared.canonical import code_system
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.registry import Write
+from stepwell_shared.runtime import Runtime
+
+
+async def change_observation(runtime: Runtime, write: Write) -> None:
+    """Raises FhirError BUSINESS_RULE when the Observation is, or would pass for, a score or a result of ours."""
+    previous = orjson.loads(write.previous.body) if write.previous and write.previous.body else {}
+    for observation in (previous, write.resource or {}):
+        if _is_score(runtime, observation):
+            text = "this score follows from a QuestionnaireResponse; correct the response in screening"
+            raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.meta.source")])
+        if _is_result(observation):
+            text = "reliable change is computed here from the scores; correct those"
+            raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.code")])
+
+
+def _is_score(runtime: Runtime, observation: dict[str, Any]) -> bool:
+    source = str(observation.get("meta", {}).get("source", ""))
+    return source.startswith(f"{runtime.settings.url_of('screening')}/QuestionnaireResponse/")
+
+
+def _is_result(observation: dict[str, Any]) -> bool:
+    codings = observation.get("code", {}).get("coding", ())
+    return any(coding.get("system") == code_system("reliable-change") for coding in codings)
