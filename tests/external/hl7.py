@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = Path(__file__).parent / "hl7-validator"
 BUILD = ROOT / "build" / "hl7"
-PACKAGES = ("maven", "openjdk-17-jdk-headless")
+PACKAGES = ("maven", "default-jdk-headless")
 OURS = "https://stepwell.health/fhir/"
 NETWORK_TROUBLE = ("Unknown host", "Connection refused", "Network is unreachable", "timed out", "Could not transfer")
 
@@ -53,7 +53,7 @@ def _need_tools() -> None:
         return
     install = f"apt-get install {' '.join(PACKAGES)}"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SkippedError(f"needs Java 17 and Maven: {install}")
+        raise SkippedError(f"needs Java 17 or newer and Maven: {install}")
     print(f"HL7 validator: {install} ...", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
@@ -61,7 +61,7 @@ def _need_tools() -> None:
             ["apt-get", "-qq", *command], env=environment, capture_output=True, text=True, check=False
         )
     if not all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
-        raise SkippedError(f"Java 17 and Maven could not be installed: {done.stderr.strip().splitlines()[-1:]}")
+        raise SkippedError(f"Java and Maven could not be installed: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def _build() -> None:

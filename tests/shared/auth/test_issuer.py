@@ -153,6 +153,17 @@ async def test_a_registered_key_with_a_foreign_jku_is_refused(http: httpx.AsyncC
     assert refused(await ask(http, assertion), "invalid_client", 401)
 
 
+@pytest.mark.parametrize("critical", [{"crit": ["b64"], "b64": True}, {"crit": ["b64"], "b64": False}], ids=str)
+async def test_a_critical_extension_is_refused(
+    http: httpx.AsyncClient, client_keys: Keys, critical: dict[str, Any]
+) -> None:
+    key = client_keys[NORTH]
+    header = {"alg": "ES384", "kid": key.kid, "typ": "JWT", **critical}
+    payload = json.dumps(assertion_claims(NORTH))
+    assertion = jws.serialize_compact(header, payload, key, algorithms=["ES384"])
+    assert refused(await ask(http, assertion), "invalid_client", 401)
+
+
 async def test_an_access_token_is_no_assertion(http: httpx.AsyncClient, client_keys: Keys) -> None:
     assertion = signed(assertion_claims(NORTH), client_keys[NORTH], typ="at+jwt")
     assert refused(await ask(http, assertion), "invalid_client", 401)

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from stepwell_shared.runtime import Handler, Runtime, Service
+from stepwell_shared.served import keep_patient
 
 from stepwell_measurement.resources import registry
 from stepwell_measurement.subscriptions import PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
 from stepwell_measurement.tables import READ_SERIES, SeriesStepRow
-from stepwell_measurement.use_cases.patients import keep_patient
 from stepwell_measurement.use_cases.scores import keep_scores
 
 

@@ -79,7 +79,7 @@ def referral_task(
         "requester": dict(referral.requester),
     }
     if place:
-        task["owner"] = {"reference": f"HealthcareService/{place.place_id}", "display": place.name}
+        task["owner"] = _owner(place)
     task["note"] = [_note(words, referral.language, at)]
     task["restriction"] = _restriction(wait, at)
     if interim:
@@ -98,26 +98,43 @@ def requested_task(
 
     The note of the draft stays; what the person is told now is added to it.
     """
-    requested: Json = deepcopy(dict(task))
+    requested = renewed_task(task, at=at, wait=wait, words=words)
     requested["status"] = "requested"
     requested["businessStatus"] = _business_status("Referred", BSER_BUSINESS_STATUS, "2.0")
-    requested["lastModified"] = instant(at)
-    if wait:
-        others = [item for item in requested.get("extension", []) if item["url"] != extension_url("wait-promise")]
-        requested["extension"] = [*others, wait_extension(wait)]
-        requested["restriction"] = _restriction(wait, at)
-    if words:
-        requested["note"] = [*requested.get("note", []), _note(words, task.get("language", FALLBACK_LANGUAGE), at)]
     return requested
+
+
+def renewed_task(
+    task: Mapping[str, Any],
+    *,
+    at: datetime,
+    wait: WaitPromise | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Json:
+    """The next version of a Task in the same state, with the wait as it is now and what the person is told now."""
+    renewed: Json = deepcopy(dict(task))
+    renewed.pop("meta", None)
+    renewed["lastModified"] = instant(at)
+    if wait:
+        others = [item for item in renewed.get("extension", []) if item["url"] != extension_url("wait-promise")]
+        renewed["extension"] = [*others, wait_extension(wait)]
+        renewed["restriction"] = _restriction(wait, at)
+    if words:
+        renewed["note"] = [*renewed.get("note", []), _note(words, task.get("language", FALLBACK_LANGUAGE), at)]
+    return renewed
+
+
+def placed_task(task: Mapping[str, Any], *, tier: str, place: Place) -> Json:
+    """The Task with a place, where none had been found before."""
+    return {**task, "owner": _owner(place), "description": _description(tier, place)}
 
 
 def cancelled_task(task: Mapping[str, Any], *, reason: str, at: datetime) -> Json:
     """The next version of a Task that its requester takes back before anybody has taken it up."""
-    cancelled: Json = deepcopy(dict(task))
+    cancelled = renewed_task(task, at=at)
     cancelled["status"] = "cancelled"
     cancelled["statusReason"] = {"text": reason}
     cancelled["businessStatus"] = _business_status("Taken back", BSER_BUSINESS_STATUS, "6.0")
-    cancelled["lastModified"] = instant(at)
     return cancelled
 
 
@@ -191,6 +208,10 @@ def _translated(element: str, words: Mapping[str, str], language: str) -> Json:
 def _translation(language: str, text: str) -> Json:
     parts = [{"url": "lang", "valueCode": language}, {"url": "content", "valueString": text}]
     return {"url": TRANSLATION, "extension": parts}
+
+
+def _owner(place: Place) -> Json:
+    return {"reference": f"HealthcareService/{place.place_id}", "display": place.name}
 
 
 def _description(tier: str, place: Place | None) -> str:

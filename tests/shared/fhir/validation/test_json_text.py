@@ -91,6 +91,7 @@ def test_aligned_padding_is_kept() -> None:
         (b'"gender":"male","gender":"female","x":"\\u0022:"', "Patient.gender"),
         (b'"gender":"male","gender":"female","x":"\\u0022\\u0022"', "Patient.gender"),
         (b'"gender":"male","gender":"female","x":"\\"\\u0022:\\u003a\\u0022 :"', "Patient.gender"),
+        (b'"rank":1,"rank":2,"x":"\\u0022\\u0022"', "Patient.rank"),
         (b'"resourceType":"Patient"', "Patient.resourceType"),
     ],
 )

@@ -88,6 +88,7 @@ MISTAKES = [
     (PATIENT_RESOURCE, "telecom/0/rank", True, "value", "Patient.telecom[0].rank"),
     (PATIENT_RESOURCE, "telecom/0/rank", 2**31, "value", "Patient.telecom[0].rank"),
     (OBSERVATION, "valueQuantity/value", "12", "value", "Observation.value.value"),
+    (OBSERVATION, "valueQuantity/value", True, "value", "Observation.value.value"),
     (PATIENT_RESOURCE, "gender", 1, "value", "Patient.gender"),
     (PATIENT_RESOURCE, "birthDate", "2026-02-30", "value", "Patient.birthDate"),
     (PATIENT_RESOURCE, "birthDate", "2025-02-29", "value", "Patient.birthDate"),
@@ -152,6 +153,7 @@ MISTAKES = [
     (PATIENT_RESOURCE, "text/div", DIV.format('<p style="background:url(x)">x</p>'), "invariant", "Patient.text.div"),
     (PATIENT_RESOURCE, "text/div", DIV.format("<p>not closed"), "invariant", "Patient.text.div"),
     (PATIENT_RESOURCE, "text/div", "<div>no namespace</div>", "invariant", "Patient.text.div"),
+    (PATIENT_RESOURCE, "text/div", DIV.format("<?php x ?>y"), "invariant", "Patient.text.div"),
     (PATIENT_RESOURCE, "text/div", "plain", "invariant", "Patient.text.div"),
     (
         PATIENT_RESOURCE,
@@ -175,6 +177,20 @@ MISTAKES = [
     ),
     (PROVENANCE, "contained/0/contained", [PATIENT_RESOURCE], "invariant", "Provenance.contained[0]"),
     (PROVENANCE, "contained/0/meta", {"versionId": "1"}, "invariant", "Provenance.contained[0]"),
+    (
+        PROVENANCE,
+        "contained/0/meta",
+        {"security": [{"code": "R"}]},
+        "invariant",
+        "Provenance.contained[0]",
+    ),
+    (
+        {"resourceType": "Bundle", "type": "batch-response", "entry": [{"response": {"status": "400"}}]},
+        "entry/0/response/outcome",
+        {"resourceType": "OperationOutcome", "issue": [{"severity": "bad", "code": "invalid"}]},
+        "code-invalid",
+        "Bundle.entry[0].response.outcome.issue[0].severity",
+    ),
     (PROVENANCE, "contained/0/id", "other", "invariant", "Provenance.contained[0]"),
     (PROVENANCE, "contained/0/status", "banana", "code-invalid", "Provenance.contained[0].status"),
     (
@@ -204,6 +220,17 @@ def test_a_mistake_is_refused_with_its_code_and_place(
 ) -> None:
     assert not found(resource)
     assert (code, expression) in found(changed(resource, path, value))
+
+
+def test_a_bundled_resource_refers_to_its_own_contained_resources_only() -> None:
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": PROVENANCE}]}
+    assert not found(bundle)
+    stranger = {**PROVENANCE, "contained": [{"resourceType": "Device", "id": "other"}]}
+    bundle["entry"] = [{"resource": PROVENANCE}, {"resource": stranger}]
+    assert found(bundle) == {
+        ("invariant", "Bundle.entry[1].resource.agent[0].who.reference"),
+        ("invariant", "Bundle.entry[1].resource.contained[0]"),
+    }
 
 
 def test_all_mistakes_are_reported_at_once() -> None:

@@ -4,6 +4,7 @@ R4 Task state machine https://hl7.org/fhir/R4/task.html#statemachine, narrowed t
 the ServiceRequest authorises.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,6 +33,10 @@ class Refusal:
     allowed: tuple[str, ...]
     outcome: str = "refused"
 
+
+# Roles whose clients work for the place that was asked. Everybody else who may write Tasks speaks for who refers.
+OWNER_ROLES = frozenset({"coordinator", "community-health-worker", "service"})
+REQUESTER_ROLES = frozenset({"clinician"})
 
 STATUSES = (
     "draft", "requested", "received", "accepted", "rejected", "ready", "cancelled",
@@ -73,6 +78,18 @@ TABLE: dict[tuple[str, str], Move] = {
 }
 
 _AUTHORISATION = {"requested": "active", "cancelled": "revoked", "completed": "completed"}
+
+
+def actors_of(roles: Iterable[str]) -> frozenset[Actor]:
+    """The sides that a client with these roles speaks for.
+
+    Coordinators, community health workers and services act as the owner, clinicians as the requester; a client that is
+    both may do what either may. A client without any of these roles, such as an EHR, speaks for who refers.
+    """
+    held = frozenset(roles)
+    owner = held & OWNER_ROLES
+    requester = held & REQUESTER_ROLES or not owner
+    return frozenset(({Actor.OWNER} if owner else set()) | ({Actor.REQUESTER} if requester else set()))
 
 
 def allowed_targets(before: str | None, actor_role: str, *, cancel_requested: bool = False) -> tuple[str, ...]:

@@ -1,0 +1,32 @@
+"""Start here: referral = settings + resources. It finds the place of a tier, and tracks the way there."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from stepwell_shared.runtime import Handler, Runtime, Service
+from stepwell_shared.served import keep_patient
+
+from stepwell_referral.resources import registry
+from stepwell_referral.subscriptions import PATIENT_CHANGED, TIER_ASSIGNED, TOPICS
+from stepwell_referral.tables import READ_PLACES
+from stepwell_referral.use_cases.assignments import take_assignment
+from stepwell_referral.use_cases.shipping import ship_catalogue
+
+
+def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
+    """What referral does with what other services tell."""
+    return {TIER_ASSIGNED: partial(take_assignment, runtime), PATIENT_CHANGED: partial(keep_patient, runtime)}
+
+
+service = Service(
+    name="referral",
+    title="Stepwell referral",
+    description="Finds the place that gives the care of a tier, says how long the wait is, and tracks the referral.",
+    resources=registry,
+    topics=TOPICS,
+    listens=listens,
+    seed=ship_catalogue,
+    functions=(READ_PLACES,),
+    package=Path(__file__).parent,
+)

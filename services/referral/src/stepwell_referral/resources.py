@@ -1,0 +1,94 @@
+"""Which FHIR types referral serves, with their search parameters and what happens when they are written."""
+
+from functools import partial
+
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
+from stepwell_shared.runtime import Runtime
+from stepwell_shared.served import patient_copy, shared_types
+
+from stepwell_referral.subscriptions import TOPICS
+from stepwell_referral.use_cases.catalogue import change_service
+from stepwell_referral.use_cases.tasks import change_task
+
+KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
+
+
+def registry(runtime: Runtime) -> Registry:
+    """The registry of this service; hooks reach the running parts through the runtime."""
+    found = Registry("referral")
+    _referral_types(found, runtime)
+    _catalogue_types(found)
+    found.add(patient_copy())
+    for served_type in shared_types(runtime, TOPICS):
+        found.add(served_type)
+    return found
+
+
+def _referral_types(found: Registry, runtime: Runtime) -> None:
+    found.add(
+        served(
+            "ServiceRequest",
+            [
+                "patient",
+                "subject",
+                "status",
+                "intent",
+                "code",
+                "category",
+                "priority",
+                "authored",
+                "identifier",
+                "replaces",
+                "instantiates-canonical",
+            ],
+            interactions=READ_ONLY,
+            indexes=(("patient", "authored"),),
+            documentation="The tier assignments as routing sent them, under the ids that it gave. Routing owns them.",
+        )
+    )
+    found.add(
+        served(
+            "Task",
+            [
+                "patient",
+                "subject",
+                "status",
+                "business-status",
+                "code",
+                "owner",
+                "requester",
+                "focus",
+                "based-on",
+                "priority",
+                "authored-on",
+                "modified",
+                "period",
+                "identifier",
+            ],
+            interactions=READ_ONLY | {Interaction.UPDATE},
+            on_write=partial(change_task, runtime),
+            indexes=(("patient", "authored-on"), ("owner", "status", "priority")),
+            documentation="One referral each, with its place, its wait and the support until then. Coordinators move"
+            " them for the place that was asked, clinicians for who refers.",
+        )
+    )
+
+
+def _catalogue_types(found: Registry) -> None:
+    found.add(
+        served(
+            "HealthcareService",
+            ["active", "name", "identifier", "organization", "service-category", "service-type", "characteristic"],
+            interactions=KEPT,
+            on_write=change_service,
+            documentation="The places that give care, with how many people can begin there in a week.",
+        )
+    )
+    found.add(
+        served(
+            "Organization",
+            ["active", "name", "identifier", "type", "partof"],
+            interactions=KEPT,
+            documentation="Who provides the places.",
+        )
+    )

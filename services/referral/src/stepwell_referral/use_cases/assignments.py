@@ -1,0 +1,176 @@
+"""A tier was assigned in routing: referral keeps the ServiceRequest, and prepares, requests or takes back its Task.
+
+Copy, Task and event are one unit of work, so that a version that was kept is a version that was acted on.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from stepwell_shared.canonical import CANONICAL, code_system, derived_id
+from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.fhir.copies import copy_change
+from stepwell_shared.fhir.interactions import built
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.store import WriteConflictError
+from stepwell_shared.fhir.unit import Stored, UnitOfWork
+from stepwell_shared.runtime import Runtime
+
+from stepwell_referral import builders
+from stepwell_referral.rules.authorisation import Step, next_step
+from stepwell_referral.rules.transitions import Actor, check_transition
+from stepwell_referral.use_cases.offers import Offer, Offers, offers_for
+from stepwell_referral.use_cases.tasks import referral_changed, subject_key
+
+ATTEMPTS_MAX = 16
+REFERRAL_IDENTIFIERS = f"{CANONICAL}/NamingSystem/referral"
+SAFETY_RULES = "SAF-"
+
+Resource = dict[str, Any]
+
+_resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One version of a tier assignment: `url` is where routing has it, `source` this version of it."""
+
+    resource: Resource
+    body: bytes
+    url: str
+    source: str
+    tier: str
+    subject_key: str
+
+    @property
+    def priority(self) -> str:
+        """How soon; R4 reads a missing priority as routine."""
+        return str(self.resource.get("priority", "routine"))
+
+    @property
+    def safety_item(self) -> bool:
+        """Whether a safety rule had a say in it."""
+        concepts = self.resource.get("reasonCode", ())
+        codings = (coding for concept in concepts for coding in concept.get("coding", ()))
+        return any(
+            coding.get("system") == code_system("rule") and str(coding.get("code", "")).startswith(SAFETY_RULES)
+            for coding in codings
+        )
+
+
+async def take_assignment(runtime: Runtime, event: ReceivedEvent, tenant: str) -> None:
+    """Does once what this version of the ServiceRequest asks for; a version that is kept or older changes nothing.
+
+    Raises FhirError BUSINESS_RULE for what is no tier assignment, UNAVAILABLE when too many change it at once.
+    """
+    assignment = _assignment(runtime, event)
+    for _ in range(ATTEMPTS_MAX):
+        unit = await _unit(runtime, tenant, assignment)
+        try:
+            await runtime.store.commit(unit)
+        except WriteConflictError:
+            continue  # another replica or a person was first: look at everything again
+        return
+    raise FhirError(Category.UNAVAILABLE, "this referral is being changed by too many at once; try again")
+
+
+def task_id(runtime: Runtime, tenant: str, request_id: str) -> str:
+    """The id of the one Task of a ServiceRequest."""
+    return derived_id(runtime.engine.base_url, tenant, "referral", request_id)
+
+
+def _assignment(runtime: Runtime, event: ReceivedEvent) -> Assignment:
+    url = event.focus or ""
+    resource = event.resources.get(url)
+    if resource is None or resource.get("resourceType") != "ServiceRequest":
+        raise _refusal("the event brings a ServiceRequest", event.expression)
+    version = resource.get("meta", {}).get("versionId")
+    codings = (coding for category in resource.get("category", ()) for coding in category.get("coding", ()))
+    tier = next((coding.get("code") for coding in codings if coding.get("system") == code_system("tier")), None)
+    subject = resource.get("subject", {})
+    if version is None or tier is None or not ("reference" in subject or "value" in subject.get("identifier", {})):
+        raise _refusal("a tier assignment has a version, a tier as its category, and a subject", event.expression)
+    source = f"{url}/_history/{version}"
+    return Assignment(resource, event.bodies[url], url, source, tier, subject_key(runtime, subject))
+
+
+async def _unit(runtime: Runtime, tenant: str, assignment: Assignment) -> UnitOfWork:
+    """Everything that follows from this version as things stand now; empty when there is nothing to do."""
+    now = runtime.clock()
+    change, _ = await copy_change(runtime.engine, tenant, assignment.resource, assignment.source, now)
+    if change is None:
+        return UnitOfWork(tenant)
+    unit = UnitOfWork(tenant, [change])
+    id_ = task_id(runtime, tenant, assignment.resource["id"])
+    stored = await runtime.store.read(tenant, "Task", id_)
+    task = await _next_task(runtime, tenant, assignment, stored, now)
+    if task is not None:
+        moved = built(runtime.engine, task, now, version=1 if stored is None else stored.version + 1)
+        unit.changes.append(moved)
+        context = [(assignment.url, assignment.body)]
+        unit.effects.append(referral_changed(runtime, moved.stored, task, context, now))
+    return unit
+
+
+async def _next_task(
+    runtime: Runtime, tenant: str, assignment: Assignment, stored: Stored | None, now: datetime
+) -> Resource | None:
+    """The Task's next version, or none when this ServiceRequest asks for nothing."""
+    before = _resource.decode(stored.body) if stored is not None and stored.body else None
+    status = before["status"] if before else None
+    changed = before is not None and before.get("priority") != assignment.priority
+    request = assignment.resource
+    step = next_step(request["status"], request["intent"], status, priority_changed=changed)
+    if step.outcome is Step.NOTHING:
+        return None
+    if step.outcome is Step.CANCEL:
+        refused = before is None or check_transition(status, "cancelled", Actor.REQUESTER) is not None
+        return None if refused or before is None else builders.cancelled_task(before, reason=step.reason, at=now)
+    offers = await offers_for(
+        runtime,
+        tenant,
+        tier=assignment.tier,
+        priority=assignment.priority,
+        subject_key=assignment.subject_key,
+        safety_item=assignment.safety_item,
+        now=now,
+    )
+    if before is None:
+        task = _prepared(runtime, tenant, assignment, offers.best(), now)
+        return builders.requested_task(task, at=now) if step.outcome is Step.REQUEST else task
+    task, offer = _with_place({**before, "priority": assignment.priority}, assignment.tier, offers)
+    advance = builders.requested_task if step.outcome is Step.REQUEST else builders.renewed_task
+    return advance(task, at=now, wait=offer.wait if offer else None, words=offer.words if offer else None)
+
+
+def _prepared(runtime: Runtime, tenant: str, assignment: Assignment, offer: Offer, now: datetime) -> Resource:
+    request = assignment.resource
+    id_ = task_id(runtime, tenant, request["id"])
+    referral = builders.Referral(
+        task_id=id_,
+        identifier={"system": REFERRAL_IDENTIFIERS, "value": id_},
+        service_request=assignment.url,
+        subject=request["subject"],
+        requester=request.get("requester", {"type": "Device", "display": "Stepwell routing"}),
+        tier=assignment.tier,
+        priority=assignment.priority,
+        language=request.get("language", builders.FALLBACK_LANGUAGE),
+    )
+    return builders.referral_task(
+        referral, place=offer.place, wait=offer.wait, interim=offer.interim, words=offer.words, at=now
+    )
+
+
+def _with_place(task: Resource, tier: str, offers: Offers) -> tuple[Resource, Offer | None]:
+    """A place that a draft has, by match or by somebody's choice, is kept; a draft without one gets the best now."""
+    owner = task.get("owner", {}).get("reference")
+    if owner is not None:
+        return task, offers.at(owner)
+    best = offers.best()
+    return (task if best.place is None else builders.placed_task(task, tier=tier, place=best.place)), best
+
+
+def _refusal(text: str, expression: str) -> FhirError:
+    return FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", expression)])

@@ -1,0 +1,12 @@
+"""What referral ships, put into a tenant: one Organization and one service per tier, so that there is a place."""
+
+from stepwell_shared.fhir.copies import ship
+from stepwell_shared.runtime import Runtime
+
+from stepwell_referral.data import default_catalogue
+
+
+async def ship_catalogue(runtime: Runtime, tenant: str) -> None:
+    """Adds what the tenant does not have yet; what a site has changed stays as the site wants it."""
+    for resource in default_catalogue():
+        await ship(runtime.engine, tenant, resource)
