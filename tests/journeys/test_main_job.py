@@ -86,14 +86,14 @@ async def test_the_other_instruments_go_the_same_way(
 async def test_reliable_change_is_there_from_the_second_phq_9_on(suite: Suite) -> None:
     async with suite.clinic() as clinic:
         patient = await clinic.patient()
-        changes = {"code": "https://stepwell.health/fhir/CodeSystem/reliable-change|phq-9-reliable-change"}
+        change_code = "https://stepwell.health/fhir/CodeSystem/reliable-change|phq-9-reliable-change"
         subject = f"Patient/{patient['id']}"
         await clinic.submit(await clinic.form("phq-9", PHQ_9_OF_16, patient, authored="2026-10-01T09:00:00Z"))
         await clinic.wait_for("measurement", "Observation", code=f"{LOINC}|44261-6", subject=subject)
-        assert await clinic.search("measurement", "Observation", subject=subject, **changes) == []
+        assert await clinic.search("measurement", "Observation", subject=subject, code=change_code) == []
         second = await clinic.form("phq-9", (1, 1, 1, 1, 1, 1, 1, 1, 0), patient, authored="2026-11-01T09:00:00Z")
         await clinic.submit(second)
-        (change,) = await clinic.wait_for("measurement", "Observation", subject=subject, **changes)
+        (change,) = await clinic.wait_for("measurement", "Observation", subject=subject, code=change_code)
         assert change["valueCodeableConcept"]["coding"][0]["code"] == "improvement"
 
 

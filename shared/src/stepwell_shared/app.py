@@ -36,6 +36,7 @@ from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import FHIR_JSON, Door, error_response, fhir_routes, read_body, request_id_of
+from stepwell_shared.fhir.validation import prepare
 from stepwell_shared.http_client import HttpClient, http_client
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime, Service, open_runtime, tenants
@@ -98,6 +99,7 @@ async def _start(
     verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http)
     stack.push_async_callback(verifier.close)
     parts = Parts(service, registry, runtime, http, verifier)
+    prepare(*registry.types)
     await _seed(service, runtime)
     wake += await _start_delivery(parts, settings, stack)
     issuer = Issuer.from_settings(settings, runtime.database, http)
@@ -236,6 +238,7 @@ def _notifications(parts: Parts) -> Callable[[HttpRequest], Any]:
     async def take(http: HttpRequest) -> HttpResponse:
         try:
             caller: Caller = await parts.verifier.authenticate(http.headers.get("authorization"))
+            caller.require("Bundle", "create")
             body = await read_body(http, NOTIFICATION_BYTES_MAX, settings.body_seconds_max)
             await receiver.receive(caller.tenant, caller.client_id, body)
             response = Response(200)

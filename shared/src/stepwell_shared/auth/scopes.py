@@ -4,7 +4,7 @@ SMART App Launch 2.2, "Scopes for requesting FHIR Resources"; version 1 scopes a
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -193,11 +193,6 @@ class Scopes:
         common = self.intersection(Scopes((scope,)))
         whole = {c for part in common if _as_wide(part, scope) for c in part.letters}
         return whole == set(scope.letters)
-
-    def only(self, contexts: Iterable[str]) -> "Scopes":
-        """The scopes of these contexts."""
-        wanted = frozenset(contexts)
-        return Scopes(tuple(scope for scope in self if scope.context in wanted))
 
 
 def _as_wide(part: Scope, scope: Scope) -> bool:

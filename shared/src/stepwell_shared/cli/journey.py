@@ -72,13 +72,7 @@ async def _submit(
 
 async def _proposal(clinic: SuiteClient, console: Console, patient: Resource) -> Resource:
     """Routing proposes a tier and says why."""
-    wanted = (FIRST_VISIT["phq-9"], FIRST_VISIT["gad-7"])
-    found = await clinic.wait_for(
-        "routing",
-        "ServiceRequest",
-        lambda each: each["status"] == "active" and len(each.get("reasonReference", [])) == len(wanted),
-        subject=_reference(patient),
-    )
+    found = await clinic.wait_for("routing", "ServiceRequest", status="active", subject=_reference(patient))
     proposal = found[0]
     console.print("\n[bold]2. Routing proposes the least intensive care that is likely to help.[/bold]")
     rules = ", ".join(each["coding"][0]["code"] for each in proposal["reasonCode"])
@@ -116,9 +110,10 @@ async def _second_visit(clinic: SuiteClient, console: Console, patient: Resource
     )
     change = changes[0]
     console.print("\n[bold]5. At the next visit Robin fills in the PHQ-9 again.[/bold]")
+    outcome = str(change["valueCodeableConcept"]["coding"][0]["display"])
     points = change["component"][0]["valueQuantity"]["value"]
     console.print(
-        f"   Measurement: {change['valueCodeableConcept']['text'].lower()} ({points} points since the first)."
+        f"   Measurement: {outcome.lower()} ({points} points since the first)."
     )
 
 

@@ -53,7 +53,7 @@ BEGIN
 END $function$"""
 
 # The leaseholder's next events in order, beside the state of its subscription; no row at all when the lease
-# is lost. `held_back` says that committed events wait for an older transaction to end, `behind` that an
+# is lost. `held_back` (the cursor is never beyond the horizon) says that committed events wait for an older transaction to end, `behind` that an
 # earlier event of the same subject still waits.
 TAKE = f"""CREATE OR REPLACE FUNCTION take_events(
   tenant_in text, subscription_in text, owner_in text, lease_seconds_in float8, limit_in integer
@@ -72,11 +72,15 @@ BEGIN
   RETURN QUERY SELECT
       s.topic, s.endpoint, s.content, s.headers, s.filters, s.timeout_seconds, s.max_count,
       s.internal, s.status, s.cursor_transaction, s.cursor_position, s.next_event_number,
-      s.attempts, EXISTS (SELECT FROM subscription_event AS e WHERE {_DUE_HEAD}),
-      EXISTS (SELECT FROM outbox AS o WHERE o.tenant = s.tenant AND o.topic = s.topic
-              AND {_AFTER_CURSOR} AND o.transaction >= {_HORIZON}),
+      s.attempts, s.waiting_due, s.held_back,
       n.transaction, n.position, n.subject, n.focus, n.payload, n.traceparent, n.recorded, n.behind
-    FROM subscription_state AS s LEFT JOIN LATERAL (
+    FROM (
+      SELECT s.*, EXISTS (SELECT FROM subscription_event AS e WHERE {_DUE_HEAD}) AS waiting_due,
+          EXISTS (SELECT FROM outbox AS o
+                  WHERE o.tenant = s.tenant AND o.topic = s.topic AND o.transaction >= {_HORIZON}) AS held_back
+        FROM subscription_state AS s WHERE {_MINE} AND {_SERVED}
+        OFFSET 0 -- once, not for every event
+    ) AS s LEFT JOIN LATERAL (
       SELECT o.*, EXISTS (
           SELECT FROM subscription_event AS e WHERE e.tenant = s.tenant AND e.subscription_id = s.subscription_id
             AND e.status = 'waiting' AND e.subject = o.subject) AS behind
@@ -84,7 +88,6 @@ BEGIN
         WHERE o.tenant = s.tenant AND o.topic = s.topic AND {_AFTER_CURSOR} AND o.transaction < {_HORIZON}
         ORDER BY o.transaction, o.position LIMIT limit_in
     ) AS n ON true
-    WHERE {_MINE} AND {_SERVED}
     ORDER BY n.transaction, n.position;
 END $function$"""
 

@@ -45,19 +45,31 @@ def next_step(status: str, intent: str, task_status: str | None, *, priority_cha
     On hold means that a safety item is open: nothing is begun, and what was prepared is left as it is.
     """
     if status in WITHDRAWN:
-        if task_status in NOT_TAKEN_UP:
-            return NextStep(Step.CANCEL, "The request behind this referral was withdrawn.", "REFERRAL-WITHDRAWN")
-        return NextStep(Step.NOTHING, "Nothing is waiting that could be taken back.", "REFERRAL-NOT-WAITING")
+        return _withdrawn(task_status)
     if status != "active":
         return NextStep(Step.NOTHING, f"A request that is {status} starts no referral.", "REFERRAL-NOT-ACTIVE")
     if authorises(status, intent):
-        if task_status in {None, "draft"}:
-            return NextStep(Step.REQUEST, "The proposal was accepted.", "REFERRAL-ACCEPTED")
-        return NextStep(Step.NOTHING, "The referral is on its way.", "REFERRAL-UNDER-WAY")
+        return _accepted(task_status)
     if intent != "proposal":
         return NextStep(Step.NOTHING, f"A request of intent {intent} authorises nothing.", "REFERRAL-NO-AUTHORITY")
+    return _proposed(task_status, priority_changed=priority_changed)
+
+
+def _withdrawn(task_status: str | None) -> NextStep:
+    if task_status in NOT_TAKEN_UP:
+        return NextStep(Step.CANCEL, "The request behind this referral was withdrawn.", "REFERRAL-WITHDRAWN")
+    return NextStep(Step.NOTHING, "Nothing is waiting that could be taken back.", "REFERRAL-NOT-WAITING")
+
+
+def _accepted(task_status: str | None) -> NextStep:
+    if task_status in {None, "draft"}:
+        return NextStep(Step.REQUEST, "The proposal was accepted.", "REFERRAL-ACCEPTED")
+    return NextStep(Step.NOTHING, "The referral is on its way.", "REFERRAL-UNDER-WAY")
+
+
+def _proposed(task_status: str | None, *, priority_changed: bool) -> NextStep:
     if task_status is None:
         return NextStep(Step.PREPARE, "A proposal is prepared, so that it can start at once.", "REFERRAL-PREPARED")
     if task_status == "draft" and priority_changed:
         return NextStep(Step.RENEW, "The proposal has another priority now.", "REFERRAL-PRIORITY")
-    return NextStep(Step.NOTHING, "The referral is prepared.", "REFERRAL-UNDER-WAY")
+    return NextStep(Step.NOTHING, "The referral is prepared or under way.", "REFERRAL-UNDER-WAY")

@@ -1,0 +1,156 @@
+"""One service in the test's own process: its Runtime on a fresh database, two tenants, its events, and its FHIR door."""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from starlette.applications import Starlette
+from stepwell_shared.auth.audit import audit_effect
+from stepwell_shared.auth.caller import Caller
+from stepwell_shared.auth.roles import ROLES
+from stepwell_shared.auth.scopes import Scopes
+from stepwell_shared.cli.bootstrap import DatabaseUrls
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.events.notification import (
+    Addressee,
+    NumberedEvent,
+    ReceivedEvent,
+    notification,
+    parse_notification,
+)
+from stepwell_shared.events.outbox import decode_payload, event
+from stepwell_shared.fhir.access import Access
+from stepwell_shared.fhir.outcome import Category, FhirError
+from stepwell_shared.fhir.routes import Door, fhir_routes
+from stepwell_shared.runtime import Runtime, Service, open_runtime
+from stepwell_shared.settings import SERVICES, Settings
+
+NORTH, SOUTH = "north", "south"
+URLS = {name: f"https://stepwell.example/{name}/fhir" for name in SERVICES}
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+SYSTEM = Scopes.parse("system/*.cruds")
+
+Resource = dict[str, Any]
+
+_BEARER = re.compile(r"Bearer (\w+) ([\w-]+)")
+
+
+class Clock:
+    """Time that passes a second with each look, so that versions have an order, and more when told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@asynccontextmanager
+async def running(service: Service, urls: DatabaseUrls, folder: Path) -> AsyncIterator[Runtime]:
+    """The service's Runtime with the runtime login, as its process would have it; nothing is delivered."""
+    key_file = folder / "service-key.json"
+    key_file.write_text("a key that signs nothing")
+    settings = Settings(
+        database_url=urls.runtime,
+        service_key_file=key_file,
+        issuer_url="https://stepwell.example/screening/auth",
+        database_connections_max=4,
+        **{f"{name}_url": url for name, url in URLS.items()},
+    )
+    runtime = Runtime(clock=Clock())
+    async with open_runtime(service, service.resources(runtime), runtime, settings) as opened:
+        if service.seed is not None:
+            for tenant in (NORTH, SOUTH):
+                await service.seed(opened, tenant)
+        yield opened
+
+
+def received(topic: str, entries: Sequence[tuple[str, Resource]], *, number: int = 1) -> ReceivedEvent:
+    """An event as it arrives: sent by the real sender's code and read by the real receiver's. The focus is first."""
+    focus = "/".join(entries[0][0].rsplit("/", 2)[-2:])
+    payload = event(topic, "subject", focus, entries, START).values[3]
+    assert isinstance(payload, bytes)
+    sent = notification(
+        Addressee("https://stepwell.example/Subscription/s1", topic, "active", "full-resource"),
+        "event-notification",
+        [NumberedEvent(number, START, decode_payload(payload))],
+        events_total=number,
+        sent=START,
+    )
+    (found,) = parse_notification(sent).events
+    return found
+
+
+@dataclass(frozen=True)
+class Announced:
+    """One event in the outbox: its topic's name, whose it is, and its resources, the focus first."""
+
+    topic: str
+    subject: str
+    focus: Resource
+    entries: dict[str, Resource]
+
+
+async def announced(runtime: Runtime, tenant: str) -> list[Announced]:
+    """What a tenant's subscribers would be told, in order."""
+    async with runtime.database.transaction(tenant) as connection:
+        rows = await connection.fetch("SELECT topic, subject, payload FROM outbox ORDER BY position")
+    found = []
+    for row in rows:
+        entries = {entry.full_url: orjson.loads(entry.resource) for entry in decode_payload(row["payload"])}
+        found.append(Announced(row["topic"].rpartition("/")[2], row["subject"], next(iter(entries.values())), entries))
+    return found
+
+
+async def stored(runtime: Runtime, tenant: str, resource_type: str) -> list[Resource]:
+    """Every current resource of a type that this tenant sees, oldest change first."""
+    async with runtime.database.transaction(tenant) as connection:
+        table = f"fhir_{resource_type.lower()}"
+        rows = await connection.fetch(f"SELECT body FROM {table} WHERE body IS NOT NULL ORDER BY last_updated, id")
+    return [orjson.loads(row["body"]) for row in rows]
+
+
+def caller(tenant: str, roles: Iterable[str] = (), scopes: Scopes = SYSTEM) -> Caller:
+    """A client that may everything on the surface, so that what refuses it is the service's own rule."""
+    return Caller(tenant, f"{tenant}.client", scopes, "token-1", roles=tuple(roles), fhir_user=None)
+
+
+@asynccontextmanager
+async def http_of(runtime: Runtime, service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """The service's FHIR routes; the token is `Bearer <tenant> <role>` and grants what the role does."""
+
+    async def authenticate(header: str | None) -> Access:
+        matched = _BEARER.fullmatch(header or "")
+        if matched is None:
+            raise FhirError(Category.UNAUTHENTICATED, "no token")
+        tenant, role = matched.groups()
+        return caller(tenant, [role], ROLES.get(role, SYSTEM))
+
+    def record(access: Any, interaction: str, type_: str, id_: str, status: int, request_id: str) -> Effect:
+        return audit_effect(
+            access,
+            recorded=runtime.clock(),
+            interaction=interaction,
+            resource_type=type_ or None,
+            resource_id=id_ or None,
+            request_id=request_id,
+            status=status,
+        )
+
+    door = Door(runtime.engine, authenticate, record, body_bytes_max=1_000_000, body_seconds_max=5)
+    app = Starlette(routes=fhir_routes(door, f"/{service.name}/fhir"))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=URLS[service.name] + "/") as client:
+        yield client
+
+
+def token(tenant: str, role: str) -> dict[str, str]:
+    """The header that names the caller to `http_of`."""
+    return {"Authorization": f"Bearer {tenant} {role}"}
