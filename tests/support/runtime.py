@@ -1,4 +1,4 @@
-"""One service in the test's own process: its Runtime on a fresh database, two tenants, its events, and its FHIR door."""
+"""One service in the test's own process: its Runtime on a fresh database, two tenants, its events, its FHIR door."""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -57,12 +57,14 @@ async def running(service: Service, urls: DatabaseUrls, folder: Path) -> AsyncIt
     """The service's Runtime with the runtime login, as its process would have it; nothing is delivered."""
     key_file = folder / "service-key.json"
     key_file.write_text("a key that signs nothing")
-    settings = Settings(
-        database_url=urls.runtime,
-        service_key_file=key_file,
-        issuer_url="https://stepwell.example/screening/auth",
-        database_connections_max=4,
-        **{f"{name}_url": url for name, url in URLS.items()},
+    settings = Settings.model_validate(
+        {
+            "database_url": urls.runtime,
+            "service_key_file": key_file,
+            "issuer_url": "https://stepwell.example/screening/auth",
+            "database_connections_max": 4,
+            **{f"{name}_url": url for name, url in URLS.items()},
+        }
     )
     runtime = Runtime(clock=Clock())
     async with open_runtime(service, service.resources(runtime), runtime, settings) as opened:
@@ -104,7 +106,7 @@ async def announced(runtime: Runtime, tenant: str) -> list[Announced]:
         rows = await connection.fetch("SELECT topic, subject, payload FROM outbox ORDER BY position")
     found = []
     for row in rows:
-        entries = {entry.full_url: orjson.loads(entry.resource) for entry in decode_payload(row["payload"])}
+        entries = {entry.full_url: orjson.loads(bytes(entry.resource)) for entry in decode_payload(row["payload"])}
         found.append(Announced(row["topic"].rpartition("/")[2], row["subject"], next(iter(entries.values())), entries))
     return found
 

@@ -1,4 +1,4 @@
-"""Promises of measurement's FHIR door: what is found and how, what clients may post, and what is not theirs to change."""
+"""Promises of measurement's FHIR door: what is found and how, what clients may post, and what is not theirs."""
 
 from collections.abc import AsyncIterator
 from typing import Any
