@@ -16,8 +16,13 @@ from stepwell_shared.runtime import Runtime, attach
 from stepwell_shared.settings import SERVICES
 
 HOST = "127.0.0.1"
-DEFAULT_PORTS = {"screening": 8001, "routing": 8002, "referral": 8003, "measurement": 8004}
+FIRST_PORT = 8001
 ISSUER = "screening"
+
+
+def ports_from(first_port: int) -> dict[str, int]:
+    """Four ports in a row, by service."""
+    return {name: first_port + offset for offset, name in enumerate(SERVICES)}
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class LocalDeployment:
 
     home: Path
     databases: Mapping[str, DatabaseUrls]
-    ports: Mapping[str, int] = field(default_factory=lambda: DEFAULT_PORTS)
+    ports: Mapping[str, int] = field(default_factory=lambda: ports_from(FIRST_PORT))
     extra_environment: Mapping[str, str] = field(default_factory=dict)
 
     def url_of(self, service: str) -> str:

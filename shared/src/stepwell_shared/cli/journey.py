@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from stepwell_shared.canonical import CANONICAL
@@ -51,7 +52,7 @@ async def _first_visit(clinic: SuiteClient, console: Console) -> Resource:
     now = datetime.now(UTC)
     for instrument, weights in FIRST_VISIT.items():
         await _submit(clinic, patient, instrument, weights, now)
-    console.print("   The practice's system posts the answers to [cyan]screening[/cyan], which checks and scores them.")
+    _say(console, "The practice's system posts the answers to screening, which checks and scores them.")
     scores = await clinic.wait_for("measurement", "Observation", count=2, subject=_reference(patient))
     table = Table("score", "points", "band", box=None, padding=(0, 3, 0, 3))
     for score in sorted(scores, key=lambda each: str(each["code"]["text"])):
@@ -76,26 +77,28 @@ async def _proposal(clinic: SuiteClient, console: Console, patient: Resource) ->
     proposal = found[0]
     console.print("\n[bold]2. Routing proposes the least intensive care that is likely to help.[/bold]")
     rules = ", ".join(each["coding"][0]["code"] for each in proposal["reasonCode"])
-    console.print(f"   {proposal['category'][0]['text']}: {proposal['code']['text']}  [dim](rule {rules})[/dim]")
-    console.print(f"   For Robin: {proposal['patientInstruction']}", width=110)
-    console.print(f"   It is looked at again by {proposal['occurrencePeriod']['end'][:10]}.")
+    _say(console, f"{proposal['category'][0]['text']} [dim](rule {rules})[/dim]")
+    _say(console, f"For Robin: {proposal['patientInstruction']}")
+    _say(console, f"It is looked at again by {proposal['occurrencePeriod']['end'][:10]}.")
     return proposal
 
 
 async def _referral(clinic: SuiteClient, console: Console, patient: Resource, proposal: Resource) -> None:
     """Referral has a place ready; the clinician accepts, and it is requested."""
-    reference = f"{clinic.deployment.url_of('routing')}/ServiceRequest/{proposal['id']}"
     draft = (await clinic.wait_for("referral", "Task", status="draft", subject=_reference(patient)))[0]
     console.print("\n[bold]3. Referral has a place ready, with an honest wait and help until then.[/bold]")
-    console.print(f"   {draft['description']}")
+    _say(console, str(draft["description"]))
     for note in draft.get("note", []):
-        console.print(f"   {note['text']}", width=110)
+        _say(console, note["text"])
+    for offer in draft.get("input", []):
+        if offer["type"]["coding"][0]["code"] == "interim-support":
+            _say(console, f"Until then: {offer['valueCodeableConcept']['text']}")
     console.print("\n[bold]4. The clinician accepts the proposal; the referral goes out.[/bold]")
     accepted = await clinic.call("POST", "routing", f"ServiceRequest/{proposal['id']}/$accept")
     accepted.raise_for_status()
     task = (await clinic.wait_for("referral", "Task", status="requested", subject=_reference(patient)))[0]
-    console.print(f"   {reference.rpartition('/fhir/')[2]} is now a {accepted.json()['intent']};"
-                  f" Task/{task['id']} is {task['status']}.")  # fmt: skip
+    _say(console, f"ServiceRequest/{proposal['id']} is now a {accepted.json()['intent']};")
+    _say(console, f"Task/{task['id']} is {task['status']}.")
 
 
 async def _second_visit(clinic: SuiteClient, console: Console, patient: Resource) -> None:
@@ -112,9 +115,7 @@ async def _second_visit(clinic: SuiteClient, console: Console, patient: Resource
     console.print("\n[bold]5. At the next visit Robin fills in the PHQ-9 again.[/bold]")
     outcome = str(change["valueCodeableConcept"]["coding"][0]["display"])
     points = change["component"][0]["valueQuantity"]["value"]
-    console.print(
-        f"   Measurement: {outcome.lower()} ({points} points since the first)."
-    )
+    _say(console, f"Measurement: {outcome.lower()} ({points} points since the first).")
 
 
 def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resource, proposal: Resource) -> None:
@@ -122,7 +123,7 @@ def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resou
     console.print()
     for service in deployment.ports:
         base = deployment.url_of(service)
-        console.print(f"   {service:<12} {base}/metadata   docs: {base.removesuffix('/fhir')}/docs")
+        console.print(f"   {service:<12} {base}/metadata", soft_wrap=True)
     console.print("\n   Tokens live five minutes, so each line asks for one:\n")
     reference = _reference(patient)
     for service, path in (
@@ -136,6 +137,11 @@ def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resou
             f"     '{deployment.url_of(service)}/{path}'",
             soft_wrap=True,
         )
+
+
+def _say(console: Console, text: str) -> None:
+    """A paragraph, set in a little from the left."""
+    console.print(Padding(text, (0, 0, 0, 3)), width=min(console.width, 110))
 
 
 def _reference(patient: Resource) -> str:

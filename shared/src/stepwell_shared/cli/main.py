@@ -12,7 +12,7 @@ import yaml
 from stepwell_shared.app import create_app
 from stepwell_shared.cli.access import add_access_commands
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
-from stepwell_shared.cli.deployment import HOST, TENANT_HOOKS
+from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.migrations import migrate as migrate_service
@@ -21,7 +21,12 @@ from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES, MigrationSettings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stepwell: stepped psychosomatic care over FHIR R4.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Stepwell: stepped psychosomatic care over FHIR R4.",
+)
 add_access_commands(app, TENANT_HOOKS)
 
 
@@ -29,9 +34,10 @@ add_access_commands(app, TENANT_HOOKS)
 def run(
     journey: Annotated[bool, typer.Option(help="play one patient's journey once everything runs")] = True,
     stay: Annotated[bool, typer.Option(help="stay up until Ctrl-C")] = True,
+    first_port: Annotated[int, typer.Option(help="first of four ports in a row")] = FIRST_PORT,
 ) -> None:
     """Start everything on this machine, play one patient's journey, and stay up until Ctrl-C."""
-    _or_sentence(lambda: run_suite(journey=journey, stay=stay))
+    _or_sentence(lambda: run_suite(journey=journey, stay=stay, first_port=first_port))
 
 
 @app.command()

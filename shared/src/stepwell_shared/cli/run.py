@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from stepwell_shared.cli.bootstrap import bootstrap, database_name
-from stepwell_shared.cli.deployment import DEFAULT_PORTS, LocalDeployment
+from stepwell_shared.cli.deployment import FIRST_PORT, LocalDeployment, ports_from
 from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.cli.journey import TENANT, play
 from stepwell_shared.cli.processes import Command, ServiceProcesses, refuse_taken_ports, signals_as_interrupts
@@ -22,7 +22,7 @@ def home_folder() -> Path:
 
 
 @contextmanager
-def local_deployment(home: Path) -> Iterator[LocalDeployment]:
+def local_deployment(home: Path, first_port: int = FIRST_PORT) -> Iterator[LocalDeployment]:
     """The suite on this machine, with its database running: the embedded one, or the one of STEPWELL_DATABASE_URL."""
     external = os.environ.get("STEPWELL_DATABASE_URL")
     with ExitStack() as stack:
@@ -30,7 +30,8 @@ def local_deployment(home: Path) -> Iterator[LocalDeployment]:
         credentials = home / ("credentials-external.json" if external else "credentials.json")
         names = [database_name(service) for service in SERVICES]
         found = asyncio.run(bootstrap(url, names, credentials, server_is_ours=external is None))
-        yield LocalDeployment(home, {service: found[database_name(service)] for service in SERVICES})
+        databases = {service: found[database_name(service)] for service in SERVICES}
+        yield LocalDeployment(home, databases, ports_from(first_port))
 
 
 def prepare_databases() -> None:
@@ -41,7 +42,7 @@ def prepare_databases() -> None:
         asyncio.run(deployment.migrate())
 
 
-def run_suite(*, journey: bool = True, stay: bool = True) -> None:
+def run_suite(*, journey: bool = True, stay: bool = True, first_port: int = FIRST_PORT) -> None:
     """Starts everything, plays the journey and stays until Ctrl-C, which stops everything cleanly.
 
     Raises SetupError with what to do next.
@@ -49,11 +50,11 @@ def run_suite(*, journey: bool = True, stay: bool = True) -> None:
     console = Console(highlight=False)
     home = home_folder()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    refuse_taken_ports([Command(name, (), port) for name, port in DEFAULT_PORTS.items()])
+    refuse_taken_ports([Command(name, (), port) for name, port in ports_from(first_port).items()])
     with signals_as_interrupts(), ExitStack() as stack:
         try:
             with console.status("Starting PostgreSQL and bringing the databases up to date ..."):
-                deployment = stack.enter_context(local_deployment(home))
+                deployment = stack.enter_context(local_deployment(home, first_port))
                 asyncio.run(deployment.migrate())
                 deployment.write_settings()
                 asyncio.run(deployment.add_tenant(TENANT))

@@ -20,20 +20,16 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
     Tags, profiles and security labels of a received meta are kept; its version and time are replaced.
     """
     members = _members.decode(body)
-    received_meta = resource.get("meta")
-    meta: dict[str, Any] = {"versionId": str(version), "lastUpdated": fhir_instant(last_updated)}
-    if isinstance(received_meta, dict):
-        meta |= {name: value for name, value in received_meta.items() if name not in _META_OF_SERVER}
-    head = b'{"resourceType":%b,"id":%b,"meta":%b' % (
-        orjson.dumps(resource["resourceType"]),
-        orjson.dumps(id_),
-        orjson.dumps(meta),
-    )
-    parts = [head]
-    for name, value in members.items():
-        if name not in {"resourceType", "id", "meta"}:
-            parts.append(orjson.dumps(name) + b":" + bytes(value))
-    return b",".join(parts) + b"}"
+    meta = {"versionId": orjson.dumps(str(version)), "lastUpdated": orjson.dumps(fhir_instant(last_updated))}
+    if "meta" in members:
+        received = _members.decode(members["meta"])
+        meta |= {name: bytes(value) for name, value in received.items() if name not in _META_OF_SERVER}
+    own = {"resourceType": orjson.dumps(resource["resourceType"]), "id": orjson.dumps(id_), "meta": _object(meta)}
+    return _object(own | {name: bytes(value) for name, value in members.items() if name not in own})
+
+
+def _object(members: dict[str, bytes]) -> bytes:
+    return b"{%b}" % b",".join(orjson.dumps(name) + b":" + value for name, value in members.items())
 
 
 def fhir_instant(moment: datetime) -> str:

@@ -72,7 +72,7 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
     ]
     body["versioning"] = "versioned"
     body["readHistory"] = served_type.allows(Interaction.VREAD)
-    body["updateCreate"] = served_type.allows(Interaction.UPDATE)
+    body["updateCreate"] = served_type.allows_update_create
     body["conditionalCreate"] = served_type.allows(Interaction.CREATE)
     body["conditionalRead"] = "not-match"
     body["searchParam"] = [

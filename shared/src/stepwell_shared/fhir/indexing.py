@@ -12,15 +12,19 @@ Localise = Callable[[str], str]
 def localiser(base_urls: Iterable[str]) -> Localise:
     """Makes the addresses of our own deployment relative, so that both spellings find the same resource.
 
-    Ids are unique per deployment: a copy of a resource keeps the id that its owner gave it.
+    Ids are unique per deployment: a copy of a resource keeps the id that its owner gave it. An address names the
+    same thing by http and https (https://hl7.org/fhir/R4/http.html#root).
     """
-    prefixes = tuple(url.rstrip("/") + "/" for url in base_urls)
+    prefixes = tuple(url.rstrip("/").partition("://")[2] + "/" for url in base_urls)
 
     def localise(address: str) -> str:
-        for prefix in prefixes:
-            if address.startswith(prefix):
-                return address[len(prefix) :].partition("/_history/")[0]
-        return address.partition("/_history/")[0] if "://" not in address else address
+        scheme, separator, place = address.partition("://")
+        if not separator:
+            return address.partition("/_history/")[0]
+        for prefix in prefixes if scheme in {"http", "https"} else ():
+            if place.startswith(prefix):
+                return place[len(prefix) :].partition("/_history/")[0]
+        return address
 
     return localise
 
@@ -43,7 +47,7 @@ def rows_of(served_type: ServedType, resource: dict[str, Any], localise: Localis
         if parameter.type == "token":
             for value in parameter.extract(resource):
                 for system, code in values.tokens(value):
-                    found[parameter.name, system, code] = None
+                    found[parameter.name, values.index_key(system), values.index_key(code)] = None
         else:
             for text in _texts(parameter, resource, localise):
                 found[parameter.name, "", text] = None
@@ -55,13 +59,13 @@ def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise
         return
     for value in parameter.extract(resource):
         if parameter.type == "reference":
-            yield from values.references(value, localise)
+            yield from map(values.index_key, values.references(value, localise))
         elif parameter.type == "string":
             yield from values.strings(value)
         elif parameter.type == "token":
-            yield from (code for _, code in values.tokens(value))
+            yield from (values.index_key(code) for _, code in values.tokens(value))
         else:
-            yield str(value)
+            yield values.index_key(str(value))
 
 
 def _interval(parameter: SearchParameter, resource: dict[str, Any] | None) -> tuple[object, object]:

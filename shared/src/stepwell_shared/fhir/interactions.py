@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,12 +30,14 @@ from stepwell_shared.fhir.messages import (
 )
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, Registry, ServedType, Write
-from stepwell_shared.fhir.search.query import CURSOR, SearchQuery, parse_search, seal_cursor
+from stepwell_shared.fhir.search.query import SearchQuery, parse_search, reach_statement, whole_number
 from stepwell_shared.fhir.store import Store, WriteConflictError
 from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
 
 HISTORY_PAGE_MAX = 100
 WRITE_ATTEMPTS_MAX = 8
+_PAGING = frozenset({"_count", "_before"})
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ async def read(engine: Engine, request: Request) -> Response:
 async def vread(engine: Engine, request: Request) -> Response:
     """https://hl7.org/fhir/R4/http.html#vread"""
     served_type = engine.permitted(request, Interaction.VREAD)
-    version = int(request.version_id) if request.version_id.isdecimal() and len(request.version_id) < 10 else 0
+    version = int(request.version_id) if _VERSION.fullmatch(request.version_id) else 0
     tenant = request.access.tenant
     found = await engine.store.versions(tenant, request.resource_type, request.id, version=version, most=1)
     stored = await _visible(engine, request, served_type, found[0] if found else None)
@@ -98,7 +101,8 @@ async def history(engine: Engine, request: Request) -> Response:
     most, before = _history_page(request)
     versions = await engine.store.versions(tenant, request.resource_type, request.id, before=before, most=most + 1)
     address = f"{engine.base_url}/{request.resource_type}/{request.id}/_history"
-    links = [("self", address_of(address, request.parameters))]
+    used = [(name, value) for name, value in request.parameters if name in _PAGING]
+    links = [("self", address_of(address, used))]
     if len(versions) > most > 0:
         links.append(("next", f"{address}?{urlencode({'_count': most, '_before': versions[most - 1].version})}"))
     entries = [history_entry(engine.base_url, served_type, stored) for stored in versions[:most]]
@@ -112,12 +116,14 @@ async def create(engine: Engine, request: Request) -> Response:
     """
     served_type = engine.permitted(request, Interaction.CREATE)
     resource = validation.check(request.body, request.resource_type)
+    await _require_reach(engine, request, served_type, Interaction.CREATE, engine.new_id(), resource)
     criteria = request.headers.get("if-none-exist")
     if criteria is not None:
+        request.access.require(request.resource_type, Interaction.SEARCH_TYPE)
         return await _create_unless_found(engine, request, served_type, resource, criteria)
     identifier = resource.get("identifier")
     if served_type.unique_identifier and isinstance(identifier, dict) and "value" in identifier:
-        token = f"{identifier.get('system', '')}|{_escaped(identifier['value'])}"
+        token = f"{_escaped(identifier.get('system', ''))}|{_escaped(identifier['value'])}"
         return await _create_unless_found(
             engine, request, served_type, resource, urlencode({"identifier": token}), must_say_the_same=True
         )
@@ -132,12 +138,16 @@ async def update(engine: Engine, request: Request) -> Response:
     if resource.get("id") != request.id:
         text = "the id in the body must be the id in the URL"
         raise FhirError(Category.INVALID, [Issue(text, "invalid", f"{request.resource_type}.id")])
+    await _require_reach(engine, request, served_type, Interaction.UPDATE, request.id, resource)
     for _ in range(WRITE_ATTEMPTS_MAX):
         previous = await engine.store.read(request.access.tenant, request.resource_type, request.id)
         existed = previous is not None and previous.body is not None
         if existed:
-            await _visible(engine, request, served_type, previous)
+            await _visible(engine, request, served_type, previous, Interaction.UPDATE)
         check_if_match(request, previous)
+        if not existed and not served_type.allows_update_create:
+            text = f"{request.resource_type} with new ids are not made by clients; there is none with this id"
+            raise FhirError(Category.METHOD_NOT_ALLOWED, text)
         try:
             stored = await _write(engine, request, served_type, Interaction.UPDATE, request.id, previous, resource)
         except WriteConflictError:
@@ -153,7 +163,7 @@ async def delete(engine: Engine, request: Request) -> Response:
         previous = await engine.store.read(request.access.tenant, request.resource_type, request.id)
         if previous is None or previous.body is None:
             return Response(204, id=request.id)
-        await _visible(engine, request, served_type, previous)
+        await _visible(engine, request, served_type, previous, Interaction.DELETE)
         check_if_match(request, previous)
         try:
             stored = await _write(engine, request, served_type, Interaction.DELETE, request.id, previous, None)
@@ -166,16 +176,16 @@ async def delete(engine: Engine, request: Request) -> Response:
 async def search(engine: Engine, request: Request) -> Response:
     """https://hl7.org/fhir/R4/http.html#search"""
     served_type = engine.permitted(request, Interaction.SEARCH_TYPE)
-    query = _query(engine, request, served_type, request.parameters, strict=request.strict)
+    granted = request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
+    query = _query(engine, served_type, request.parameters, granted, strict=request.strict)
     tenant = request.access.tenant
     records = await engine.store.search(tenant, *query.page_statement()) if query.count else []
     total = (await engine.store.search(tenant, *query.total_statement()))[0]["total"] if query.total else None
     page = records[: query.count]
     address = f"{engine.base_url}/{request.resource_type}"
-    links = [("self", address_of(address, query.parameters))]
+    links = [("self", address_of(address, query.page_parameters))]
     if len(records) > query.count > 0:
-        cursor = seal_cursor(page[-1]["sort_key"], page[-1]["id"], engine.cursor_key)
-        links.append(("next", address_of(address, [*query.parameters, (CURSOR, cursor)])))
+        links.append(("next", address_of(address, query.page_after(page[-1]["sort_key"], page[-1]["id"]))))
     entries = [match_entry(engine.base_url, served_type, _stored(served_type, record)) for record in page]
     return Response(200, bundle("searchset", total, links, entries, engine.clock()))
 
@@ -231,15 +241,17 @@ async def _create_unless_found(
     """https://hl7.org/fhir/R4/http.html#ccreate
 
     The new resource's id is derived from the criteria, so that of many identical requests at one moment one
-    creates and the others find what it created.
+    creates and the others find what it created. With `must_say_the_same` the criteria are the server's own: they
+    look at everything, and what they find is answered only to who sent the same.
     """
     tenant = request.access.tenant
-    request.access.require(request.resource_type, Interaction.SEARCH_TYPE)
-    query = _query(engine, request, served_type, parse_qsl(criteria), strict=True)
+    parameters = sorted(parse_qsl(criteria))
+    granted = () if must_say_the_same else request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
+    query = _query(engine, served_type, parameters, (), strict=True)
     if not query.conditions:
         raise FhirError(Category.INVALID, "If-None-Exist takes search parameters of the resource type")
-    query.count = 1
-    id_ = derived_id(engine.base_url, tenant, request.resource_type, criteria)
+    query = _query(engine, served_type, parameters, granted, strict=True)
+    query.count, places_in_use = 1, 0
     for _ in range(WRITE_ATTEMPTS_MAX):
         found = await engine.store.search(tenant, *query.page_statement())
         if len(found) > 1:
@@ -250,9 +262,12 @@ async def _create_unless_found(
                 text = "another one with this identifier and different content exists; correct it with PUT"
                 raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
             return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)
+        cause = [urlencode(parameters), str(places_in_use)]
+        id_ = derived_id(engine.base_url, tenant, request.resource_type, *cause)
         previous = await engine.store.read(tenant, request.resource_type, id_)
         if previous is not None and previous.body is not None:
-            id_, previous = engine.new_id(), None  # the derived id is in use by a resource that no longer matches
+            places_in_use += 1  # by a resource that no longer matches; others who find it so take the same next place
+            continue
         try:
             stored = await _write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
         except WriteConflictError:
@@ -261,22 +276,54 @@ async def _create_unless_found(
     raise _contended()
 
 
-async def _visible(engine: Engine, request: Request, served_type: ServedType, stored: Stored | None) -> Stored:
-    """The version if it exists and the caller's granular scopes reach it; 404 and 410 otherwise."""
+async def _visible(
+    engine: Engine,
+    request: Request,
+    served_type: ServedType,
+    stored: Stored | None,
+    interaction: Interaction = Interaction.READ,
+) -> Stored:
+    """The version if it exists and the caller's granular scopes reach the resource; 404 and 410 otherwise."""
     if stored is None:
         raise _not_found(request)
+    granted = request.access.filters(request.resource_type, interaction)
+    if granted:
+        query = _query(engine, served_type, [("_id", request.id)], granted, strict=True)
+        if not await engine.store.search(request.access.tenant, *query.page_statement()):
+            raise _not_found(request)
     if stored.body is None:
         text = f"this {request.resource_type} was deleted"
         raise FhirError(Category.DELETED, text, headers={"ETag": etag(stored)})
-    if request.access.filters(request.resource_type, Interaction.READ):
-        query = _query(engine, request, served_type, [("_id", request.id)], strict=True)
-        if not await engine.store.search(request.access.tenant, *query.page_statement()):
-            raise _not_found(request)
     return stored
 
 
+async def _require_reach(
+    engine: Engine,
+    request: Request,
+    served_type: ServedType,
+    interaction: Interaction,
+    id_: str,
+    resource: dict[str, Any],
+) -> None:
+    """Raises FORBIDDEN when granular scopes do not reach what would be stored."""
+    granted = request.access.filters(request.resource_type, interaction)
+    if not granted:
+        return
+    now = engine.clock()
+    change = change_of(engine, Stored(served_type.name, id_, 1, now, request.body), resource)
+    statement = reach_statement(served_type, change, granted, engine.localise, now)
+    if not (await engine.store.search(request.access.tenant, *statement))[0]["total"]:
+        text = f"the scopes of this token are narrowed, and this {request.resource_type} is outside of them"
+        raise FhirError(Category.FORBIDDEN, text)
+
+
 def _query(
-    engine: Engine, request: Request, served_type: ServedType, parameters: Sequence[tuple[str, str]], *, strict: bool
+    engine: Engine,
+    served_type: ServedType,
+    parameters: Sequence[tuple[str, str]],
+    granted: Sequence[str],
+    *,
+    strict: bool,
 ) -> SearchQuery:
     return parse_search(
         served_type,
@@ -285,7 +332,7 @@ def _query(
         now=engine.clock(),
         strict=strict,
         cursor_key=engine.cursor_key,
-        granted=request.access.filters(served_type.name, Interaction.SEARCH_TYPE),
+        granted=granted,
     )
 
 
@@ -295,11 +342,8 @@ def _stored(served_type: ServedType, record: Any) -> Stored:
 
 def _history_page(request: Request) -> tuple[int, int | None]:
     """How many versions, and older than which one."""
-    given = dict(request.parameters)
-    count, before = given.get("_count", str(HISTORY_PAGE_MAX)), given.get("_before")
-    if not count.isdecimal() or (before is not None and not (before.isdecimal() and len(before) < 10)):
-        raise FhirError(Category.INVALID, [Issue("_count takes a whole number", "value", "http._count")])
-    return min(int(count), HISTORY_PAGE_MAX), int(before) if before else None
+    given = {name: whole_number(name, value) for name, value in request.parameters if value and name in _PAGING}
+    return min(given.get("_count", HISTORY_PAGE_MAX), HISTORY_PAGE_MAX), given.get("_before")
 
 
 def _escaped(text: str) -> str:

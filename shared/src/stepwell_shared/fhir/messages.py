@@ -39,15 +39,17 @@ class Request:
     @property
     def preferred_return(self) -> str:
         """`return=` of the Prefer header: minimal, representation (the default) or OperationOutcome."""
-        for part in self.headers.get("prefer", "").replace(",", ";").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == "return":
-                return value
-        return "representation"
+        return self._preferences.get("return", "representation")
 
     @property
     def strict(self) -> bool:
-        return "handling=strict" in self.headers.get("prefer", "").replace(" ", "")
+        """Whether unknown search parameters are to be refused (`handling=strict` of the Prefer header)."""
+        return self._preferences.get("handling") == "strict"
+
+    @property
+    def _preferences(self) -> dict[str, str]:
+        parts = [part.partition("=") for part in self.headers.get("prefer", "").replace(",", ";").split(";")]
+        return {name.strip(): value.strip() for name, _, value in parts}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def version_headers(stored: Stored) -> dict[str, str]:
 
 def is_unchanged(request: Request, stored: Stored) -> bool:
     """Whether the client already has this version (If-None-Match)."""
-    return etag(stored) in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag(stored).removeprefix("W/") in tags
 
 
 def check_if_match(request: Request, previous: Stored | None) -> None:
@@ -82,7 +85,7 @@ def check_if_match(request: Request, previous: Stored | None) -> None:
     tag = wanted.strip().removeprefix("W/")
     if not (len(tag) > 2 and tag[0] == tag[-1] == '"' and tag[1:-1].isdecimal()):
         raise FhirError(Category.INVALID, 'If-Match takes an ETag such as W/"3"')
-    if previous is None or int(tag[1:-1]) != previous.version:
+    if previous is None or tag[1:-1] != str(previous.version):
         raise FhirError(Category.PRECONDITION_FAILED, "the resource is not at the version that If-Match names")
 
 
@@ -97,7 +100,7 @@ def written(
 ) -> Response:
     """The answer to a write, with as much body as the client prefers."""
     headers = version_headers(stored)
-    if created or request.headers.get("if-none-exist"):
+    if created or not request.id:  # what a create made or found
         headers["Location"] = f"{base_url}/{stored.resource_type}/{stored.id}/_history/{stored.version}"
     body = outgoing(served_type, stored)
     if request.preferred_return == "minimal":

@@ -104,6 +104,11 @@ class ServedType:
         return interaction in self.interactions
 
     @property
+    def allows_update_create(self) -> bool:
+        """Whether an update may bring a new id into being: where clients may create at all."""
+        return self.allows(Interaction.UPDATE) and self.allows(Interaction.CREATE)
+
+    @property
     def columns(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage is not Storage.ROWS]
 

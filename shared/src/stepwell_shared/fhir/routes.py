@@ -6,31 +6,36 @@ operation; https://hl7.org/fhir/R4/http.html
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.access import Access
+from stepwell_shared.fhir.definitions import resource_types
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError, outcome_bytes
-from stepwell_shared.fhir.registry import Operation, ServedType
+from stepwell_shared.fhir.registry import Interaction, Operation, ServedType
 from stepwell_shared.fhir.unit import UnitOfWork
 
 FHIR_JSON = "application/fhir+json"
 _JSON_TYPES = {FHIR_JSON, "application/json", "text/json"}
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
-_BODY_METHODS = {"POST", "PUT", "PATCH"}
+_BODY_METHODS = {"POST", "PUT"}
+_UNKNOWN_METHOD = "unknown"
+_FHIR_VERSIONS = {"4.0", "4.0.1"}
 
 log = structlog.get_logger("stepwell.http")
 
@@ -38,6 +43,18 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 Verb = Callable[[Engine, Request], Awaitable[Response]]
 # (access, interaction, resource type, resource id, status, request id) -> the row that keeps it on record
 AccessRecord = Callable[[Access, str, str, str, int, str], Effect]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for, in words that may be kept on record."""
+
+    interaction: str
+    resource_type: str
+    id: str
+    request_id: str
+    is_served: bool
+    allowed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,70 +67,109 @@ class Door:
     body_bytes_max: int
     body_seconds_max: float
 
-    async def answer(self, http: HttpRequest, verb: Verb, interaction: str) -> HttpResponse:
+    async def answer(self, http: HttpRequest, asked: Asked, verb: Verb) -> HttpResponse:
         """Runs one verb for one request; whatever happens, the answer is FHIR."""
-        request_id = request_id_of(http)
-        media_type = FHIR_JSON
         access: Access | None = None
-        resource_type = http.path_params.get("resource_type", "")
-        id_ = http.path_params.get("id", "")
+        media_type = FHIR_JSON
         try:
             access = await self.authenticate(http.headers.get("authorization"))
             media_type = accepted(http)
-            request = await self._request(http, access, request_id)
-            response = await verb(self.engine, request)
+            response = await verb(self.engine, await self._request(http, access, asked))
             if not response.witnessed:
-                witness = self.access_record(
-                    access, interaction, resource_type, response.id or id_, response.status, request_id
-                )
-                await self.engine.store.commit(UnitOfWork(access.tenant, effects=[witness]))
+                await self._keep(access, asked, response.id or asked.id, response.status)
         except FhirError as error:
-            response = await self._refusal(error, access, interaction, resource_type, id_, request_id)
+            log.log(WIRE[error.category].log_level, "refused", status=error.status, interaction=asked.interaction)
+            response = await self._failure(error, access, asked)
         except Exception:
-            log.exception("request failed", interaction=interaction, request_id=request_id)
+            log.exception("request failed", interaction=asked.interaction, request_id=asked.request_id)
             fault = FhirError(Category.FAULT, "the server failed; the request id finds the cause in its log")
-            response = error_response(fault)
-        headers = {**response.headers, "X-Request-Id": request_id}
-        return HttpResponse(response.body, response.status, headers, media_type if response.body else None)
+            response = await self._failure(fault, access, asked)
+        headers = {**response.headers, "X-Request-Id": asked.request_id}
+        body = response.body
+        if http.method == "HEAD":
+            body, headers["Content-Length"] = b"", str(len(body))
+        return HttpResponse(body, response.status, headers, media_type if response.body else None)
 
-    async def _request(self, http: HttpRequest, access: Access, request_id: str) -> Request:
-        resource_type, id_ = http.path_params.get("resource_type", ""), http.path_params.get("id", "")
-        if "id" in http.path_params and not _ID.fullmatch(id_):
+    async def _request(self, http: HttpRequest, access: Access, asked: Asked) -> Request:
+        if not asked.is_served:
+            raise FhirError(Category.NOT_FOUND, "there is nothing at this address; GET metadata tells what is served")
+        if "id" in http.path_params and not asked.id:
             raise FhirError(Category.NOT_FOUND, "an id is 1 to 64 letters, digits, hyphens and full stops")
+        if http.method not in asked.allowed:
+            text = f"this address takes {', '.join(asked.allowed)}"
+            raise FhirError(Category.METHOD_NOT_ALLOWED, text)
         body = b""
         parameters = list(http.query_params.multi_items())
         if http.method in _BODY_METHODS:
+            content_type = http.headers.get("content-type", "")
             body = await read_body(http, self.body_bytes_max, self.body_seconds_max)
-            content_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
             if http.url.path.endswith("/_search"):
-                parameters += form_parameters(content_type, body)
-            elif (body or content_type) and content_type not in _JSON_TYPES:
-                raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, f"send the body as {FHIR_JSON}")
+                parameters += form_parameters(content_type.partition(";")[0].strip().lower(), body)
+            elif body or content_type:
+                check_content_type(content_type)
         return Request(
             access=access,
             witness=lambda interaction, id_, status: self.access_record(
-                access, interaction, resource_type, id_, status, request_id
+                access, interaction, asked.resource_type, id_, status, asked.request_id
             ),
-            resource_type=resource_type,
-            id=id_,
+            resource_type=asked.resource_type,
+            id=asked.id,
             version_id=http.path_params.get("version_id", ""),
             body=body,
             headers=dict(http.headers),
             parameters=parameters,
         )
 
-    async def _refusal(
-        self, error: FhirError, access: Access | None, interaction: str, resource_type: str, id_: str, request_id: str
-    ) -> Response:
-        """The answer to a refused request, with the refusal on record when we know who asked."""
-        log.log(WIRE[error.category].log_level, "refused", status=error.status, interaction=interaction)
+    async def _keep(self, access: Access, asked: Asked, id_: str, status: int) -> None:
+        """Puts an access on record that was not committed with its own act."""
+        row = self.access_record(access, asked.interaction, asked.resource_type, id_, status, asked.request_id)
+        await self.engine.store.commit(UnitOfWork(access.tenant, effects=[row]))
+
+    async def _failure(self, error: FhirError, access: Access | None, asked: Asked) -> Response:
+        """The answer to what was refused or failed, which is on record too when we know who asked."""
+        headers = {"Allow": ", ".join(asked.allowed)} if error.category is Category.METHOD_NOT_ALLOWED else {}
         if access is not None and error.category is not Category.UNAVAILABLE:
-            record = self.access_record(access, interaction, resource_type, id_, error.status, request_id)
             try:
-                await self.engine.store.commit(UnitOfWork(access.tenant, effects=[record]))
+                await self._keep(access, asked, asked.id, error.status)
             except FhirError as unavailable:
-                return error_response(unavailable)
-        return error_response(error)
+                error = unavailable
+            except Exception:
+                log.exception("an access was not put on record", request_id=asked.request_id)
+                error = FhirError(Category.FAULT, "the server failed; the request id finds the cause in its log")
+        return error_response(error, headers)
+
+
+class _Address:
+    """One address as an ASGI application: requests of any method reach it, so that every refusal is FHIR."""
+
+    def __init__(self, door: Door, verbs: Mapping[str, tuple[Verb, str]], resource_type: str | None) -> None:
+        self._door = door
+        self._verbs = {**verbs, "HEAD": verbs["GET"]} if "GET" in verbs else dict(verbs)
+        self._resource_type = resource_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        http = HttpRequest(scope, receive, send)
+        verb, interaction = self._verbs.get(http.method, (_nothing, _UNKNOWN_METHOD))
+        response = await self._door.answer(http, self._asked(http, interaction), verb)
+        await response(scope, receive, send)
+
+    def _asked(self, http: HttpRequest, interaction: str) -> Asked:
+        """What the address names, without anything in it that is no type or id: it goes on record."""
+        resource_type = self._resource_type or http.path_params.get("resource_type", "")
+        id_ = http.path_params.get("id", "")
+        served_type = self._door.engine.registry.types.get(resource_type)
+        return Asked(
+            interaction=interaction,
+            resource_type=resource_type if resource_type in resource_types() else "",
+            id=id_ if _ID.fullmatch(id_) else "",
+            request_id=request_id_of(http),
+            is_served=served_type is not None and bool(self._verbs),
+            allowed=tuple(
+                method
+                for method, (_, name) in sorted(self._verbs.items())
+                if served_type is not None and (name.startswith("$") or served_type.allows(Interaction(name)))
+            ),
+        )
 
 
 def fhir_routes(door: Door, prefix: str) -> list[Route]:
@@ -121,26 +177,20 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
     engine = door.engine
 
     def route(path: str, verbs: dict[str, tuple[Verb, str]], resource_type: str | None = None) -> Route:
-        async def handle(http: HttpRequest) -> HttpResponse:
-            if resource_type is not None:
-                http.path_params["resource_type"] = resource_type
-            found = verbs.get("GET" if http.method == "HEAD" else http.method)
-            verb, interaction = found if found else (_not_allowed(sorted(verbs)), http.method.lower())
-            return await door.answer(http, verb, interaction)
-
-        return Route(prefix + path, handle, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+        return Route(prefix + path, _Address(door, verbs, resource_type))
 
     instance: dict[str, tuple[Verb, str]] = {
         "GET": (interactions.read, "read"),
         "PUT": (interactions.update, "update"),
         "DELETE": (interactions.delete, "delete"),
     }
-    routes = [
+    operations = [
         route(_operation_path(served_type, operation), _operation_verbs(served_type, operation), served_type.name)
         for served_type in engine.registry
         for operation in served_type.operations
     ]
-    routes += [
+    return [
+        *operations,
         route("/{resource_type}/_search", {"POST": (interactions.search, "search-type")}),
         route("/{resource_type}/{id}/_history/{version_id}", {"GET": (interactions.vread, "vread")}),
         route("/{resource_type}/{id}/_history", {"GET": (interactions.history, "history-instance")}),
@@ -149,9 +199,9 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
             "/{resource_type}",
             {"GET": (interactions.search, "search-type"), "POST": (interactions.create, "create")},
         ),
+        route("", {}),
         route("/{path:path}", {}),
     ]
-    return routes
 
 
 def _operation_path(served_type: ServedType, operation: Operation) -> str:
@@ -168,33 +218,41 @@ async def _operate(operation: Operation, engine: Engine, request: Request) -> Re
     return response
 
 
-def _not_allowed(allowed: list[str]) -> Verb:
-    async def refuse(engine: Engine, request: Request) -> Response:
-        if not allowed:
-            raise FhirError(Category.NOT_FOUND, "there is nothing at this address; GET metadata tells what is served")
-        text = f"this address takes {', '.join(allowed)}"
-        raise FhirError(Category.METHOD_NOT_ALLOWED, text, headers={"Allow": ", ".join(allowed)})
-
-    return refuse
+async def _nothing(engine: Engine, request: Request) -> Response:
+    raise AssertionError("the door refuses a method that the address does not take")
 
 
 def accepted(http: HttpRequest) -> str:
     """The media type of the answer; `_format` overrides Accept. Raises NOT_ACCEPTABLE."""
     wanted = http.query_params.get("_format")
-    if wanted is not None:
+    if wanted:
         if wanted.partition(";")[0].replace(" ", "+") not in {"json", *_JSON_TYPES}:
             raise FhirError(Category.NOT_ACCEPTABLE, "only JSON is served: _format=json")
         return FHIR_JSON
     header = http.headers.get("accept", "")
     if not header:
         return FHIR_JSON
-    offered = [part.split(";") for part in header.split(",")]
-    for kind, *parameters in offered:
-        version = next((p.partition("=")[2] for p in map(str.strip, parameters) if p.startswith("fhirVersion")), "4.0")
-        name = kind.strip().lower()
-        if version in {"4.0", "4.0.1"} and name in {*_JSON_TYPES, "*/*", "application/*"}:
+    for part in header.split(","):
+        name, parameters = _media_type(part)
+        is_ours = name in {*_JSON_TYPES, "*/*", "application/*"} and parameters.get("q") not in {"0", "0.0", "0.00"}
+        if is_ours and parameters.get("fhirversion", "4.0") in _FHIR_VERSIONS:
             return name if name in _JSON_TYPES else FHIR_JSON
     raise FhirError(Category.NOT_ACCEPTABLE, f"only {FHIR_JSON} (FHIR 4.0) is served")
+
+
+def check_content_type(text: str) -> None:
+    """Raises UNSUPPORTED_MEDIA_TYPE for what is not FHIR JSON of R4 in UTF-8."""
+    name, parameters = _media_type(text)
+    is_utf8 = parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
+    if name not in _JSON_TYPES or not is_utf8 or parameters.get("fhirversion", "4.0") not in _FHIR_VERSIONS:
+        raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, f"send the body as {FHIR_JSON} (FHIR 4.0) in UTF-8")
+
+
+def _media_type(text: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters, their names in lower case."""
+    name, *parts = text.split(";")
+    pairs = [part.partition("=") for part in parts]
+    return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
 
 
 async def read_body(http: HttpRequest, bytes_max: int, seconds_max: float) -> bytes:
@@ -214,6 +272,8 @@ async def read_body(http: HttpRequest, bytes_max: int, seconds_max: float) -> by
                 chunks.append(chunk)
     except TimeoutError as error:
         raise FhirError(Category.INVALID, f"the body did not arrive within {seconds_max:g} seconds") from error
+    except ClientDisconnect as error:
+        raise FhirError(Category.INVALID, "the body was cut off") from error
     return b"".join(chunks)
 
 
@@ -233,5 +293,5 @@ def request_id_of(http: HttpRequest) -> str:
     return given if _REQUEST_ID.fullmatch(given) else new_id()
 
 
-def error_response(error: FhirError) -> Response:
-    return Response(error.status, outcome_bytes(error.issues), dict(error.headers))
+def error_response(error: FhirError, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(error.status, outcome_bytes(error.issues), {**(headers or {}), **error.headers})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
+import structlog
 
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import VERSION_CONFLICT
@@ -19,7 +20,11 @@ from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_tabl
 from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
 
 UNITS_PER_BATCH_MAX = 256
+# Two replicas that change the same resources in different order deadlock: PostgreSQL stops one, nothing is written.
+_ANOTHER_WAS_FIRST = (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError)
 TRY_LATER = {"Retry-After": "1"}
+
+log = structlog.get_logger("stepwell.store")
 
 
 class WriteConflictError(Exception):
@@ -105,6 +110,14 @@ class Store:
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_result(None)
+        self._announce([waiting.unit for waiting in batch])
+
+    def _announce(self, units: Sequence[UnitOfWork]) -> None:
+        """Tells of what is committed; a listener that fails must not make a commit look failed."""
+        try:
+            self._committed(units[0].tenant, frozenset(effect.table for unit in units for effect in unit.effects))
+        except Exception:
+            log.exception("a listener for commits failed")
 
     async def _call(self, units: Sequence[UnitOfWork]) -> None:
         tenant = units[0].tenant
@@ -116,7 +129,6 @@ class Store:
                 rows[f"insert_{effect.table}"].append(effect.values)
         statement, arguments = _statement(tenant, rows)
         await self._database.fetch(statement, *arguments)
-        self._committed(tenant, frozenset(name.removeprefix("insert_") for name in rows))
 
     async def read(self, tenant: str, resource_type: str, id_: str) -> Stored | None:
         """The current version, a deletion included, or None when there never was one."""
@@ -190,7 +202,7 @@ def _update_first(function: str) -> tuple[bool, str]:
 
 
 def _translated(error: Exception) -> Exception:
-    if isinstance(error, asyncpg.UniqueViolationError) or getattr(error, "sqlstate", None) == VERSION_CONFLICT:
+    if isinstance(error, _ANOTHER_WAS_FIRST) or getattr(error, "sqlstate", None) == VERSION_CONFLICT:
         return WriteConflictError()
     if isinstance(error, UNAVAILABLE_ERRORS):
         return FhirError(Category.UNAVAILABLE, "the database is not reachable; try again shortly", headers=TRY_LATER)

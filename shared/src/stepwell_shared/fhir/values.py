@@ -8,12 +8,25 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+KEY_BYTES_MAX = 800  # PostgreSQL refuses index entries above 2,704 bytes, and an entry holds up to three values
 
-_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
+_DATE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
+)
+
+
+def index_key(text: str) -> str:
+    """A value as it stands in indexes and as search looks for it: a long one keeps its start and gets a digest."""
+    encoded = text.encode()
+    if len(encoded) <= KEY_BYTES_MAX:
+        return text
+    digest = sha256(encoded).hexdigest()
+    return encoded[: KEY_BYTES_MAX - len(digest)].decode(errors="ignore") + digest
 
 
 def tokens(value: Any) -> Iterator[tuple[str, str]]:
@@ -32,9 +45,10 @@ def tokens(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def text_key(text: str) -> str:
-    """A string as search compares it: without case and accents (section 3.1.1.4.8)."""
+    """A string as search compares it: without case and accents (section 3.1.1.4.8), and the start of a long one."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    key = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return key.encode()[:KEY_BYTES_MAX].decode(errors="ignore")
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -58,35 +72,47 @@ def references(value: Any, localise: Callable[[str], str]) -> Iterator[str]:
 
 
 def date_range(text: str) -> tuple[datetime, datetime] | None:
-    """The half-open interval [low, high) that a partial date or dateTime covers; UTC when no zone is given."""
+    """The half-open interval [low, high) that a partial date or dateTime covers; UTC when no zone is given.
+
+    What reaches beyond the ends of time that we can store ends there.
+    """
     matched = _DATE.fullmatch(text)
     if matched is None:
         return None
-    year, month, day, hour, _, second, fraction, zone = matched.groups()
+    year, month, day, hour, minute, second, fraction, zone = matched.groups()
+    if hour is None:
+        return _days(int(year), month and int(month), day and int(day))
+    leap = timedelta(seconds=1 if second == "60" else 0)  # 23:59:60 is the moment one second after 23:59:59
+    digits = (fraction or ".0")[:7].ljust(7, "0")
+    written = f"{text[:10]}T{hour}:{minute}:{'59' if leap else second or '00'}{digits}"
     try:
-        if hour is not None:
-            moment = datetime.fromisoformat(_padded(text, second, fraction, zone))
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            return moment, moment + _precision(second, fraction)
-        low = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
+        moment = datetime.fromisoformat(written + (zone or "Z").replace("Z", "+00:00"))
     except ValueError:
         return None
-    if day is not None:
-        return low, low + timedelta(days=1)
-    months = 1 if month is not None else 12
-    days = sum(calendar.monthrange(low.year, low.month + offset)[1] for offset in range(months))
-    return low, low + timedelta(days=days)
+    low = later(moment, leap)
+    return low, later(low, _precision(second, fraction))
 
 
-def _padded(text: str, second: str | None, fraction: str | None, zone: str | None) -> str:
-    """The text with what `fromisoformat` needs: seconds, at most six digits of fraction, `+00:00` for Z."""
-    body = text.removesuffix(zone) if zone else text
-    if second is None:
-        body += ":00"
-    if fraction is not None:
-        body = body.removesuffix(fraction) + fraction[:7].ljust(7, "0")
-    return body + (zone.replace("Z", "+00:00") if zone else "")
+def later(moment: datetime, span: timedelta) -> datetime:
+    """The moment after the span, in UTC, within the ends of time."""
+    try:
+        return max(EARLIEST, min(LATEST, moment.astimezone(UTC) + span))
+    except OverflowError:
+        return EARLIEST if moment.year < 5000 else LATEST
+
+
+def _days(year: int, month: int | None, day: int | None) -> tuple[datetime, datetime] | None:
+    try:
+        low = datetime(year, month or 1, day or 1, tzinfo=UTC)
+    except ValueError:
+        return None
+    if day:
+        days = 1
+    elif month:
+        days = calendar.monthrange(year, month)[1]
+    else:
+        days = 366 if calendar.isleap(year) else 365
+    return later(low, timedelta()), later(low, timedelta(days=days))
 
 
 def _precision(second: str | None, fraction: str | None) -> timedelta:

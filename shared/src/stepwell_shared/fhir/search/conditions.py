@@ -15,8 +15,10 @@ from stepwell_shared.fhir.registry import SearchParameter, Storage
 from stepwell_shared.fhir.schema import column_names
 
 _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
-_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+_ALTERNATIVE = re.compile(r"(?:[^\\,]|\\.|\\$)+", re.DOTALL)
+_BEFORE_PIPE = re.compile(r"((?:[^\\|]|\\.)*)\|", re.DOTALL)
 _BEYOND_PIPE = "}"  # the character after `|`: bounds a range scan over `url|version`
+VALUES_MAX = 1000  # values of one search: each costs the database time and stack
 
 
 @dataclass
@@ -24,8 +26,18 @@ class Values:
     """The values of a statement; each gets its place in the array `$2`."""
 
     entries: list[str | None] = field(default_factory=list)
+    entries_max: int = VALUES_MAX
 
     def add(self, value: str) -> str:
+        """The place of a value that a request or a scope names; raises FhirError INVALID for one too many or a NUL."""
+        if len(self.entries) >= self.entries_max:
+            text = f"a search takes at most {VALUES_MAX} values"
+            raise FhirError(Category.INVALID, [Issue(text, "too-costly")])
+        if "\x00" in value:
+            raise FhirError(Category.INVALID, [Issue("a search value must not have NUL characters", "value")])
+        return self.place(value)
+
+    def place(self, value: str | None) -> str:
         self.entries.append(value)
         return f"$2[{len(self.entries)}]"
 
@@ -49,7 +61,7 @@ def refused(name: str, text: str) -> FhirError:
 
 def alternatives(text: str) -> list[str]:
     """The OR parts of one value; `\\` escapes `,`, `$`, `|` and itself (section 3.1.1.4.19)."""
-    return [part for part in _UNESCAPED_COMMA.split(text) if part]
+    return _ALTERNATIVE.findall(text)
 
 
 def unescape(text: str) -> str:
@@ -58,10 +70,9 @@ def unescape(text: str) -> str:
 
 def condition(parameter: SearchParameter, modifier: str, text: str, context: Context, found: Values) -> str:
     """SQL for `name[:modifier]=text`; raises FhirError INVALID for what is not supported or not well-formed."""
-    name = f"{parameter.name}:{modifier}" if modifier else parameter.name
     if modifier == "missing":
         if text not in {"true", "false"}:
-            raise refused(name, "takes true or false")
+            raise refused(f"{parameter.name}:missing", "takes true or false")
         present = _present(parameter, context, found)
         return f"NOT {present}" if text == "true" else present
     parts = alternatives(text)
@@ -71,7 +82,7 @@ def condition(parameter: SearchParameter, modifier: str, text: str, context: Con
     if parameter.type == "reference" and (not modifier or modifier in parameter.targets):
         return _any(_reference(parameter, modifier, unescape(part), context, found) for part in parts)
     if modifier:
-        raise refused(name, "this modifier is not supported")
+        raise refused(parameter.name, "this modifier is not supported")
     if parameter.type == "date":
         return _any(_date(parameter, part, context, found) for part in parts)
     if parameter.type == "string":
@@ -98,9 +109,14 @@ def _present(parameter: SearchParameter, context: Context, found: Values) -> str
 
 
 def _equal(parameter: SearchParameter, wanted: list[str], context: Context, found: Values) -> str:
+    return _valued(parameter, context, found, f"{{0}} = ANY({found.add_all([*map(values.index_key, wanted)])})")
+
+
+def _valued(parameter: SearchParameter, context: Context, found: Values, test: str) -> str:
+    """Whether a value of this parameter passes the test, in which `{0}` stands for the value."""
     if parameter.storage is Storage.ROWS:
-        return _row(context, parameter, found, f" AND i.code = ANY({found.add_all(wanted)})")
-    return f"r.{parameter.column} = ANY({found.add_all(wanted)})"
+        return _row(context, parameter, found, f" AND {test.format('i.code')}")
+    return f"({test.format(f'r.{parameter.column}')})"
 
 
 def _token(parameter: SearchParameter, text: str, context: Context, found: Values) -> str:
@@ -109,69 +125,64 @@ def _token(parameter: SearchParameter, text: str, context: Context, found: Value
         # The element is a plain code: its system is implied, and naming it narrows nothing.
         if not code:
             raise refused(parameter.name, "needs a code")
-        return f"r.{parameter.column} = {found.add(code)}"
+        return f"r.{parameter.column} = {found.add(values.index_key(code))}"
     tests = []
     if code:
-        tests.append(f" AND i.code = {found.add(code)}")
+        tests.append(f" AND i.code = {found.add(values.index_key(code))}")
     if bar:
-        tests.append(f" AND i.system = {found.add(system)}")
+        tests.append(f" AND i.system = {found.add(values.index_key(system))}")
     if not code and not system:
         raise refused(parameter.name, "needs a code or a system")
     return _row(context, parameter, found, "".join(tests))
 
 
 def _split_token(text: str) -> tuple[str, str, str]:
-    parts = re.split(r"(?<!\\)\|", text, maxsplit=1)
-    if len(parts) == 1:
-        return "", "", unescape(parts[0])
-    return unescape(parts[0]), "|", unescape(parts[1])
+    before = _BEFORE_PIPE.match(text)
+    if before is None:
+        return "", "", unescape(text)
+    return unescape(before.group(1)), "|", unescape(text[before.end() :])
 
 
 def _reference(parameter: SearchParameter, modifier: str, text: str, context: Context, found: Values) -> str:
-    if "://" in text and not modifier:
+    if "/" in text:
         wanted = [context.localise(text)]
-    elif "/" in text:
-        wanted = [text]
     elif modifier:
         wanted = [f"{modifier}/{text}"]
     elif parameter.targets:
         wanted = [f"{target}/{text}" for target in parameter.targets]
     else:
         wanted = [text]
-    same = _equal(parameter, wanted, context, found)
-    if "://" not in text or "|" in text or parameter.storage is Storage.ROWS:
-        return same
-    # A canonical without a version finds every version.
-    column, low, high = f"r.{parameter.column}", found.add(f"{wanted[0]}|"), found.add(f"{wanted[0]}{_BEYOND_PIPE}")
-    return f"({same} OR ({column} >= {low} AND {column} < {high}))"
+    same = f"{{0}} = ANY({found.add_all([*map(values.index_key, wanted)])})"
+    if "://" in text and "|" not in text:
+        # A canonical without a version finds every version.
+        low, high = found.add(f"{wanted[0]}|"), found.add(f"{wanted[0]}{_BEYOND_PIPE}")
+        same = f"({same} OR ({{0}} >= {low} AND {{0}} < {high}))"
+    return _valued(parameter, context, found, same)
 
 
 def _string(parameter: SearchParameter, text: str, context: Context, found: Values) -> str:
     """Starts with, as a range scan: no LIKE, which would lose its index behind row-level security."""
     key = values.text_key(text)
     bounds = f"{{0}} >= {found.add(key)} AND {{0}} < {found.add(key + chr(0x10FFFF))}"
-    if parameter.storage is Storage.ROWS:
-        return _row(context, parameter, found, " AND " + bounds.format("i.code"))
-    return "(" + bounds.format(f"r.{parameter.column}") + ")"
+    return _valued(parameter, context, found, bounds)
 
 
 def _date(parameter: SearchParameter, text: str, context: Context, found: Values) -> str:
+    low, high = column_names(parameter)
+    return date_condition(parameter.name, text, (f"r.{low}", f"r.{high}"), context.now, found)
+
+
+def date_condition(name: str, text: str, columns: tuple[str, str], now: datetime, found: Values) -> str:
+    """The range table of section 3.1.1.4.5 over half-open intervals; raises FhirError INVALID for what is no date."""
     matched = _PREFIX.fullmatch(text)
     interval = values.date_range(matched.group(2)) if matched else None
     if matched is None or interval is None:
-        raise refused(parameter.name, "is not a date such as 2026-11-21 or 2026-11-21T10:00:00Z")
-    low_column, high_column = (f"r.{name}" for name in column_names(parameter))
-    return date_condition(matched.group(1) or "eq", interval, (low_column, high_column), context.now, found)
-
-
-def date_condition(
-    prefix: str, interval: tuple[datetime, datetime], columns: tuple[str, str], now: datetime, found: Values
-) -> str:
-    """The range table of section 3.1.1.4.5 over half-open intervals."""
+        raise refused(name, "is not a date with an optional prefix, such as 2026-11-21 or ge2026-11-21T10:00:00Z")
+    prefix = matched.group(1) or "eq"
     low_column, high_column = columns
     if prefix == "ap":
         margin = abs(now - interval[0]) / 10
-        interval = interval[0] - margin, interval[1] + margin
+        interval = values.later(interval[0], -margin), values.later(interval[1], margin)
     low, high = (found.add(moment.isoformat()) + "::timestamptz" for moment in interval)
     inside = f"({low_column} >= {low} AND {high_column} <= {high})"
     return {

@@ -16,12 +16,15 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import ServedType, Storage
 from stepwell_shared.fhir.schema import column_names, current_table, index_table
 from stepwell_shared.fhir.search.conditions import Context, Values, alternatives, condition, date_condition, refused
-from stepwell_shared.fhir.values import date_range
+from stepwell_shared.fhir.unit import Change
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 500
+COUNT_DIGITS_MAX = 9
 CURSOR = "_cursor"
 PRESENTATION = frozenset({"_format", "_pretty"})
+# A stored moment is a point: for the range table it is the shortest interval that PostgreSQL can tell.
+_LAST_UPDATED = ("r.last_updated", "(r.last_updated + interval '1 microsecond')")
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,29 @@ class SearchQuery:
     conditions: list[str] = field(default_factory=list)
     values: Values = field(default_factory=Values)
     parameters: list[tuple[str, str]] = field(default_factory=list)
-    cursor: tuple[str | None, str] | None = None
+    page: str = ""
+    cursor_key: bytes = b""
+
+    @property
+    def page_parameters(self) -> list[tuple[str, str]]:
+        """What the self link states: everything that was used, the page as well."""
+        return [*self.parameters, (CURSOR, self.page)] if self.page else self.parameters
+
+    def page_after(self, key: str | None, id_: str) -> list[tuple[str, str]]:
+        """The parameters of the page that follows the row with this sort key and id."""
+        return [*self.parameters, (CURSOR, seal_cursor(self._place, key, id_, self.cursor_key))]
+
+    @property
+    def _place(self) -> str:
+        """What a cursor belongs to: its sort key means nothing in another order."""
+        return f"{self.served_type.name} {self.order.column} {self.order.descending}"
 
     def page_statement(self) -> tuple[str, list[str | None]]:
         """One page and one row more, which tells whether there is a next page."""
-        found = Values(list(self.values.entries))
+        found = Values(list(self.values.entries), self.values.entries_max + 2)
         conditions = [*self.conditions]
-        if self.cursor is not None:
-            conditions.append(_after(self.order, self.cursor, found))
+        if self.page:
+            conditions.append(_after(self.order, open_cursor(self._place, self.page, self.cursor_key), found))
         direction = "DESC" if self.order.descending else "ASC"
         column = self.order.column
         order = f"{column} {direction} NULLS LAST, r.id {direction}" if column != "r.id" else f"r.id {direction}"
@@ -83,13 +101,13 @@ def parse_search(
 ) -> SearchQuery:
     """The query of a request. Unknown parameters are ignored unless `strict`; `granted` are the queries of which
     the caller's scopes demand at least one. Raises FhirError INVALID."""
-    query = SearchQuery(served_type)
+    query = SearchQuery(served_type, cursor_key=cursor_key)
     context = Context(index_table(served_type.name), localise, now)
     for name, value in parameters:
         if not value or name in PRESENTATION:
             continue
         if name == CURSOR:
-            query.cursor = _open_cursor(value, cursor_key)
+            query.page = value
         elif _result_parameter(query, name, value) or _condition(query, name, value, context):
             query.parameters.append((name, value))
         elif strict:
@@ -103,42 +121,84 @@ def parse_search(
     return query
 
 
+def reach_statement(
+    served_type: ServedType, change: Change, granted: Sequence[str], localise: Localise, now: datetime
+) -> tuple[str, list[str | None]]:
+    """Counts 1 when what is about to be stored matches at least one of the granted queries, else 0.
+
+    The conditions are those of search; they read the values of the change instead of the tables.
+    """
+    found = Values()
+    names = [name for parameter in served_type.columns for name in column_names(parameter)]
+    columns = [f"$1 AS tenant, {found.place(change.stored.id)} AS id"]
+    columns.append(f"{found.place(change.stored.last_updated.isoformat())}::timestamptz AS last_updated")
+    for name, value in zip(names, change.columns, strict=True):
+        is_moment = isinstance(value, datetime)
+        place = found.place(value.isoformat() if isinstance(value, datetime) else None if value is None else str(value))
+        kind = "::timestamptz" if is_moment or name.endswith(("_low", "_high")) else ' COLLATE "C"'
+        columns.append(f"{place}{kind} AS {name}")
+    rows = [f"({', '.join(found.place(each) for each in row)})" for row in change.rows] or ["(NULL, NULL, NULL)"]
+    index = (
+        f'(SELECT $1 AS tenant, $2[1] AS id, u.parameter, u.system, u.code COLLATE "C" AS code'
+        f" FROM (VALUES {', '.join(rows)}) AS u(parameter, system, code))"
+    )
+    found.entries_max += len(found.entries)
+    query = SearchQuery(served_type, values=found)
+    condition_ = _granted(query, granted, Context(index, localise, now))
+    return (
+        "SELECT NULL::text, NULL::integer, NULL::timestamptz, NULL::bytea, NULL::text, count(*)"
+        f" FROM (SELECT {', '.join(columns)}) AS r WHERE {condition_}"
+    ), found.entries
+
+
 def _granted(query: SearchQuery, granted: Sequence[str], context: Context) -> str:
-    alternatives_: list[str] = []
+    """The query narrowed to what the scopes reach; a scope whose parameter is not served reaches nothing."""
+    reached: list[str] = []
     for text in granted:
         scoped = SearchQuery(query.served_type, values=query.values)
-        for name, value in parse_qsl(text):
-            if not _condition(scoped, name, value, context):
-                return "false"
-        alternatives_.append(" AND ".join(scoped.conditions) or "true")
-    return "(" + " OR ".join(f"({each})" for each in alternatives_) + ")"
+        if all(_condition(scoped, name, value, context) for name, value in parse_qsl(text)):
+            reached.append(" AND ".join(scoped.conditions) or "true")
+    return "(" + (" OR ".join(f"({each})" for each in reached) or "false") + ")"
 
 
 def _condition(query: SearchQuery, name: str, value: str, context: Context) -> bool:
     plain, _, modifier = name.partition(":")
-    if plain == "_id" and not modifier:
-        query.conditions.append(f"r.id = ANY({query.values.add_all(alternatives(value))})")
+    if plain in {"_id", "_lastUpdated"}:
+        if modifier:
+            raise refused(plain, "takes no modifier")
+        query.conditions.append(_common(plain, value, context, query.values))
         return True
-    if plain == "_lastUpdated" and not modifier:
-        prefix, text = (value[:2], value[2:]) if value[:2].isalpha() else ("eq", value)
-        interval = date_range(text)
-        if interval is None or prefix not in {"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"}:
-            raise refused(plain, "is not a date with an optional prefix such as ge2026-11-21")
-        column = "r.last_updated"
-        query.conditions.append(date_condition(prefix, interval, (column, column), context.now, query.values))
-        return True
-    parameter = query.served_type.parameters.get(plain)
+    if plain == "_query":
+        raise refused(plain, "no named query is served")
+    parameters = query.served_type.parameters
+    head, chain, _ = plain.partition(".")
+    if chain and head in parameters:
+        raise refused(head, "chained search is not supported")
+    parameter = parameters.get(plain)
     if parameter is None:
         return False
     query.conditions.append(condition(parameter, modifier, value, context, query.values))
     return True
 
 
+def _common(name: str, value: str, context: Context, found: Values) -> str:
+    """The parameters that every resource type has."""
+    if name == "_id":
+        return f"r.id = ANY({found.add_all(alternatives(value))}::text[])"
+    tests = [date_condition(name, part, _LAST_UPDATED, context.now, found) for part in alternatives(value)]
+    return "(" + (" OR ".join(tests) or "false") + ")"
+
+
+def whole_number(name: str, text: str) -> int:
+    """A count in a request; raises FhirError INVALID."""
+    if not (text.isascii() and text.isdecimal()):
+        raise refused(name, "takes a whole number")
+    return int(text) if len(text) <= COUNT_DIGITS_MAX else 10**COUNT_DIGITS_MAX
+
+
 def _result_parameter(query: SearchQuery, name: str, value: str) -> bool:
     if name == "_count":
-        if not value.isdecimal():
-            raise refused(name, "takes a whole number")
-        query.count = min(int(value), PAGE_MAX)
+        query.count = min(whole_number(name, value), PAGE_MAX)
         query.total = query.total or query.count == 0
     elif name == "_sort":
         query.order = _order(query.served_type, value)
@@ -184,19 +244,24 @@ def _after(order: Order, cursor: tuple[str | None, str], found: Values) -> str:
     )
 
 
-def seal_cursor(key: str | None, id_: str, cursor_key: bytes) -> str:
-    """An opaque, signed place in a result: clients cannot make one, only hand it back."""
+def seal_cursor(place: str, key: str | None, id_: str, cursor_key: bytes) -> str:
+    """An opaque, signed place in a result: clients cannot make one, only hand it back to the search that gave it."""
     body = orjson.dumps([key, id_])
-    return base64.urlsafe_b64encode(hmac.digest(cursor_key, body, hashlib.sha256)[:16] + body).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_signature(place, body, cursor_key) + body).decode().rstrip("=")
 
 
-def _open_cursor(text: str, cursor_key: bytes) -> tuple[str | None, str]:
+def _signature(place: str, body: bytes, cursor_key: bytes) -> bytes:
+    return hmac.digest(cursor_key, place.encode() + b"\n" + body, hashlib.sha256)[:16]
+
+
+def open_cursor(place: str, text: str, cursor_key: bytes) -> tuple[str | None, str]:
+    """The sort key and id in a cursor; raises FhirError INVALID when it is not ours or of another search."""
     try:
         sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         sealed = b""
     signature, body = sealed[:16], sealed[16:]
-    if not hmac.compare_digest(signature, hmac.digest(cursor_key, body, hashlib.sha256)[:16]):
-        raise refused(CURSOR, "is not a page link of this server")
+    if not hmac.compare_digest(signature, _signature(place, body, cursor_key)):
+        raise refused(CURSOR, "is not a page link of this search")
     key, id_ = orjson.loads(body)
     return key, id_
