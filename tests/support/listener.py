@@ -22,8 +22,10 @@ class Listener:
 async def listening(port: int) -> AsyncIterator[Listener]:
     """A listener on this port while the context lasts."""
     listener = Listener(port)
+    connections: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
         while head := await _head(reader):
             length = next(
                 int(line.partition(b":")[2])
@@ -40,10 +42,14 @@ async def listening(port: int) -> AsyncIterator[Listener]:
         yield listener
     finally:
         server.close()
+        for writer in connections:
+            writer.close()
+        for writer in connections:
+            await writer.wait_closed()
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
     try:
         return await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
+    except (asyncio.IncompleteReadError, ConnectionError):
         return b""

@@ -45,6 +45,7 @@ from stepwell_shared.telemetry import configure_logging
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
+DELIVERY_CONNECTIONS_MAX = 256
 
 log = structlog.get_logger("stepwell.app")
 
@@ -124,9 +125,11 @@ async def _start_delivery(parts: Parts, settings: Settings, stack: AsyncExitStac
     database = parts.runtime.database
     replica = f"{socket.gethostname()}-{os.getpid()}"
     listen_url = settings.listen_url or settings.database_url
+    # Its own connections: an endpoint that never answers must not keep the others waiting.
+    http = await stack.enter_async_context(http_client(connections_max=DELIVERY_CONNECTIONS_MAX))
     delivery = Delivery(
         database,
-        parts.http,
+        http,
         base_url=settings.url_of(parts.service.name),
         tenants=lambda: tenants(database),
         token=ServiceTokens(parts.http, settings, parts.service.name).token_for,
@@ -139,7 +142,7 @@ async def _start_delivery(parts: Parts, settings: Settings, stack: AsyncExitStac
         ),
     )
     notifier = OutboxNotifier(database, replica)
-    running = asyncio.create_task(delivery.run())
+    running = asyncio.create_task(_keep_delivering(delivery))
 
     async def stop() -> None:
         await delivery.stop()
@@ -148,6 +151,18 @@ async def _start_delivery(parts: Parts, settings: Settings, stack: AsyncExitStac
 
     stack.push_async_callback(stop)
     return [delivery.wake, notifier.notify]
+
+
+async def _keep_delivering(delivery: Delivery) -> None:
+    """A defect in the loop is logged and the loop goes on: what was accepted must not wait for a restart."""
+    while True:
+        try:
+            await delivery.run()
+        except Exception:
+            log.exception("delivery failed and starts again")
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 def _routes(parts: Parts) -> list[Route]:

@@ -5,7 +5,7 @@ Add one: a typed field with its unit last in the name and a description; require
 
 from pathlib import Path
 
-from pydantic import Field, PostgresDsn, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("screening", "routing", "referral", "measurement")
@@ -51,4 +51,4 @@ class MigrationSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STEPWELL_", extra="ignore", frozen=True)
 
-    migration_database_url: PostgresDsn = Field(description="PostgreSQL URL with the login that owns the tables")
+    migration_database_url: SecretStr = Field(description="PostgreSQL URL with the login that owns the tables")

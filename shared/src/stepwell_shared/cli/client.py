@@ -110,7 +110,7 @@ class SuiteClient:
 def filled(
     questionnaire: Resource, weights: Sequence[int | None], *, patient: str, authored: datetime, identifier: str
 ) -> Resource:
-    """A completed QuestionnaireResponse: for each scored question in order the option of this weight, None for blank."""
+    """A completed QuestionnaireResponse: for each scored question the option of this weight, None for blank."""
     remaining = iter(weights)
     items = []
     for item in questionnaire["item"]:

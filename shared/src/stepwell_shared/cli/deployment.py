@@ -11,6 +11,8 @@ from stepwell_shared.cli.access import AccessSettings, Deployment, add_tenant
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.cli.processes import Command
 from stepwell_shared.events.subscriptions import Peer, subscribe_internally
+from stepwell_shared.fhir.copies import ship
+from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.migrations import migrate, service_named
 from stepwell_shared.runtime import Runtime, attach
 from stepwell_shared.settings import SERVICES
@@ -103,23 +105,33 @@ class LocalDeployment:
 async def subscribe(deployment: Deployment, tenant: str) -> None:
     """Subscribes every service to the topics that it listens to. Peers may be down."""
     for name in SERVICES:
-        service = service_named(name)
         notification_url = deployment.urls[name].removesuffix("/fhir") + "/notifications"
-        for publisher, topic_name in service.listens(Runtime()):
+        for publisher, topic_name in service_named(name).listens(Runtime()):
             topic = next(topic for topic in service_named(publisher).topics if topic.name == topic_name)
-            peer = Peer(topic, name, notification_url)
-            await subscribe_internally(deployment.databases[publisher], tenant, deployment.urls[publisher], [peer])
+            database, base_url = deployment.databases[publisher], deployment.urls[publisher]
+            peers = [Peer(topic, name, notification_url)]
+            for subscription in await subscribe_internally(database, tenant, base_url, peers):
+                await ship(_engine(deployment, publisher), tenant, subscription)
 
 
 async def ship_defaults(deployment: Deployment, tenant: str) -> None:
     """Puts what each service ships into the tenant."""
     for name in SERVICES:
-        service = service_named(name)
-        if service.seed is not None:
-            runtime = Runtime()
-            registry = service.resources(runtime)
-            attach(runtime, service, registry, deployment.databases[name], deployment.urls, cursor_key=b"unused")
-            await service.seed(runtime, tenant)
+        seed = service_named(name).seed
+        if seed is not None:
+            await seed(_runtime(deployment, name), tenant)
+
+
+def _runtime(deployment: Deployment, name: str) -> Runtime:
+    """A service's runtime outside its process: for what ships, not for answering requests."""
+    runtime, service = Runtime(), service_named(name)
+    registry = service.resources(runtime)
+    attach(runtime, service, registry, deployment.databases[name], deployment.urls, cursor_key=b"no pages here")
+    return runtime
+
+
+def _engine(deployment: Deployment, name: str) -> Engine:
+    return _runtime(deployment, name).engine
 
 
 TENANT_HOOKS = (subscribe, ship_defaults)

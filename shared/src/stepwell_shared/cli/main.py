@@ -71,7 +71,7 @@ def migrate(
         _or_sentence(prepare_databases)
         return
     url = MigrationSettings().migration_database_url  # type: ignore[call-arg]  # the environment fills it
-    asyncio.run(migrate_service(service, str(url), runtime_role))
+    asyncio.run(migrate_service(service, url.get_secret_value(), runtime_role))
 
 
 @app.command()
