@@ -6,7 +6,10 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from fhir.resources.R4B.codesystem import CodeSystem
 from stepwell_measurement import data
+from stepwell_measurement.rules.reliable_change import Change
+from stepwell_shared.canonical import code_system
 
 
 def instruments() -> dict[str, dict[str, Any]]:
@@ -59,3 +62,15 @@ def test_a_site_may_give_its_own_deviation_and_reliability() -> None:
     # 1.96 x 4.7434 (Jacobson and Truax 1991, the example's S_diff unrounded)
     assert parameters.threshold.quantize(Decimal("0.001")) == Decimal("9.297")
     assert parameters.inclusive is False
+
+
+def test_the_code_system_defines_every_code_of_a_result() -> None:
+    path = files("stepwell_measurement.data") / "definitions" / "code-system-reliable-change.json"
+    system = CodeSystem.model_validate_json(path.read_text(encoding="utf-8"))
+    codes = [str(concept.code) for concept in system.concept or ()]
+    wanted = {str(change) for change in Change if change is not Change.NOT_AVAILABLE}
+    wanted |= {"change", "threshold", "threshold-inclusive", "none"}
+    for instrument in instruments():
+        wanted |= {f"{instrument}-reliable-change", *data.change_parameter_sets(instrument)}
+    assert sorted(codes) == sorted(wanted)
+    assert system.url == code_system("reliable-change")

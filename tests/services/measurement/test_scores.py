@@ -16,7 +16,7 @@ from tests.support.runtime import URLS, announced, stored
 
 Resource = dict[str, Any]
 
-IDENTIFIED: Resource = {"identifier": {"system": "urn:oid:1.2.3", "value": "a b c"}}
+IDENTIFIED: Resource = {"identifier": {"system": "https://ehr.example/patient-numbers", "value": "a b c"}}
 AT_THE_EHR: Resource = {"reference": "https://ehr.example/fhir/Patient/77"}
 
 
@@ -142,9 +142,13 @@ async def test_each_instrument_has_its_own_series(runtime: Runtime) -> None:
     )
 
 
-async def test_an_instrument_without_parameters_says_so_instead_of_guessing(runtime: Runtime) -> None:
+async def test_an_instrument_without_parameters_says_so_instead_of_guessing(
+    runtime: Runtime, emitted: Callable[[Resource], None]
+) -> None:
     await hear(runtime, finalized("r1", 20, instrument="phq-15"), finalized("r2", 4, week=4, instrument="phq-15"))
     assert await standing(runtime) == [(score_id("r1", "phq-15"), score_id("r2", "phq-15"), "unsupported")]
+    for result in await results(runtime):
+        emitted(result)
 
 
 async def test_whatever_the_order_of_arrival_the_earliest_score_is_the_baseline(runtime: Runtime) -> None:
@@ -184,12 +188,15 @@ async def test_an_amended_baseline_changes_every_comparison_with_it(runtime: Run
     assert await told(runtime) == ["improvement", "no-reliable-change"]
 
 
-async def test_a_score_entered_in_error_leaves_the_series_and_its_comparison_is_withdrawn(runtime: Runtime) -> None:
+async def test_a_score_entered_in_error_leaves_the_series_and_its_comparison_is_withdrawn(
+    runtime: Runtime, emitted: Callable[[Resource], None]
+) -> None:
     await hear(runtime, finalized("r1", 20), finalized("r2", 9, week=4))
     await hear(runtime, finalized("r2", 9, week=4, version=2, status="entered-in-error"))
     assert await standing(runtime) == []
     (result,) = await results(runtime)
     validation.check(encode(result), "Observation")
+    emitted(result)
     assert await told(runtime) == ["improvement", "withdrawn"]
     await hear(runtime, finalized("r3", 19, week=6))
     assert await standing(runtime) == [(score_id("r1"), score_id("r3"), "no-reliable-change")]

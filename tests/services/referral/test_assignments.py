@@ -104,7 +104,7 @@ async def test_subscribers_get_the_task_with_what_authorises_it(runtime: Runtime
     assert list(event.entries) == [f"{URLS['referral']}/Task/{task['id']}", f"{URLS['routing']}/ServiceRequest/s1"]
 
 
-async def test_once_accepted_the_same_task_is_requested(runtime: Runtime) -> None:
+async def test_once_accepted_the_same_task_is_requested(runtime: Runtime, emitted: Callable[[Resource], None]) -> None:
     proposal = assignment()
     await hear(runtime, assigned(proposal))
     draft = await the_task(runtime)
@@ -114,6 +114,7 @@ async def test_once_accepted_the_same_task_is_requested(runtime: Runtime) -> Non
     assert (task["status"], task["meta"]["versionId"], len(task["note"])) == ("requested", "2", 2)
     assert [event.focus["status"] for event in await announced(runtime, NORTH)] == ["draft", "requested"]
     validation.check(encode(task), "Task")
+    emitted(task)
 
 
 async def test_a_plan_whose_proposal_never_came_is_requested_at_once(runtime: Runtime) -> None:
@@ -143,7 +144,9 @@ async def test_a_hold_leaves_the_draft_and_a_plan_after_it_starts_it(runtime: Ru
     assert (await the_task(runtime))["status"] == "requested"
 
 
-async def test_another_priority_gives_the_draft_another_wait(runtime: Runtime) -> None:
+async def test_another_priority_gives_the_draft_another_wait(
+    runtime: Runtime, emitted: Callable[[Resource], None]
+) -> None:
     await hear(runtime, assigned(assignment()))
     await hear(runtime, assigned(assignment(priority="stat"), 2))
     task = await the_task(runtime)
@@ -151,10 +154,13 @@ async def test_another_priority_gives_the_draft_another_wait(runtime: Runtime) -
     assert wait_of(task)["rule"]["code"] == "WAIT-HAND-OVER"
     assert "median" not in wait_of(task)
     validation.check(encode(task), "Task")
+    emitted(task)
 
 
 @pytest.mark.parametrize("status", ["draft", "requested"])
-async def test_a_revoked_request_takes_its_waiting_task_back(runtime: Runtime, status: str) -> None:
+async def test_a_revoked_request_takes_its_waiting_task_back(
+    runtime: Runtime, emitted: Callable[[Resource], None], status: str
+) -> None:
     request = assignment() if status == "draft" else accepted(assignment())
     await hear(runtime, assigned(request))
     assert (await the_task(runtime))["status"] == status
@@ -162,6 +168,7 @@ async def test_a_revoked_request_takes_its_waiting_task_back(runtime: Runtime, s
     task = await the_task(runtime)
     assert (task["status"], task["statusReason"]["text"] != "") == ("cancelled", True)
     validation.check(encode(task), "Task")
+    emitted(task)
     assert (await announced(runtime, NORTH))[-1].focus["status"] == "cancelled"
 
 
@@ -238,10 +245,10 @@ async def test_the_language_of_the_person_decides_between_places(runtime: Runtim
 
 
 async def test_a_person_named_by_an_identifier_is_referred_like_anybody(runtime: Runtime) -> None:
-    subject = {"identifier": {"system": "urn:oid:1.2.3", "value": "a b"}}
+    subject = {"identifier": {"system": "https://ehr.example/patient-numbers", "value": "a b"}}
     await hear(runtime, assigned(assignment(subject=subject)))
     assert (await the_task(runtime))["for"] == subject
-    assert [event.subject for event in await announced(runtime, NORTH)] == ["urn:oid:1.2.3|a b"]
+    assert [event.subject for event in await announced(runtime, NORTH)] == ["https://ehr.example/patient-numbers|a b"]
 
 
 async def test_many_handlers_at_once_leave_one_task_at_the_newest_version(runtime: Runtime) -> None:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from fhir.resources.R4B.codesystem import CodeSystem
 from fhir.resources.R4B.healthcareservice import HealthcareService
 from fhir.resources.R4B.organization import Organization
 from fhir.resources.R4B.structuredefinition import StructureDefinition
@@ -95,3 +96,20 @@ def test_the_data_uses_one_canonical_base() -> None:
     urls = re.findall(r'"(https://stepwell[^"]*)"', (files("stepwell_referral.data") / "services.json").read_text())
     assert urls
     assert all(url.startswith(CANONICAL + "/") for url in urls)
+
+
+@pytest.mark.parametrize("name", ["interim-support", "modality"])
+def test_the_code_systems_define_the_codes_that_are_used(name: str) -> None:
+    system = CodeSystem.model_validate(raw(f"definitions/code-system-{name}.json"))
+    defined = {concept.code: concept.display for concept in system.concept or ()}
+    used = {
+        "interim-support": {offer.code: offer.title["en"] for offer in data.interim_offers()},
+        "modality": {
+            coding["code"]: coding["display"]
+            for service in services()
+            for concept in service["characteristic"]
+            for coding in concept["coding"]
+        },
+    }
+    assert defined == used[name]
+    assert system.url == code_system(name)

@@ -57,6 +57,8 @@ class Series:
 
 
 # A person whom an identifier names has no address to search by: the steps know which Observations are theirs.
+# LIMIT 1 and OFFSET 0 keep the look-ups in this order (person, then code, then body) even before the tables have
+# statistics; joined freely, 500 persons with three scores each took 1,600 ms instead of 30.
 READ_SERIES = """CREATE OR REPLACE FUNCTION read_series(tenant_in text, person_in text[], code_in text[])
 RETURNS TABLE (person text, code text, number integer, outcome text, version integer, body bytea)
 LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
@@ -72,14 +74,16 @@ BEGIN
     FROM unnest(person_in, code_in) AS k(person, code)
     CROSS JOIN LATERAL (
       SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
-        AND EXISTS (SELECT FROM fhir_observation_index AS i WHERE i.tenant = p.tenant AND i.id = p.id
-          AND i.parameter = 'code' AND i.system = 'http://loinc.org' AND i.code = k.code)
+        AND (SELECT true FROM fhir_observation_index AS i WHERE i.tenant = tenant_in AND i.id = p.id
+          AND i.parameter = 'code' AND i.system = 'http://loinc.org' AND i.code = k.code LIMIT 1)
       UNION
       SELECT s.observation_id FROM series_step AS s
         WHERE s.tenant = tenant_in AND s.person = k.person AND s.code = k.code
     ) AS member
-    JOIN fhir_observation AS o ON o.tenant = tenant_in AND o.id = member.id
-    WHERE o.body IS NOT NULL
+    CROSS JOIN LATERAL (
+      SELECT f.id, f.version, f.body, f.p_date_low FROM fhir_observation AS f
+      WHERE f.tenant = tenant_in AND f.id = member.id AND f.body IS NOT NULL OFFSET 0
+    ) AS o
     ORDER BY k.person, k.code, o.p_date_low, o.id;
 END $function$"""
 

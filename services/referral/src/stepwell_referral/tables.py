@@ -30,7 +30,10 @@ BEGIN
     FROM unnest(tier_in) AS k(tier)
     JOIN fhir_healthcareservice_index AS i ON i.tenant = tenant_in AND i.parameter = 'service-category'
       AND i.system = '{code_system("tier")}' AND i.code = k.tier
-    JOIN fhir_healthcareservice AS h ON h.tenant = tenant_in AND h.id = i.id
+    CROSS JOIN LATERAL (
+      SELECT s.id, s.body FROM fhir_healthcareservice AS s
+      WHERE s.tenant = tenant_in AND s.id = i.id AND s.body IS NOT NULL OFFSET 0
+    ) AS h
     CROSS JOIN LATERAL (
       SELECT jsonb_object_agg(w.priority, w.people) AS waiting FROM (
         SELECT coalesce(t.p_priority, 'routine') AS priority, count(*) AS people FROM fhir_task AS t
@@ -39,7 +42,7 @@ BEGIN
         GROUP BY 1
       ) AS w
     ) AS queue
-    WHERE h.body IS NOT NULL ORDER BY k.tier, h.id;
+    ORDER BY k.tier, h.id;
 END $function$"""
 
 _resource = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)

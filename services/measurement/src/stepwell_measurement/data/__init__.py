@@ -1,4 +1,7 @@
-"""What measurement ships as data: reliable_change.json, the parameters of change per instrument with their sources."""
+"""What measurement ships as data.
+
+reliable_change.json has the parameters of change per instrument with their sources, definitions/ our code system.
+"""
 
 import json
 from decimal import Decimal
