@@ -183,8 +183,8 @@ class Delivery:
                 connection = await asyncpg.connect(url, timeout=10)
                 closed = asyncio.Event()
                 connection.add_termination_listener(lambda *_, closed=closed: closed.set())
-                await connection.add_listener(CHANNEL, self._heard)
                 try:
+                    await connection.add_listener(CHANNEL, self._heard)
                     await closed.wait()
                 finally:
                     await asyncio.shield(connection.close(timeout=2))

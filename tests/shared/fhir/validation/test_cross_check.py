@@ -12,6 +12,9 @@ from stepwell_shared.fhir.validation import check, validate
 
 from tests.shared.fhir.validation.samples import OBSERVATION, RESPONSE, SAMPLES
 
+# What grows with the square of the size takes minutes; a busy machine must not fail the test.
+CPU_SECONDS_MAX = 5
+
 
 @pytest.mark.parametrize("resource", SAMPLES, ids=lambda each: str(each["resourceType"]))
 def test_the_typed_model_reads_what_we_call_valid(resource: dict[str, Any]) -> None:
@@ -42,25 +45,25 @@ def test_a_flood_of_mistakes_is_answered_at_length_but_not_without_end() -> None
     ids=["contained", "codings", "items", "text"],
 )
 def test_large_resources_cost_time_in_proportion(resource: dict[str, Any]) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     validate(resource, resource["resourceType"])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < CPU_SECONDS_MAX
 
 
 def test_a_thousand_keys_given_twice_are_found_in_time() -> None:
     members = b",".join(b'"k%d":1' % number for number in range(20_000))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FhirError):
         check(b"{" + members + b"," + members + b"}", "Observation")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < CPU_SECONDS_MAX
 
 
 def best_seconds(call: Callable[[], object]) -> float:
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(200):
             call()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return min(once() for _ in range(7))
 
