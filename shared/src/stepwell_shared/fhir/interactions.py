@@ -116,7 +116,7 @@ async def create(engine: Engine, request: Request) -> Response:
     """
     served_type = engine.permitted(request, Interaction.CREATE)
     resource = validation.check(request.body, request.resource_type)
-    await _require_reach(engine, request, served_type, Interaction.CREATE, engine.new_id(), resource)
+    await _require_reach(engine, request, served_type, Interaction.CREATE, "", resource)
     criteria = request.headers.get("if-none-exist")
     if criteria is not None:
         request.access.require(request.resource_type, Interaction.SEARCH_TYPE)
@@ -127,8 +127,13 @@ async def create(engine: Engine, request: Request) -> Response:
         return await _create_unless_found(
             engine, request, served_type, resource, urlencode({"identifier": token}), must_say_the_same=True
         )
-    stored = await _write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
-    return written(engine.base_url, request, served_type, stored, created=True)
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        try:
+            stored = await _write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
+        except WriteConflictError:
+            continue  # the id is taken, or something that the type's hook reads has moved on
+        return written(engine.base_url, request, served_type, stored, created=True)
+    raise _contended()
 
 
 async def update(engine: Engine, request: Request) -> Response:

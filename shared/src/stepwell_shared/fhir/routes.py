@@ -39,7 +39,6 @@ _FHIR_VERSIONS = {"4.0", "4.0.1"}
 
 log = structlog.get_logger("stepwell.http")
 
-Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 Verb = Callable[[Engine, Request], Awaitable[Response]]
 # (access, interaction, resource type, resource id, status, request id) -> the row that keeps it on record
 AccessRecord = Callable[[Access, str, str, str, int, str], Effect]

@@ -81,7 +81,9 @@ def date_range(text: str) -> tuple[datetime, datetime] | None:
         return None
     year, month, day, hour, minute, second, fraction, zone = matched.groups()
     if hour is None:
-        return _days(int(year), month and int(month), day and int(day))
+        if "00" in (month, day):
+            return None
+        return _days(int(year), int(month or 0), int(day or 0))
     leap = timedelta(seconds=1 if second == "60" else 0)  # 23:59:60 is the moment one second after 23:59:59
     digits = (fraction or ".0")[:7].ljust(7, "0")
     written = f"{text[:10]}T{hour}:{minute}:{'59' if leap else second or '00'}{digits}"
@@ -101,7 +103,8 @@ def later(moment: datetime, span: timedelta) -> datetime:
         return EARLIEST if moment.year < 5000 else LATEST
 
 
-def _days(year: int, month: int | None, day: int | None) -> tuple[datetime, datetime] | None:
+def _days(year: int, month: int, day: int) -> tuple[datetime, datetime] | None:
+    """The interval of a date; month and day are 0 when they are not said."""
     try:
         low = datetime(year, month or 1, day or 1, tzinfo=UTC)
     except ValueError:
