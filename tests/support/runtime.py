@@ -38,7 +38,7 @@ SYSTEM = Scopes.parse("system/*.cruds")
 
 Resource = dict[str, Any]
 
-_BEARER = re.compile(r"Bearer (\w+) ([\w-]+)")
+_BEARER = re.compile(r"Bearer (\w+) ([\w-]+)(?: (\w+/[\w-]+))?")
 
 
 class Clock:
@@ -119,21 +119,21 @@ async def stored(runtime: Runtime, tenant: str, resource_type: str) -> list[Reso
     return [orjson.loads(row["body"]) for row in rows]
 
 
-def caller(tenant: str, roles: Iterable[str] = (), scopes: Scopes = SYSTEM) -> Caller:
+def caller(tenant: str, roles: Iterable[str] = (), scopes: Scopes = SYSTEM, fhir_user: str | None = None) -> Caller:
     """A client that may everything on the surface, so that what refuses it is the service's own rule."""
-    return Caller(tenant, f"{tenant}.client", scopes, "token-1", roles=tuple(roles), fhir_user=None)
+    return Caller(tenant, f"{tenant}.client", scopes, "token-1", roles=tuple(roles), fhir_user=fhir_user)
 
 
 @asynccontextmanager
 async def http_of(runtime: Runtime, service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """The service's FHIR routes; the token is `Bearer <tenant> <role>` and grants what the role does."""
+    """The service's FHIR routes; the token is `Bearer <tenant> <role> [<person>]` and grants what the role does."""
 
     async def authenticate(header: str | None) -> Access:
         matched = _BEARER.fullmatch(header or "")
         if matched is None:
             raise FhirError(Category.UNAUTHENTICATED, "no token")
-        tenant, role = matched.groups()
-        return caller(tenant, [role], ROLES.get(role, SYSTEM))
+        tenant, role, person = matched.groups()
+        return caller(tenant, [role], ROLES.get(role, SYSTEM), person)
 
     def record(access: Any, interaction: str, type_: str, id_: str, status: int, request_id: str) -> Effect:
         return audit_effect(
@@ -153,6 +153,6 @@ async def http_of(runtime: Runtime, service: Service) -> AsyncIterator[httpx.Asy
         yield client
 
 
-def token(tenant: str, role: str) -> dict[str, str]:
-    """The header that names the caller to `http_of`."""
-    return {"Authorization": f"Bearer {tenant} {role}"}
+def token(tenant: str, role: str, person: str = "") -> dict[str, str]:
+    """The header that names the caller to `http_of`; `person` is the fhirUser, such as `Practitioner/dr-1`."""
+    return {"Authorization": f"Bearer {tenant} {role} {person}".rstrip()}

@@ -133,7 +133,7 @@ class TestSafetyResources:
         assert built["reasonCode"][0]["coding"][0] == {
             "system": code_system("rule"),
             "code": "SAF-1",
-            "display": "A safety question was answered positively",
+            "display": "Positive safety item, not yet reviewed",
         }
 
     def test_the_flag_is_active_and_leads_to_the_assessment(self) -> None:

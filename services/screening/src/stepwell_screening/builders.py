@@ -180,7 +180,7 @@ def completed_task(
         "status": "completed",
         "lastModified": instant(recorded),
         **({"owner": dict(clinician)} if clinician else {}),
-        "output": [output],
+        "output": [*task.get("output", ()), output],
     }
 
 
@@ -203,7 +203,7 @@ def final_risk_assessment(
 
 def reviewed_flag(flag: Mapping[str, Any], *, level: RiskLevel, recorded: datetime) -> Resource:
     """The Flag after the review: it stays, with the rule that now holds, or it ends, as the level's data says."""
-    rule = _concept(code_system("rule"), level.rule, level.text)
+    rule = {"coding": [{"system": code_system("rule"), "code": level.rule}], "text": level.text}
     if level.keeps_flag:
         return {**flag, "code": rule}
     return {**flag, "status": "inactive", "code": rule, "period": {**flag["period"], "end": instant(recorded)}}

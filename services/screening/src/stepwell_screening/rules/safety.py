@@ -23,6 +23,9 @@ from stepwell_screening.rules.weights import (
 JsonObject = Mapping[str, Any]
 POSITIVE = "SAF-1"
 UNANSWERED = "SAF-5"
+OPEN_STATUSES = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
+"""Where a safety Task may stand until a risk level is recorded; R4 task-status."""
+CLINICIANS = frozenset({"Practitioner", "PractitionerRole"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,8 @@ def compile_safety(questionnaire: JsonObject, definition: ScoringDefinition, pol
 def recorded_risk_level(policy: SafetyPolicy, task: JsonObject) -> tuple[RiskLevel | None, list[Finding]]:
     """The level that a clinician recorded on a safety Task (`Task.output` of type `risk-level`).
 
-    No level on a Task that is not completed is (None, []). Findings: a completed Task without a level, more than
-    one level, or a level that the policy does not know.
+    No level on a Task that is still open is (None, []). Findings: a Task that is closed without a level, a level on
+    a Task that is not completed, more than one level, or a level that the policy does not know.
     """
     outputs = [
         (index, output)
@@ -125,10 +128,7 @@ def recorded_risk_level(policy: SafetyPolicy, task: JsonObject) -> tuple[RiskLev
         if _has_code(output.get("type"), policy.task_system, "risk-level")
     ]
     if not outputs:
-        if task.get("status") != "completed":
-            return None, []
-        text = "A safety review is completed by recording a risk level: low, moderate or high."
-        return None, [Finding("required", text, "Task.output")]
+        return None, _left_open(task)
     if len(outputs) > 1:
         return None, [Finding("business-rule", "A safety review records one risk level.", "Task.output")]
     index, output = outputs[0]
@@ -139,7 +139,29 @@ def recorded_risk_level(policy: SafetyPolicy, task: JsonObject) -> tuple[RiskLev
     if len(levels) != 1:
         text = "The recorded risk level is not one of low, moderate, high."
         return None, [Finding("code-invalid", text, f"Task.output[{index}].value")]
+    if task.get("status") != "completed":
+        return None, [Finding("business-rule", "Recording a risk level completes the safety review.", "Task.status")]
     return levels[0], []
+
+
+def _left_open(task: JsonObject) -> list[Finding]:
+    """A safety Task without a risk level stays where somebody sees it."""
+    status = task.get("status")
+    if status in OPEN_STATUSES:
+        return []
+    if status == "completed":
+        text = "A safety review is completed by recording a risk level: low, moderate or high."
+        return [Finding("required", text, "Task.output")]
+    text = "A safety review stays open until a risk level is recorded; to hand it on, change its owner."
+    return [Finding("business-rule", text, "Task.status")]
+
+
+def clinician_of(acting: str | None, task: JsonObject) -> str | None:
+    """Who recorded the level: the person who acts, or the clinician whom the Task names as its owner; a reference."""
+    for reference in (acting, (task.get("owner") or {}).get("reference")):
+        if reference and CLINICIANS & set(str(reference).split("/")):
+            return str(reference)
+    return None
 
 
 def parse_policy(data: Mapping[str, Any]) -> SafetyPolicy:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepwell_shared.canonical import derived_id
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
 
@@ -23,6 +22,22 @@ class Subject:
 
 async def subject_of(runtime: Runtime, tenant: str, reference: Any, expression: str) -> Subject:
     """Finds the person. Raises FhirError BUSINESS_RULE when there is none or a local Patient is not known."""
+    key = subject_key(runtime, reference, expression)
+    if "reference" not in reference:
+        return Subject(key, reference, reference)
+    if "://" in key:
+        elsewhere = {**reference, "reference": key}
+        return Subject(key, elsewhere, elsewhere)
+    stored = await runtime.store.read(tenant, "Patient", key.partition("/")[2])
+    if stored is None or stored.body is None:
+        text = "this Patient is not known here; create it first, or refer to it by the absolute URL of its EHR"
+        raise _refusal(text, "business-rule", f"{expression}.reference")
+    url = f"{runtime.engine.base_url}/{key}"
+    return Subject(key, {**reference, "reference": url}, {**reference, "reference": key}, [(url, stored.body)])
+
+
+def subject_key(runtime: Runtime, reference: Any, expression: str) -> str:
+    """What names a person whichever way a reference to them is written; raises like `subject_of`."""
     if not isinstance(reference, dict):
         raise _refusal("say whom this is about", "required", expression)
     address = reference.get("reference")
@@ -30,25 +45,13 @@ async def subject_of(runtime: Runtime, tenant: str, reference: Any, expression: 
         identifier = reference.get("identifier", {})
         if "value" not in identifier:
             raise _refusal("give a reference or an identifier with a value", "required", expression)
-        key = f"{identifier.get('system', '')}|{identifier['value']}"
-        return Subject(key, reference, reference)
-    local = runtime.engine.localise(address)
-    if "://" in local:
-        return Subject(local, reference, reference)
-    resource_type, _, id_ = local.rpartition("/")
-    if resource_type != "Patient":
-        raise _refusal("the subject must be a Patient", "business-rule", expression)
-    stored = await runtime.store.read(tenant, "Patient", id_)
-    if stored is None or stored.body is None:
-        text = "this Patient is not known here; create it first, or refer to it by the absolute URL of its EHR"
-        raise _refusal(text, "business-rule", f"{expression}.reference")
-    url = f"{runtime.settings.url_of('screening')}/Patient/{id_}"
-    return Subject(local, {**reference, "reference": url}, {**reference, "reference": local}, [(url, stored.body)])
-
-
-def alert_id(runtime: Runtime, tenant: str, resource_type: str, assessment_id: str) -> str:
-    """The id of the Flag or Task that belongs to a RiskAssessment, so that each leads to the others."""
-    return derived_id(runtime.engine.base_url, tenant, resource_type, assessment_id)
+        if reference.get("type", "Patient") != "Patient":
+            raise _refusal("the subject must be a Patient", "business-rule", f"{expression}.type")
+        return f"{identifier.get('system', '')}|{identifier['value']}"
+    key = runtime.engine.localise(address).partition("/_history/")[0]
+    if key.rpartition("/")[0].rpartition("/")[2] != "Patient":
+        raise _refusal("the subject must be a Patient", "business-rule", f"{expression}.reference")
+    return key
 
 
 def _refusal(text: str, code: str, expression: str) -> FhirError:

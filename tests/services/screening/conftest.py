@@ -1,0 +1,33 @@
+"""Screening's Runtime and FHIR door on a database of its own, beside a tenant that nothing may reach."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from stepwell_screening.app import service
+from stepwell_shared.cli.bootstrap import DatabaseUrls
+from stepwell_shared.runtime import Runtime
+
+from tests.services.screening.submitting import EHR, SOUTH_EHR, everything, form, patient
+from tests.support.runtime import SOUTH, http_of, running
+
+
+@pytest.fixture
+async def runtime(database_of: Callable[[str], Awaitable[DatabaseUrls]], tmp_path: Path) -> AsyncIterator[Runtime]:
+    """The running parts. South has a person and a response under the same ids, which every test leaves as they are."""
+    async with running(service, await database_of("screening"), tmp_path) as opened:
+        async with http_of(opened, service) as client:
+            for resource in (patient(), patient("south-only"), form(1, id="r1")):
+                await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource, headers=SOUTH_EHR)
+        before = await everything(opened, SOUTH)
+        yield opened
+        assert await everything(opened, SOUTH) == before
+
+
+@pytest.fixture
+async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """The door, with Patient/p1 of north behind it."""
+    async with http_of(runtime, service) as client:
+        await client.put("Patient/p1", json=patient(), headers=EHR)
+        yield client
