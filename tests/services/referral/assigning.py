@@ -24,7 +24,7 @@ def assignment(request: str = "s1", *, phq9: int = 16, **changed: Any) -> Resour
         decided(phq9=phq9),
         resource_id=request,
         identifier=request,
-        subject=PATIENT["reference"],
+        subject=PATIENT,
         questionnaire_response=f"{URLS['screening']}/QuestionnaireResponse/r1",
     )
     return {**proposal, **changed}

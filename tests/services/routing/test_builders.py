@@ -21,7 +21,7 @@ from stepwell_shared.canonical import CANONICAL, instant
 
 from tests.services.routing.rules.shipped import NOW, POLICY, decided
 
-SUBJECT = "https://screening.example/fhir/Patient/p1"
+SUBJECT = {"reference": "https://screening.example/fhir/Patient/p1"}
 RESPONSE = "https://screening.example/fhir/QuestionnaireResponse/qr1"
 PRACTITIONER = "https://ehr.example/fhir/Practitioner/dr-1"
 RISK = "https://screening.example/fhir/RiskAssessment/r1"
@@ -155,39 +155,54 @@ class TestProvenance:
 
 
 class TestEpisode:
-    def test_it_starts_with_the_first_assignment(self) -> None:
-        body = episode(decided(phq9=16), resource_id="e1", subject=SUBJECT, assignment="ServiceRequest/sr1")
+    def test_while_only_a_safety_question_is_open_it_is_planned_and_in_no_tier(self) -> None:
+        body = _episode(requests=[])
+        assert EpisodeOfCare.model_validate(body).status == "planned"
+        assert "referralRequest" not in body
+        assert current_tier(body) is None
+
+    def test_a_proposal_starts_it_and_begins_no_step(self) -> None:
+        body = _episode()
         assert EpisodeOfCare.model_validate(body).status == "active"
-        assert (current_tier(body), step_since(body)) == ("tier-3", instant(NOW))
+        assert (current_tier(body), step_since(body)) == (None, None)
         assert body["type"][0]["coding"][0]["code"] == POLICY.pathway
         assert body["period"] == {"start": instant(NOW)}
+        assert _episode(previous=_episode(requests=[]))["status"] == "active"
 
-    def test_a_new_tier_keeps_the_start_and_begins_a_step(self) -> None:
-        before = _earlier(current="tier-2")
-        after = episode(
-            decided(phq9=16), resource_id="e1", subject=SUBJECT, assignment="ServiceRequest/sr2", previous=before
-        )
-        assert after["period"] == {"start": "2026-01-01T00:00:00.000Z"}
+    def test_an_accepted_tier_begins_a_step_and_keeps_the_start(self) -> None:
+        after = _episode(requests=["ServiceRequest/sr2"], tier="tier-3", previous=_earlier(current="tier-2"))
+        assert after["period"] == {"start": EARLIER}
         assert (current_tier(after), step_since(after)) == ("tier-3", instant(NOW))
         assert after["referralRequest"] == [{"reference": "ServiceRequest/sr2"}]
         assert "meta" not in after
         assert len(after["extension"]) == 1
 
-    def test_the_same_tier_goes_on_with_its_step(self) -> None:
-        before = _earlier(current="tier-3")
-        after = episode(
-            decided(phq9=16), resource_id="e1", subject=SUBJECT, assignment="ServiceRequest/sr1", previous=before
-        )
-        assert step_since(after) == "2026-01-01T00:00:00.000Z"
+    @pytest.mark.parametrize("tier", [None, "tier-3"])
+    def test_the_same_tier_goes_on_with_its_step(self, tier: str | None) -> None:
+        after = _episode(tier=tier, previous=_earlier(current="tier-3"))
+        assert (current_tier(after), step_since(after)) == ("tier-3", EARLIER)
 
-    def test_an_episode_without_a_step_is_in_no_tier(self) -> None:
-        assert current_tier({"resourceType": "EpisodeOfCare"}) is None
+    def test_a_person_known_by_an_identifier_has_one_too(self) -> None:
+        subject = {"identifier": {"system": "https://ehr.example/mrn", "value": "7"}}
+        assert EpisodeOfCare.model_validate(_episode(subject=subject)).id == "e1"
+        assert _episode(subject=subject)["patient"] == subject
+
+
+EARLIER = "2026-01-01T00:00:00.000Z"
+
+
+def _episode(**changed: Any) -> dict[str, Any]:
+    given = {
+        "resource_id": "e1",
+        "pathway": POLICY.pathway,
+        "subject": SUBJECT,
+        "requests": ["ServiceRequest/sr1"],
+        "moment": NOW,
+    }
+    return episode(**{**given, **changed})
 
 
 def _earlier(current: str) -> dict[str, Any]:
-    body = episode(decided(phq9=16), resource_id="e1", subject=SUBJECT, assignment="ServiceRequest/sr1")
-    start = "2026-01-01T00:00:00.000Z"
-    parts = body["extension"][0]["extension"]
-    parts[0]["valueCoding"]["code"] = current
-    parts[1]["valueDateTime"] = start
-    return {**body, "period": {"start": start}, "meta": {"versionId": "3"}}
+    body = _episode(tier=current)
+    body["extension"][0]["extension"][1]["valueDateTime"] = EARLIER
+    return {**body, "period": {"start": EARLIER}, "meta": {"versionId": "3"}}

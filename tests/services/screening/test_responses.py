@@ -95,7 +95,8 @@ async def test_a_form_that_is_not_finished_is_kept_and_not_scored(
 ) -> None:
     kept = await accept(http, form(total=99, status=status))
     assert kept["status"] == status
-    assert await said(runtime, "score-finalized") == await stored(runtime, NORTH, "Provenance") == []
+    assert await said(runtime, "score-finalized") == []
+    assert await stored(runtime, NORTH, "Provenance") == []
 
 
 async def test_a_finished_response_is_scored_and_announced_with_all_that_others_need(

@@ -9,7 +9,7 @@ from stepwell_shared.served import keep_patient
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import PATIENT_CHANGED, SAFETY_ALERT, SCORE_FINALIZED, TOPICS
 from stepwell_routing.tables import READ_EVIDENCE, EvidenceRow
-from stepwell_routing.use_cases.assignment import decide_on_response, decide_on_risk_level
+from stepwell_routing.use_cases.assignment import decide_on_alert, decide_on_response
 from stepwell_routing.use_cases.shipping import ship_policies
 
 service = Service(
@@ -20,7 +20,7 @@ service = Service(
     topics=TOPICS,
     listens=lambda runtime: {
         SCORE_FINALIZED: partial(decide_on_response, runtime),
-        SAFETY_ALERT: partial(decide_on_risk_level, runtime),
+        SAFETY_ALERT: partial(decide_on_alert, runtime),
         PATIENT_CHANGED: partial(keep_patient, runtime),
     },
     seed=ship_policies,

@@ -28,14 +28,15 @@ def tier_assignment(
     *,
     resource_id: str,
     identifier: str,
-    subject: str,
+    subject: Mapping[str, Any],
     questionnaire_response: str,
     prior: str | None = None,
 ) -> Resource:
     """The tier-assignment ServiceRequest of a decision, as the machine's proposal.
 
-    `identifier` is derived from the decision's cause; `subject` and `questionnaire_response` are absolute URLs;
-    `prior` is the reference of the assignment that this one replaces.
+    `identifier` is derived from the decision's cause; `subject` is a Reference that can be followed from anywhere or
+    an identifier, `questionnaire_response` an absolute URL; `prior` is the reference of the assignment that this one
+    replaces.
     """
     observations = [url for url in decision.references if "/Observation/" in url]
     others = [url for url in decision.references if url not in observations]
@@ -54,7 +55,7 @@ def tier_assignment(
         "priority": decision.priority,
         "code": _concept("tier-service", tier.service_code, tier.service, language),
         "orderDetail": _options(decision),
-        "subject": {"reference": subject},
+        "subject": dict(subject),
         "occurrencePeriod": {"start": instant(decision.decided_at), "end": instant(decision.review_at)},
         "authoredOn": instant(decision.decided_at),
         "requester": SOFTWARE,
@@ -134,35 +135,41 @@ def acceptance_provenance(
 
 
 def episode(
-    decision: Decision, *, resource_id: str, subject: str, assignment: str, previous: Mapping[str, Any] | None = None
+    *,
+    resource_id: str,
+    pathway: str,
+    subject: Mapping[str, Any],
+    requests: Sequence[str],
+    moment: datetime,
+    tier: str | None = None,
+    previous: Mapping[str, Any] | None = None,
 ) -> Resource:
-    """The one EpisodeOfCare of a person in a pathway, with the tier in force and since when.
+    """The one EpisodeOfCare of a person in a pathway, with the tier in which care has begun and since when.
 
-    `assignment` is the reference of the ServiceRequest in force; `previous` is the stored episode, whose start, and
-    whose step as long as the tier is the same, go on.
+    `requests` are references of the ServiceRequests that it rests on, the newest first; while a safety question is
+    open and no tier has been proposed there is none, and the episode is planned. `tier` is the code of the tier that
+    is accepted now; without it the step of `previous`, the stored episode, goes on as its start does.
     """
-    moment = instant(decision.decided_at)
-    since = moment if previous is None or current_tier(previous) != decision.tier.code else step_since(previous)
-    step = {
-        "url": extension_url("current-step"),
-        "extension": [
-            {"url": "tier", "valueCoding": {"system": code_system("tier"), "code": decision.tier.code}},
-            {"url": "since", "valueDateTime": since},
-        ],
-    }
     kept = {} if previous is None else {name: value for name, value in previous.items() if name != "meta"}
-    others = [entry for entry in kept.get("extension", ()) if entry.get("url") != step["url"]]
-    return {
+    body: Resource = {
         "resourceType": "EpisodeOfCare",
         "id": resource_id,
-        "status": "active",
-        "type": [{"coding": [{"system": code_system("pathway"), "code": decision.pathway}]}],
-        "patient": {"reference": subject},
-        "period": {"start": moment},
+        "type": [{"coding": [{"system": code_system("pathway"), "code": pathway}]}],
+        "period": {"start": instant(moment)},
         **kept,
-        "extension": [*others, step],
-        "referralRequest": [{"reference": assignment}],
+        "status": "active" if requests else kept.get("status", "planned"),
+        "patient": dict(subject),
+        "referralRequest": [{"reference": reference} for reference in requests],
     }
+    if tier is not None and tier != current_tier(kept):
+        url = extension_url("current-step")
+        step = [
+            {"url": "tier", "valueCoding": {"system": code_system("tier"), "code": tier}},
+            {"url": "since", "valueDateTime": instant(moment)},
+        ]
+        others = [entry for entry in kept.get("extension", ()) if entry.get("url") != url]
+        body["extension"] = [*others, {"url": url, "extension": step}]
+    return {name: value for name, value in body.items() if value != []}
 
 
 def current_tier(stored: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
 from stepwell_routing.subscriptions import TIER_ASSIGNED
+from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, episode_id, key_of, standing_of
 
 ATTEMPTS_MAX = 8
 
@@ -34,10 +35,11 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         if stored is None or stored.body is None or request.access.filters("ServiceRequest", Interaction.UPDATE):
             raise FhirError(Category.NOT_FOUND, "there is no ServiceRequest with this id")
         proposal = orjson.loads(stored.body)
-        if proposal["intent"] != "proposal":
+        if proposal["intent"] != PROPOSAL:
             return written(runtime.engine.base_url, request, served_type, stored, created=False, witnessed=False)
         _refuse_unready(proposal["status"])
-        unit, accepted = _accepted(runtime, request, stored, clinician)
+        standing = await standing_of(runtime, tenant, key_of(runtime, proposal["subject"]))
+        unit, accepted = _accepted(runtime, request, stored, clinician, standing)
         try:
             await runtime.store.commit(unit)
         except WriteConflictError:
@@ -55,7 +57,10 @@ def _refuse_unready(status: str) -> None:
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "ServiceRequest.status")])
 
 
-def _accepted(runtime: Runtime, request: Request, stored: Stored, clinician: str) -> tuple[UnitOfWork, Stored]:
+def _accepted(
+    runtime: Runtime, request: Request, stored: Stored, clinician: str, standing: Standing
+) -> tuple[UnitOfWork, Stored]:
+    """The plan, the episode that enters its tier, the Provenance, and the event."""
     engine, now, tenant = runtime.engine, runtime.clock(), request.access.tenant
     proposal = orjson.loads(stored.body or b"null")
     plan = builders.accepted_assignment(proposal, practitioner=clinician, accepted_at=now)
@@ -69,11 +74,21 @@ def _accepted(runtime: Runtime, request: Request, stored: Stored, clinician: str
         policy=proposal["instantiatesCanonical"][0],
         accepted_at=now,
     )
-    subject = proposal["subject"]
-    key = engine.localise(subject["reference"]) if "reference" in subject else subject["identifier"]["value"]
+    key = key_of(runtime, proposal["subject"])
+    earlier = [standing.plan.reference] if standing.plan else []
+    episode = builders.episode(
+        resource_id=episode_id(runtime, tenant, key),
+        pathway=PATHWAY,
+        subject=proposal["subject"],
+        requests=[focus, *earlier],
+        moment=now,
+        tier=proposal["category"][0]["coding"][0]["code"],
+        previous=standing.episode_body,
+    )
+    moved = built(engine, episode, now, version=standing.episode.version + 1 if standing.episode else 1)
     entries = [(f"{engine.base_url}/{focus}", change.stored.body or b"")]
     effects = [
         event(TIER_ASSIGNED.canonical, key, focus, entries, now),
         request.witness("$accept", stored.id, 200),
     ]
-    return UnitOfWork(tenant, [change, built(engine, provenance, now)], effects), change.stored
+    return UnitOfWork(tenant, [change, moved, built(engine, provenance, now)], effects), change.stored

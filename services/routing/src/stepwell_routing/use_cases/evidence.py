@@ -18,15 +18,17 @@ POSITIVE, UNANSWERED = "SAF-1", "SAF-5"
 LEVELS = frozenset({"low", "moderate", "high"})
 
 
-def score_of(observation: Resource, url: str, source_version: int) -> Known | None:
-    """A score by its first code, withdrawn when it was entered in error; nothing when no score could be computed."""
+def score_of(observation: Resource, url: str, source_version: int) -> Known:
+    """A score by its first code; without a value when it was entered in error or could not be computed.
+
+    So a response that is amended until too little of it is answered takes its earlier score back.
+    """
     coding = observation["code"]["coding"][0]
-    name = f"{coding['system']}|{coding['code']}"
-    effective = moment(observation["effectiveDateTime"])
-    if observation["status"] == WITHDRAWN:
-        return Known(name, None, effective, url, source_version)
-    quantity = observation.get("valueQuantity")
-    return None if quantity is None else Known(name, str(quantity["value"]), effective, url, source_version)
+    quantity = None if observation["status"] == WITHDRAWN else observation.get("valueQuantity")
+    value = None if quantity is None else str(quantity["value"])
+    return Known(
+        f"{coding['system']}|{coding['code']}", value, moment(observation["effectiveDateTime"]), url, source_version
+    )
 
 
 def risk_of(assessment: Resource, url: str) -> Known:

@@ -1,0 +1,107 @@
+"""From an event to the cause of a decision: who it is about, what came to be known, and which version says so."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.fhir.copies import version_in
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.runtime import Runtime
+
+from stepwell_routing.tables import Known
+from stepwell_routing.use_cases.evidence import risk_of, score_of
+from stepwell_routing.use_cases.standing import key_of
+
+RISK_TYPE = "RiskAssessment"
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why we decide now: `id` names it once and for all, `source` is the version of the resource that says so.
+
+    `status` is that of the resource; `subject` can be followed from anywhere.
+    """
+
+    id: tuple[str, ...]
+    status: str
+    source: str
+    response_url: str
+    subject_key: str
+    subject: Resource
+    known: tuple[Known, ...]
+
+
+def cause_of_response(runtime: Runtime, received: ReceivedEvent) -> Cause:
+    """Of topic score-finalized: the scores and the safety state of one version of a response."""
+    screening, measurement = runtime.settings.url_of("screening"), runtime.settings.url_of("measurement")
+    url, response = _focus(received, "QuestionnaireResponse", screening)
+    try:
+        return _cause(runtime, url, response, url, response["subject"], tuple(_known(received, screening, measurement)))
+    except (KeyError, IndexError, ValueError) as error:
+        raise _incomplete(received) from error
+
+
+def cause_of_alert(runtime: Runtime, received: ReceivedEvent) -> Cause:
+    """Of topic safety-alert: where the RiskAssessment of a safety Task stands."""
+    screening = runtime.settings.url_of("screening")
+    url, task = _focus(received, "Task", screening)
+    try:
+        (address, assessment), *_ = (
+            (address, found) for address, found in received.resources.items() if found["resourceType"] == RISK_TYPE
+        )
+        basis = assessment["basis"][0]["reference"]
+        response_url = basis if "://" in basis else f"{screening}/{basis}"
+        return _cause(runtime, url, task, response_url, task["for"], (risk_of(assessment, address),))
+    except (KeyError, IndexError, ValueError) as error:
+        raise _incomplete(received) from error
+
+
+def _cause(
+    runtime: Runtime, url: str, focus: Resource, response_url: str, subject: Resource, known: tuple[Known, ...]
+) -> Cause:
+    version = focus["meta"]["versionId"]
+    return Cause(
+        id=(focus["resourceType"], focus["id"], version),
+        status=focus["status"],
+        source=f"{url}/_history/{version}",
+        response_url=response_url,
+        subject_key=key_of(runtime, subject),
+        subject=_absolute(runtime, subject),
+        known=known,
+    )
+
+
+def _known(received: ReceivedEvent, screening: str, measurement: str) -> list[Known]:
+    known = []
+    for address, resource in received.resources.items():
+        if resource["resourceType"] == "Observation" and address.startswith(f"{measurement}/"):
+            known.append(score_of(resource, address, version_in(resource["meta"]["source"])))
+        elif resource["resourceType"] == RISK_TYPE and address.startswith(f"{screening}/"):
+            known.append(risk_of(resource, address))
+    return known
+
+
+def _focus(received: ReceivedEvent, resource_type: str, base_url: str) -> tuple[str, Resource]:
+    """The focus of an event; refused when the sender left it out."""
+    url = received.focus or ""
+    address = url if "://" in url else f"{base_url}/{url}"
+    resource = received.resources.get(address)
+    if resource is None or resource["resourceType"] != resource_type:
+        text = f"the {resource_type} itself is needed"
+        raise FhirError(Category.INVALID, [Issue(text, "required", received.expression)])
+    return address, resource
+
+
+def _absolute(runtime: Runtime, subject: Resource) -> Resource:
+    """The subject as other services can follow it: what is ours, however it was written, is a Patient of screening."""
+    if "reference" not in subject:
+        return subject
+    key = key_of(runtime, subject)
+    return {**subject, "reference": key if "://" in key else f"{runtime.settings.url_of('screening')}/{key}"}
+
+
+def _incomplete(received: ReceivedEvent) -> FhirError:
+    text = "this event lacks what a decision is made from"
+    return FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", received.expression)])
