@@ -3,10 +3,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,31 +21,38 @@ from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
 from stepwell_shared.auth.issuer import Issuer
-from stepwell_shared.auth.service_tokens import ServiceTokens, service_client_id
+from stepwell_shared.auth.service_tokens import ServiceTokens, TokenRequestError, service_client_id
 from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.canonical import topic as topic_canonical
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.events.catch_up import CatchUp
+from stepwell_shared.events.courier import TokenProvider
 from stepwell_shared.events.delivery import Delivery
+from stepwell_shared.events.filters import EngineFilters
 from stepwell_shared.events.notification import Notification
 from stepwell_shared.events.outbox import OutboxNotifier
 from stepwell_shared.events.receiver import Receiver, Sender
 from stepwell_shared.events.sender import DeliveryPolicy
+from stepwell_shared.events.showing import show_status
+from stepwell_shared.events.upkeep import Upkeep, UpkeepPolicy
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.messages import Response
-from stepwell_shared.fhir.outcome import FhirError
+from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import FHIR_JSON, Door, error_response, fhir_routes, read_body, request_id_of
 from stepwell_shared.fhir.validation import prepare
 from stepwell_shared.http_client import HttpClient, http_client
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime, Service, open_runtime, tenants
+from stepwell_shared.served import endpoint_policy
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry import configure_logging
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
+BACKGROUND_PAUSE_SECONDS = 1.0
 DELIVERY_CONNECTIONS_MAX = 256
 
 log = structlog.get_logger("stepwell.app")
@@ -59,6 +67,7 @@ class Parts:
     runtime: Runtime
     http: HttpClient
     verifier: TokenVerifier
+    token: TokenProvider
 
 
 def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
@@ -88,25 +97,27 @@ async def _start(
     app: FastAPI, service: Service, registry: Registry, runtime: Runtime, settings: Settings, stack: AsyncExitStack
 ) -> None:
     """Opens what the process needs, in order; the stack closes it in reverse."""
-    wake: list[Callable[[str], None]] = []
+    events: list[Events] = []
 
     def committed(tenant: str, tables: frozenset[str]) -> None:
-        if not tables.isdisjoint({"outbox", "subscription_state"}):
-            for each in wake:
-                each(tenant)
+        for each in events:
+            each.committed(tenant, tables)
 
     http = await stack.enter_async_context(http_client())
     await stack.enter_async_context(open_runtime(service, registry, runtime, settings, committed))
     verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http)
     stack.push_async_callback(verifier.close)
-    parts = Parts(service, registry, runtime, http, verifier)
+    token = _token_of(ServiceTokens(http, settings, service.name))
+    parts = Parts(service, registry, runtime, http, verifier, token)
     prepare(*registry.types)
     await _seed(service, runtime)
-    wake += await _start_delivery(parts, settings, stack)
+    events.append(await _start_events(parts, settings, stack))
+    receiving = _receiving(parts)
+    await _run_while_open(receiving.catch_up.run, stack)
     issuer = Issuer.from_settings(settings, runtime.database, http)
     if issuer is not None:
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
-    app.router.routes += _routes(parts)
+    app.router.routes += _routes(parts, receiving)
 
 
 async def _seed(service: Service, runtime: Runtime) -> None:
@@ -120,28 +131,61 @@ async def _seed(service: Service, runtime: Runtime) -> None:
         log.warning("the database does not answer yet; what ships with this release waits for the next start")
 
 
-async def _start_delivery(parts: Parts, settings: Settings, stack: AsyncExitStack) -> list[Callable[[str], None]]:
-    """Runs the delivery loop of this replica; gives what must be called after commits."""
-    database = parts.runtime.database
+@dataclass(frozen=True)
+class Events:
+    """What must be told of commits: the first two of new events, the last of written subscriptions."""
+
+    delivery: Delivery
+    notifier: OutboxNotifier
+    upkeep: Upkeep
+
+    def committed(self, tenant: str, tables: frozenset[str]) -> None:
+        """Effects of a tenant's unit of work went to these tables."""
+        if not tables.isdisjoint({"outbox", "subscription_state"}):
+            self.delivery.wake(tenant)
+            self.notifier.notify(tenant)
+        if "subscription_state" in tables:
+            self.upkeep.wake(tenant)
+
+
+async def _start_events(parts: Parts, settings: Settings, stack: AsyncExitStack) -> Events:
+    """Runs the delivery loop of this replica, and the upkeep around it."""
+    database, engine = parts.runtime.database, parts.runtime.engine
     replica = f"{socket.gethostname()}-{os.getpid()}"
     listen_url = settings.listen_url or settings.database_url
     # Its own connections: an endpoint that never answers must not keep the others waiting.
     http = await stack.enter_async_context(http_client(connections_max=DELIVERY_CONNECTIONS_MAX))
+    upkeep = Upkeep(
+        database,
+        tenants=partial(tenants, database),
+        show=partial(show_status, engine),
+        clock=parts.runtime.clock,
+        policy=UpkeepPolicy(
+            retention_days=settings.event_retention_days,
+            give_up_days=settings.subscription_give_up_days,
+            age_warning_seconds=settings.outbox_age_warning_seconds,
+        ),
+    )
     delivery = Delivery(
         database,
         http,
         base_url=settings.url_of(parts.service.name),
-        tenants=lambda: tenants(database),
-        token=ServiceTokens(parts.http, settings, parts.service.name).token_for,
+        tenants=partial(tenants, database),
+        token=parts.token,
+        matches=EngineFilters(engine, parts.service.topics),
+        endpoints=endpoint_policy(settings),
+        changed=upkeep.wake,
         replica=replica,
         listen_url=listen_url.get_secret_value(),
         policy=DeliveryPolicy(
             poll_seconds=settings.delivery_poll_seconds,
             lease_seconds=settings.delivery_lease_seconds,
             batch_max=settings.delivery_batch_max,
+            backoff_seconds_max=settings.delivery_backoff_seconds_max,
         ),
     )
     notifier = OutboxNotifier(database, replica)
+    await _run_while_open(upkeep.run, stack)
     running = asyncio.create_task(_keep_delivering(delivery))
 
     async def stop() -> None:
@@ -150,7 +194,40 @@ async def _start_delivery(parts: Parts, settings: Settings, stack: AsyncExitStac
         await notifier.close()
 
     stack.push_async_callback(stop)
-    return [delivery.wake, notifier.notify]
+    return Events(delivery, notifier, upkeep)
+
+
+async def _run_while_open(run: Callable[[], Awaitable[None]], stack: AsyncExitStack) -> None:
+    """Runs a loop beside the requests, and again after a defect in it, until the process stops."""
+
+    async def keep_running() -> None:
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("a background loop failed and starts again")
+                await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
+
+    task = asyncio.create_task(keep_running())
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(stop)
+
+
+def _token_of(tokens: ServiceTokens) -> TokenProvider:
+    """This service's own tokens; having none now is something that passes."""
+
+    async def token_for(tenant: str) -> str:
+        try:
+            return await tokens.token_for(tenant)
+        except TokenRequestError as error:
+            raise FhirError(Category.UNAVAILABLE, str(error)) from error
+
+    return token_for
 
 
 async def _keep_delivering(delivery: Delivery) -> None:
@@ -165,7 +242,7 @@ async def _keep_delivering(delivery: Delivery) -> None:
             return
 
 
-def _routes(parts: Parts) -> list[Route]:
+def _routes(parts: Parts, receiving: "Receiving") -> list[Route]:
     """Health, discovery, notifications and FHIR, in this order: the last one takes every path below its prefix."""
     name = parts.service.name
     engine, settings = parts.runtime.engine, parts.runtime.settings
@@ -204,7 +281,7 @@ def _routes(parts: Parts) -> list[Route]:
         Route("/readyz", ready),
         Route(f"/{name}/fhir/metadata", capabilities),
         Route(f"/{name}/fhir/.well-known/smart-configuration", discovery),
-        Route(f"/{name}/notifications", _notifications(parts), methods=["POST"]),
+        Route(f"/{name}/notifications", _notifications(parts, receiving.receiver), methods=["POST"]),
         *fhir_routes(door, f"/{name}/fhir"),
     ]
 
@@ -234,9 +311,16 @@ def _access_record(runtime: Runtime) -> Callable[[Any, str, str, str, int, str],
     return record
 
 
-def _notifications(parts: Parts) -> Callable[[HttpRequest], Any]:
-    """Where the other services post what happened: answered 200 only when everything is committed."""
-    settings = parts.runtime.settings
+@dataclass(frozen=True)
+class Receiving:
+    """The receiving side: what is pushed, and what must be asked for because it never came."""
+
+    receiver: Receiver
+    catch_up: CatchUp
+
+
+def _receiving(parts: Parts) -> Receiving:
+    settings, database = parts.runtime.settings, parts.runtime.database
     listens = parts.service.listens(parts.runtime)
     publishers = sorted({publisher for publisher, _ in listens})
 
@@ -247,8 +331,20 @@ def _notifications(parts: Parts) -> Callable[[HttpRequest], Any]:
             for publisher in publishers
         )
 
+    def may_ask(subscription: str) -> bool:
+        return any(subscription.startswith(f"{settings.url_of(each)}/Subscription/") for each in publishers)
+
     handlers = {topic_canonical(name): handler for (_, name), handler in listens.items()}
-    receiver = Receiver(handlers, parts.runtime.database, may_notify)
+    receiver = Receiver(handlers, database, may_notify)
+    catch_up = CatchUp(
+        database, parts.http, receiver, tenants=partial(tenants, database), token=parts.token, may_ask=may_ask
+    )
+    return Receiving(receiver, catch_up)
+
+
+def _notifications(parts: Parts, receiver: Receiver) -> Callable[[HttpRequest], Any]:
+    """Where the other services post what happened: answered 200 only when everything is committed."""
+    settings = parts.runtime.settings
 
     async def take(http: HttpRequest) -> HttpResponse:
         try:

@@ -1,7 +1,16 @@
-"""The one place that imports the HTTP client library, so that its successor can be taken in one line."""
+"""The one place that imports the HTTP client library, so that its successor can be taken in one line.
 
-from collections.abc import AsyncIterator
+What others tell us to call is called through `public_target`, so that it is no way into our own network.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from socket import gaierror
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,3 +25,42 @@ async def http_client(*, timeout_seconds: float = 10.0, connections_max: int = 3
     limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
     async with httpx.AsyncClient(timeout=timeout_seconds, limits=limits, follow_redirects=False) as client:
         yield client
+
+
+class AddressError(Exception):
+    """An address that must not be called; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect to, and what HTTP and TLS need beside it."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extensions: dict[str, Any] = field(default_factory=dict)
+
+
+async def public_target(url: str) -> Target:
+    """The same address with the host's number in place of its name, if it is https on the public internet.
+
+    The name is looked up once and that very number is connected to, so that it cannot answer differently the second
+    time. The connection is not kept: another name of the same number must show its own certificate. Raises
+    AddressError.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError as error:
+        raise AddressError(f"{url} is not a URL") from error
+    if parts.scheme != "https" or not host or parts.username or parts.password:
+        raise AddressError(f"{url} must be an https URL without a login in it")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port)
+    except (gaierror, UnicodeError) as error:
+        raise AddressError(f"the host of {url} is not known") from error
+    numbers = [ip_address(str(address[4][0]).partition("%")[0]) for address in found]
+    if not numbers or not all(number.is_global and not number.is_multicast for number in numbers):
+        raise AddressError(f"{url} is not on the public internet")
+    number = f"[{numbers[0]}]" if numbers[0].version == 6 else str(numbers[0])
+    target = parts._replace(netloc=f"{number}:{port}", fragment="").geturl()
+    return Target(target, {"Host": parts.netloc, "Connection": "close"}, {"sni_hostname": host})

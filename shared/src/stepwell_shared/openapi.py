@@ -75,9 +75,12 @@ def _type_paths(paths: dict[str, Any], prefix: str, served_type: ServedType) -> 
 
 def _operation_path(paths: dict[str, Any], prefix: str, served_type: ServedType, operation: Operation) -> None:
     middle = "/{id}" if operation.instance else ""
-    body = _operation(f"${operation.name}: {operation.documentation}", served_type.name, body="Parameters")
+    summary, result = f"${operation.name}: {operation.documentation}", operation.result or served_type.name
+    body = _operation(summary, result, body="Parameters")
     body["requestBody"]["required"] = False
     path: dict[str, Any] = {"post": body}
+    if not operation.affects_state:
+        path["get"] = _operation(summary, result)
     if operation.instance:
         path["parameters"] = [_ID]
     paths[f"{prefix}/{served_type.name}{middle}/${operation.name}"] = path

@@ -6,31 +6,33 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from stepwell_shared.events import operations
+from stepwell_shared.events.documentation import subscription_documentation
+from stepwell_shared.events.endpoints import EndpointPolicy
+from stepwell_shared.events.filters import EngineFilters
 from stepwell_shared.events.notification import ReceivedEvent
-from stepwell_shared.events.subscriptions import (
-    SUBSCRIPTION_PROFILE,
-    check_subscription,
-    endpoint_policy,
-    mask_headers,
-    state_of,
-)
+from stepwell_shared.events.subscriptions import SUBSCRIPTION_PROFILE, check_subscription, mask_headers, state_of
 from stepwell_shared.events.topics import Topic, Topics
 from stepwell_shared.fhir.copies import keep_copy
+from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.registry import READ_ONLY, READ_WRITE, Interaction, ServedType, Write, served
+from stepwell_shared.fhir.registry import READ_ONLY, READ_WRITE, Interaction, Operation, ServedType, Write, served
 from stepwell_shared.runtime import Runtime, base_urls
+from stepwell_shared.settings import Settings
 
 
 def shared_types(runtime: Runtime, topics: Sequence[Topic]) -> Iterator[ServedType]:
     """Subscription to this service's topics, and Provenance of what it makes."""
+    known = Topics(topics)
     yield served(
         "Subscription",
         ["status", "type", "url", "criteria"],
         interactions=READ_WRITE,
-        on_write=partial(_subscribe, runtime, Topics(topics)),
+        on_write=partial(_subscribe, runtime, known),
         mask=lambda body: orjson.dumps(mask_headers(orjson.loads(body))),
+        operations=tuple(_operations(runtime, known)),
         profiles=(SUBSCRIPTION_PROFILE,),
-        documentation="Topic-based subscriptions (R4 Backport): rest-hook, at least once, in order per patient.",
+        documentation=subscription_documentation(topics),
     )
     yield served("Provenance", ["target", "recorded", "agent", "entity", "patient"], interactions=READ_ONLY)
 
@@ -51,17 +53,43 @@ async def _subscribe(runtime: Runtime, topics: Topics, write: Write) -> None:
         previous = orjson.loads(write.previous.body) if write.previous and write.previous.body else {}
         write.unit.effects.append(state_of({**previous, "status": "off"}).effect())
         return
-    hosts = {urlsplit(url).netloc for url in base_urls(runtime.settings)}
-    may_post = endpoint_policy([*hosts, *runtime.settings.subscription_hosts_allowed])
-    issues = check_subscription(write.resource, topics, may_post)
+    filtering = EngineFilters(runtime.engine, topics)
+    issues = check_subscription(write.resource, topics, endpoint_policy(runtime.settings), filtering)
     if issues:
         raise FhirError(Category.BUSINESS_RULE, issues)
-    topic = topics.get(write.resource["criteria"])
-    for resource_type in (*topic.focus_types, *topic.context_types):
-        if write.access.filters(resource_type, Interaction.READ):
-            text = f"a subscription to {topic.name} needs unrestricted read on {resource_type}"
-            raise FhirError(Category.FORBIDDEN, text)
+    operations.require_topic(write.access, topics.get(write.resource["criteria"]))
     write.unit.effects.append(state_of({**write.resource, "id": write.stored.id}).effect())
+
+
+def endpoint_policy(settings: Settings) -> EndpointPolicy:
+    """Where subscriptions of this deployment may post: its own services, public hosts and configured ones."""
+    hosts = {urlsplit(url).netloc for url in base_urls(settings)}
+    return EndpointPolicy([*hosts, *settings.subscription_hosts_allowed])
+
+
+def _operations(runtime: Runtime, topics: Topics) -> Iterator[Operation]:
+    async def status(request: Request) -> Response:
+        engine = runtime.engine
+        return await operations.status(runtime.database, engine.base_url, engine.clock(), request)
+
+    async def events(request: Request) -> Response:
+        engine = runtime.engine
+        return await operations.events(runtime.database, engine.base_url, topics, engine.clock(), request)
+
+    about_status = "How delivery stands: status, number of events so far, the last error and what is parked."
+    yield Operation("status", status, Interaction.READ, about_status, affects_state=False, result="Bundle")
+    yield Operation(
+        "status", status, Interaction.READ, about_status, instance=False, affects_state=False, result="Bundle"
+    )
+    yield Operation(
+        "events",
+        events,
+        Interaction.READ,
+        "Past events by number: eventsSinceNumber and eventsUntilNumber (both included), content. An answer holds a"
+        " limited number of events; ask again from the last one.",
+        affects_state=False,
+        result="Bundle",
+    )
 
 
 async def keep_patient(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:

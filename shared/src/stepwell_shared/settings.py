@@ -33,6 +33,18 @@ class Settings(BaseSettings):
     delivery_poll_seconds: float = Field(default=1.0, gt=0, description="slow poll behind the wake-up notices")
     delivery_lease_seconds: float = Field(default=10.0, gt=0, description="how long a silent deliverer keeps its lease")
     delivery_batch_max: int = Field(default=64, ge=1, description="most events in one notification")
+    delivery_backoff_seconds_max: float = Field(
+        default=86_400.0, gt=0, description="longest wait before a silent subscriber outside is tried again"
+    )
+    event_retention_days: float = Field(
+        default=14.0, gt=0, description="how long delivered events and their numbers are kept for $events"
+    )
+    subscription_give_up_days: float = Field(
+        default=45.0, gt=0, description="a subscriber outside that was silent for so long is switched off"
+    )
+    outbox_age_warning_seconds: float = Field(
+        default=300.0, gt=0, description="events that are owed for longer are warned about in the log"
+    )
     subscription_hosts_allowed: tuple[str, ...] = Field(
         default=(), description="hosts (host or host:port) to which subscriptions may post although they are not public"
     )

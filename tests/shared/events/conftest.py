@@ -12,7 +12,10 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.functions import insert_function, security_statements
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.delivery import Delivery
+from stepwell_shared.events.endpoints import EndpointPolicy
+from stepwell_shared.events.filters import Filter, concerning, passes_subject
 from stepwell_shared.events.functions import event_functions
+from stepwell_shared.events.progress import PendingEvent, Subscription
 from stepwell_shared.events.sender import DeliveryPolicy
 from stepwell_shared.events.subscriptions import Peer, subscribe_internally
 from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
@@ -28,8 +31,21 @@ TABLES = [
 TENANTS = ("clinic-a", "clinic-b")
 QUICK = DeliveryPolicy(poll_seconds=0.05, lease_seconds=1.0, park_after_attempts=2)
 
+# Every subscriber of these tests listens on loopback, which a deployment has to allow.
+LOOPBACK = EndpointPolicy(["127.0.0.1"])
+
 Subscribe = Callable[..., Awaitable[str]]
 Start = Callable[..., Awaitable[Delivery]]
+
+
+class SubjectFilters:
+    """Filters on the person; what needs the search engine is tested with one."""
+
+    def problem(self, _criterion: Filter) -> str:
+        return ""
+
+    async def __call__(self, subscription: Subscription, event: PendingEvent) -> bool:
+        return passes_subject(concerning(subscription.filters, event.focus), event.subject, str)
 
 
 def schema() -> list[str]:
@@ -92,6 +108,8 @@ async def start(database: Database) -> AsyncIterator[Start]:
             listen_url: str | None = None,
             policy: DeliveryPolicy = QUICK,
             through: Database = database,
+            endpoints: EndpointPolicy = LOOPBACK,
+            changed: Callable[[str], None] = lambda tenant: None,
         ) -> Delivery:
             delivery = Delivery(
                 through,
@@ -99,6 +117,9 @@ async def start(database: Database) -> AsyncIterator[Start]:
                 base_url=BASE_URL,
                 tenants=tenants,
                 token=token,
+                matches=SubjectFilters(),
+                endpoints=endpoints,
+                changed=changed,
                 replica=replica,
                 listen_url=listen_url,
                 policy=policy,

@@ -135,7 +135,8 @@ async def test_a_refused_event_is_named_and_stops_only_its_own_patient(database:
         ("Bundle.entry[2]", "event 2: not for this event")
     ]
     assert sorted(handled.calls) == [(1, A), (4, A)]
-    assert [r["event_number"] for r in await as_owner_of_rows(database, A, RECEIVED)] == [1, 4]
+    rows = [(r["event_number"], r["status"]) for r in await as_owner_of_rows(database, A, RECEIVED)]
+    assert rows == [(1, "received"), (2, "refused"), (3, "waiting"), (4, "received")]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.events.answers import Verdict, backoff_seconds, read_answer
-from stepwell_shared.events.filters import matches, parse_filter
+from stepwell_shared.events.filters import concerning, parse_filter, passes_subject
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
 from stepwell_shared.events.outbox import event
 from stepwell_shared.events.subscriptions import SubscriptionRow
@@ -74,14 +74,20 @@ def test_backoff_doubles_up_to_its_end_and_jitters_over_the_whole_range() -> Non
     assert backoff_seconds(5, 3600, 0.0) == 0
 
 
+def passes(filters: list[str], subject: str, focus: str = "Task/t1") -> bool:
+    return passes_subject(concerning(filters, focus), subject, lambda address: address.removeprefix("http://us.test/"))
+
+
 def test_filters_are_joined_by_and_their_values_by_or() -> None:
-    assert matches([], subject="Patient/p1", focus="Task/t1")
-    assert matches(["Task?patient=p1,p2"], subject="Patient/p2", focus="Task/t1")
-    assert matches(["Task?subject=Patient/p2"], subject="Patient/p2", focus="Task/t1")
-    assert matches(["Flag?patient=p9"], subject="Patient/p2", focus="Task/t1")
-    assert not matches(["Task?patient=p1", "Task?patient=p2"], subject="Patient/p2", focus="Task/t1")
-    assert not matches(["Task?patient=p"], subject="Patient/p2", focus="Task/t1")
-    assert not matches(["Task?unheard=p2"], subject="Patient/p2", focus="Task/t1")
+    assert passes([], "Patient/p1")
+    assert passes(["Task?patient=p1,p2"], "Patient/p2")
+    assert passes(["Task?subject=Patient/p2"], "Patient/p2")
+    assert passes(["Task?patient=http://us.test/Patient/p2"], "Patient/p2")
+    assert passes(["Task?patient=https://ehr.test/Patient/p2"], "https://ehr.test/Patient/p2")
+    assert passes(["Flag?patient=p9"], "Patient/p2")
+    assert not passes(["Task?patient=p1", "Task?patient=p2"], "Patient/p2")
+    assert not passes(["Task?patient=p"], "Patient/p2")
+    assert not passes(["Task?patient=http://elsewhere.test/Patient/p2"], "Patient/p2")
 
 
 def test_effects_stand_in_the_order_of_their_tables() -> None:

@@ -5,7 +5,7 @@ from stepwell_shared.events.topics import Topic
 TIER_ASSIGNED = Topic(
     "tier-assigned",
     ("ServiceRequest",),
-    ("patient",),
+    ("patient", "status", "intent", "category"),
     "A tier assignment was proposed, changed, accepted or withdrawn: intent and status say which.",
 )
 TOPICS = (TIER_ASSIGNED,)

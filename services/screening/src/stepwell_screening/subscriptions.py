@@ -5,7 +5,7 @@ from stepwell_shared.events.topics import Topic
 SCORE_FINALIZED = Topic(
     "score-finalized",
     ("QuestionnaireResponse",),
-    ("patient",),
+    ("patient", "questionnaire"),
     "A response was validated and scored. Beside it come its score Observations, as measurement will keep them, the"
     " RiskAssessment of a positive or unanswered safety item, and the Patient.",
     ("Observation", "RiskAssessment", "Patient"),
@@ -13,7 +13,7 @@ SCORE_FINALIZED = Topic(
 SAFETY_ALERT = Topic(
     "safety-alert",
     ("Task",),
-    ("patient",),
+    ("patient", "status", "code"),
     "A safety item needs a clinician, or a clinician has recorded a risk level. Beside the Task comes its"
     " RiskAssessment.",
     ("RiskAssessment",),

@@ -1,15 +1,12 @@
 """Fetches JWK sets from addresses that others gave us, without becoming their way into our own network."""
 
 import asyncio
-import ipaddress
 import json
 import re
 from dataclasses import dataclass
-from socket import gaierror
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse
+from stepwell_shared.http_client import AddressError, HttpClient, HttpError, HttpResponse, Target, public_target
 
 BYTES_MAX: Final = 65_536
 SECONDS_MAX: Final = 5.0
@@ -34,14 +31,14 @@ async def fetch_json(http: HttpClient, url: str, *, guarded: bool = True) -> Fet
     Guarded means: https only, and only from addresses of the public internet. The address is looked up once and
     that very address is connected to, so that a name cannot answer differently the second time.
     """
-    target, headers, extensions = (await _public(url)) if guarded else (url, {}, {})
+    target = await _target(url, guarded=guarded)
     try:
         async with asyncio.timeout(SECONDS_MAX):
             async with http.stream(
                 "GET",
-                target,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
-                extensions=extensions,
+                target.url,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", **target.headers},
+                extensions=target.extensions,
             ) as response:
                 return Fetched(json.loads(await _body(response)), _lifetime(response))
     except (HttpError, TimeoutError) as error:
@@ -63,25 +60,11 @@ async def _body(response: HttpResponse) -> bytes:
     return body
 
 
-async def _public(url: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """The same address with the host's number in place of its name, and what TLS and HTTP need beside it."""
+async def _target(url: str, *, guarded: bool) -> Target:
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 443
-    except ValueError as error:
-        raise FetchError(f"{url} is not a URL") from error
-    if parts.scheme != "https" or not host or parts.username or parts.password:
-        raise FetchError(f"{url} must be an https URL without a login in it")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    except (gaierror, UnicodeError) as error:
-        raise FetchError(f"the host of {url} is not known") from error
-    numbers = [ipaddress.ip_address(str(address[4][0]).partition("%")[0]) for address in found]
-    if not numbers or not all(number.is_global and not number.is_multicast for number in numbers):
-        raise FetchError(f"{url} is not on the public internet")
-    number = f"[{numbers[0]}]" if numbers[0].version == 6 else str(numbers[0])
-    target = parts._replace(netloc=f"{number}:{port}", fragment="").geturl()
-    return target, {"Host": parts.netloc}, {"sni_hostname": host}
+        return await public_target(url) if guarded else Target(url)
+    except AddressError as error:
+        raise FetchError(str(error)) from error
 
 
 def _lifetime(response: HttpResponse) -> int | None:

@@ -12,6 +12,7 @@ import yaml
 from stepwell_shared.app import create_app
 from stepwell_shared.cli.access import add_access_commands
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
+from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.run import prepare_databases, run_suite
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Stepwell: stepped psychosomatic care over FHIR R4.",
 )
 add_access_commands(app, TENANT_HOOKS)
+add_delivery_commands(app)
 
 
 @app.command()

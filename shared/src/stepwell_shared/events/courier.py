@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from stepwell_shared.events.answers import Answer, Verdict, read_answer
+from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
 from stepwell_shared.events.outbox import decode_payload
 from stepwell_shared.events.progress import Numbered, Subscription
 from stepwell_shared.fhir.outcome import FhirError
-from stepwell_shared.http_client import HttpClient, HttpError
+from stepwell_shared.http_client import AddressError, HttpClient, HttpError, Target, public_target
 
 TokenProvider = Callable[[str], Awaitable[str]]
 ANSWER_BYTES_MAX = 65_536
@@ -19,13 +20,15 @@ TIMEOUT_SECONDS = 10.0
 class Courier:
     """Sends notifications for the subscriptions at this base URL.
 
-    `token` gives the bearer token for a tenant; only internal subscriptions are sent it.
+    `token` gives the bearer token for a tenant; only internal subscriptions are sent it. An endpoint that is not
+    one that `endpoints` names is looked up at each send and must still be on the public internet then.
     """
 
-    def __init__(self, client: HttpClient, base_url: str, token: TokenProvider) -> None:
+    def __init__(self, client: HttpClient, base_url: str, token: TokenProvider, endpoints: EndpointPolicy) -> None:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._token = token
+        self._endpoints = endpoints
 
     async def send(
         self, subscription: Subscription, kind: str, numbered: Sequence[Numbered], events_total: int
@@ -42,6 +45,8 @@ class Courier:
                 return await self._post(subscription, headers, body)
         except FhirError as error:
             return Answer(Verdict.UNAVAILABLE, f"no token: {error.category.value}")
+        except AddressError:
+            return Answer(Verdict.UNAVAILABLE, "the endpoint is not an address on the public internet")
         except TimeoutError:
             return Answer(Verdict.UNAVAILABLE, "no answer in time")
         except (HttpError, OSError) as error:
@@ -49,14 +54,25 @@ class Courier:
 
     async def _post(self, subscription: Subscription, headers: dict[str, str], body: bytes) -> Answer:
         answer = bytearray()
+        target = await self._target(subscription)
         async with self._client.stream(
-            "POST", subscription.endpoint, content=body, headers=headers, timeout=None
+            "POST",
+            target.url,
+            content=body,
+            headers={**headers, **target.headers},
+            extensions=target.extensions,
+            timeout=None,
         ) as response:
             async for chunk in response.aiter_bytes():
                 answer += chunk
                 if len(answer) > ANSWER_BYTES_MAX:
                     break
             return read_answer(response.status_code, bytes(answer), internal=subscription.internal)
+
+    async def _target(self, subscription: Subscription) -> Target:
+        if subscription.internal or self._endpoints.is_configured(subscription.endpoint):
+            return Target(subscription.endpoint)
+        return await public_target(subscription.endpoint)
 
     async def _headers(self, subscription: Subscription, numbered: Sequence[Numbered]) -> dict[str, str]:
         headers = {}

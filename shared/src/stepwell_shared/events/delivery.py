@@ -15,9 +15,11 @@ import asyncpg
 
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.courier import Courier, TokenProvider
+from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.outbox import CHANNEL
 from stepwell_shared.events.progress import Progress
-from stepwell_shared.events.sender import DeliveryPolicy, Sender
+from stepwell_shared.events.sender import DeliveryPolicy, Matches, Sender
+from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.http_client import HttpClient
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ class Delivery:
     """Delivers the events of all tenants of one service.
 
     `tenants` lists them; `listen_url` is a direct (not transaction-pooled) database URL for LISTEN, None to
-    rely on the poll; `replica` names this process among all that serve the database.
+    rely on the poll; `replica` names this process among all that serve the database; `changed` is told of
+    a tenant in which a subscription has changed its status.
     """
 
     def __init__(
@@ -45,13 +48,18 @@ class Delivery:
         base_url: str,
         tenants: TenantList,
         token: TokenProvider,
+        matches: Matches,
+        endpoints: EndpointPolicy,
         replica: str,
         listen_url: str | None = None,
         policy: DeliveryPolicy | None = None,
+        changed: Callable[[str], None] = lambda tenant: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
-        self._courier = Courier(client, base_url, token)
+        self._courier = Courier(client, base_url, token, endpoints)
+        self._matches = matches
+        self._changed = changed
         self._tenants = tenants
         self._replica = replica
         self._listen_url = listen_url
@@ -143,7 +151,15 @@ class Delivery:
             owner=self._replica,
             lease_seconds=self._policy.lease_seconds,
         )
-        sender = Sender(progress, self._courier, self._policy, topic=topic, jitter=self._jitter)
+        sender = Sender(
+            progress,
+            self._courier,
+            self._policy,
+            topic=topic,
+            matches=self._matches,
+            changed=lambda: self._changed(tenant),
+            jitter=self._jitter,
+        )
         self._senders[key] = sender
         task = asyncio.create_task(self._run(key, sender, progress))
         self._tasks.add(task)
@@ -153,7 +169,7 @@ class Delivery:
         tenant, subscription_id = key
         try:
             await sender.run()
-        except UNAVAILABLE_ERRORS as error:
+        except (*UNAVAILABLE_ERRORS, FhirError) as error:
             # The lease runs out by itself, which is as long as it makes sense to wait.
             log.warning("delivery of subscription %s interrupted: %s", subscription_id, type(error).__name__)
         except asyncio.CancelledError:

@@ -1,20 +1,42 @@
-"""Subscription filters (`Type?parameter=value`): parsed at the door, evaluated on each event before it is sent."""
+"""Subscription filters (`Type?parameter=value`): parsed at the door, evaluated on each event before it is sent.
 
-from collections.abc import Sequence
+A filter on the person is compared with the subject that every outbox row carries. Any other is a search parameter of
+the topic's focus and is answered by the search engine's own matcher, so that a filter and a search never disagree.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
 
-# Both ask for the person that the event is about, which every outbox row carries.
-FILTER_NAMES = frozenset({"patient", "subject"})
+import msgspec
+
+from stepwell_shared.events.outbox import decode_payload
+from stepwell_shared.events.progress import PendingEvent, Subscription
+from stepwell_shared.events.topics import SUBJECT_FILTERS, Topic
+from stepwell_shared.fhir.indexing import Localise
+from stepwell_shared.fhir.interactions import Engine, change_of
+from stepwell_shared.fhir.outcome import FhirError
+from stepwell_shared.fhir.registry import Registry
+from stepwell_shared.fhir.search.query import parse_search, reach_statement
+from stepwell_shared.fhir.unit import Stored
+
+_resource = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One criterion: events about this resource type must have one of these values."""
+    """One criterion: events about this resource type must match `name=value` as a search would."""
 
     focus_type: str
     name: str
-    values: tuple[str, ...]
+    value: str
+
+    @property
+    def parameter(self) -> str:
+        """The name without its modifier."""
+        return self.name.partition(":")[0]
 
 
 def parse_filter(text: str) -> list[Filter]:
@@ -25,20 +47,100 @@ def parse_filter(text: str) -> list[Filter]:
     pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
     if not pairs or any(not value for _, value in pairs):
         raise ValueError("a filter parameter needs a value")
-    return [Filter(focus_type, name, tuple(value.split(","))) for name, value in pairs]
+    return [Filter(focus_type, name, value) for name, value in pairs]
 
 
-def matches(filters: Sequence[str], *, subject: str, focus: str) -> bool:
-    """Whether an event about this subject and focus passes every filter (they are joined by AND).
+class Filtering(Protocol):
+    """What the engine of a service does for filters."""
 
-    Criteria on another resource type than the focus do not concern the event.
-    """
+    def problem(self, criterion: Filter) -> str:
+        """Why a search with this criterion would be refused; empty when it would not."""
+
+    async def __call__(self, subscription: Subscription, event: PendingEvent) -> bool:
+        """Whether the event passes every filter of the subscription."""
+
+
+def passes_subject(criteria: Iterable[Filter], subject: str, localise: Localise) -> bool:
+    """Whether all criteria that ask for the person name this one."""
+    return all(
+        any(_is_subject(value, subject, localise) for value in criterion.value.split(","))
+        for criterion in criteria
+        if criterion.name in SUBJECT_FILTERS
+    )
+
+
+def _is_subject(value: str, subject: str, localise: Localise) -> bool:
+    return localise(value) in (subject, subject.removeprefix("Patient/"))
+
+
+def concerning(filters: Sequence[str], focus: str) -> list[Filter]:
+    """The criteria on the type of this focus; criteria on another type do not concern the event."""
     focus_type = focus.partition("/")[0]
-    criteria = [criterion for text in filters for criterion in parse_filter(text)]
-    return all(_passes(criterion, subject) for criterion in criteria if criterion.focus_type == focus_type)
+    return [criterion for text in filters for criterion in parse_filter(text) if criterion.focus_type == focus_type]
 
 
-def _passes(criterion: Filter, subject: str) -> bool:
-    if criterion.name not in FILTER_NAMES:
-        return False
-    return any(value in (subject, subject.removeprefix("Patient/")) for value in criterion.values)
+class EngineFilters:
+    """Filters evaluated by the engine that stores what the topics are about.
+
+    Raises ValueError at start when a topic declares a filter that nothing could evaluate.
+    """
+
+    def __init__(self, engine: Engine, topics: Iterable[Topic]) -> None:
+        self._engine = engine
+        for topic in topics:
+            check_filters(engine.registry, topic)
+
+    def problem(self, criterion: Filter) -> str:
+        """See `Filtering`."""
+        if criterion.name in SUBJECT_FILTERS:
+            return ""
+        try:
+            parse_search(
+                self._engine.registry.types[criterion.focus_type],
+                [(criterion.name, criterion.value)],
+                localise=self._engine.localise,
+                now=self._engine.clock(),
+                strict=True,
+                cursor_key=b"",
+            )
+        except FhirError as error:
+            return error.issues[0].diagnostics
+        return ""
+
+    async def __call__(self, subscription: Subscription, event: PendingEvent) -> bool:
+        """See `Filtering`."""
+        criteria = concerning(subscription.filters, event.focus)
+        if not passes_subject(criteria, event.subject, self._engine.localise):
+            return False
+        rest = [criterion for criterion in criteria if criterion.name not in SUBJECT_FILTERS]
+        return not rest or await self._found(subscription.tenant, rest, event)
+
+    async def _found(self, tenant: str, criteria: Sequence[Filter], event: PendingEvent) -> bool:
+        resource_type, _, id_ = event.focus.partition("/")
+        body = bytes(decode_payload(event.payload)[0].resource)
+        resource = _resource.decode(body)
+        change = change_of(self._engine, Stored(resource_type, id_, 1, _updated(resource, event), body), resource)
+        statement = reach_statement(
+            self._engine.registry.types[resource_type],
+            change,
+            [urlencode([(criterion.name, criterion.value) for criterion in criteria])],
+            self._engine.localise,
+            event.recorded,
+        )
+        rows = await self._engine.store.search(tenant, *statement)
+        return bool(rows[0]["total"])
+
+
+def _updated(resource: dict[str, Any], event: PendingEvent) -> datetime:
+    stated = resource.get("meta", {}).get("lastUpdated")
+    return datetime.fromisoformat(stated) if stated else event.recorded
+
+
+def check_filters(registry: Registry, topic: Topic) -> None:
+    """Raises ValueError when a filter of the topic is neither about the person nor a search parameter of its focus."""
+    for focus_type in topic.focus_types:
+        served = registry.types.get(focus_type)
+        known = {"_id", *SUBJECT_FILTERS, *(served.parameters if served else ())}
+        unknown = sorted(set(topic.filters) - known)
+        if unknown or served is None:
+            raise ValueError(f"topic {topic.name}: nothing evaluates {focus_type}?{','.join(unknown)}")

@@ -20,6 +20,7 @@ BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 BUNDLE_PROFILE = f"{BACKPORT}/backport-subscription-notification-r4"
 STATUS_PROFILE = f"{BACKPORT}/backport-subscription-status-r4"
 RECEIVED_KINDS = frozenset({"handshake", "heartbeat", "event-notification"})
+QUERIED_KINDS = frozenset({"query-event"})
 EVENT_NUMBER_MAX = 2**63 - 1
 
 Decoded = TypeVar("Decoded")
@@ -47,14 +48,14 @@ class NumberedEvent:
 def notification(
     addressee: Addressee, kind: str, events: Sequence[NumberedEvent], *, events_total: int, sent: datetime
 ) -> bytes:
-    """The Bundle to POST: `kind` is handshake, heartbeat or event-notification.
+    """The Bundle to POST: `kind` is handshake, heartbeat or event-notification; or query-event to answer `$events`.
 
     `events_total` counts all events of the subscription so far, these included. Entries follow the order of
     the events, each with its focus first.
     """
     numbers = [str(event.number) for event in events]
     bundle_id = derived_id(addressee.url, "", kind, *numbers, instant(sent))
-    status = _status(addressee, kind, events, events_total)
+    status = subscription_status(addressee, kind, events, events_total)
     entries = [_status_entry(bundle_id, addressee.url, status)]
     if addressee.content != "empty":
         full = addressee.content == "full-resource"
@@ -69,7 +70,14 @@ def notification(
     return orjson.dumps(head)[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
 
 
-def _status(addressee: Addressee, kind: str, events: Sequence[NumberedEvent], events_total: int) -> dict[str, Any]:
+def subscription_status(
+    addressee: Addressee,
+    kind: str,
+    events: Sequence[NumberedEvent],
+    events_total: int,
+    errors: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The status Parameters of a notification, or of `$status` (query-status); `errors` say what hinders delivery."""
     parameters: list[dict[str, Any]] = [
         {"name": "subscription", "valueReference": {"reference": addressee.url}},
         {"name": "topic", "valueCanonical": addressee.topic},
@@ -80,6 +88,7 @@ def _status(addressee: Addressee, kind: str, events: Sequence[NumberedEvent], ev
     if addressee.content == "empty":
         del parameters[1]
     parameters += [_event_parameter(event, named=addressee.content != "empty") for event in events]
+    parameters += [{"name": "error", "valueCodeableConcept": {"text": error}} for error in errors]
     return {"resourceType": "Parameters", "meta": {"profile": [STATUS_PROFILE]}, "parameter": parameters}
 
 
@@ -176,8 +185,8 @@ _parameters = msgspec.json.Decoder(_Parameters)
 _resource = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
-def parse_notification(body: bytes) -> Notification:
-    """The notification in this body; FhirError 400 that says where when it is not one."""
+def parse_notification(body: bytes, kinds: frozenset[str] = RECEIVED_KINDS) -> Notification:
+    """The notification of one of these kinds in this body; FhirError 400 that says where when it is not one."""
     bundle = _decode(_bundle, body, "Bundle")
     if bundle.resource_type != "Bundle" or bundle.type != "history" or not bundle.entry:
         raise _malformed("a notification is a Bundle of type history whose first entry is its status", "Bundle")
@@ -191,7 +200,7 @@ def parse_notification(body: bytes) -> Notification:
     subscription = _required(named, "subscription").value_reference
     kind = _required(named, "type").value_code
     topic = named["topic"].value_canonical if "topic" in named else None
-    if subscription is None or kind not in RECEIVED_KINDS:
+    if subscription is None or kind not in kinds:
         raise _malformed("subscription or type has no usable value", "Bundle.entry[0].resource.parameter")
     events = _events(status.parameter, bundle.entry)
     if kind == "event-notification" and not (topic and events):

@@ -33,6 +33,7 @@ class Subscription:
     attempts: int
     waiting_due: bool
     held_back: bool
+    heartbeat_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,10 @@ class Progress:
         """The handshake was answered."""
         return await self._call("activate_subscription", *self._key)
 
+    async def heartbeat_answered(self) -> bool:
+        """The subscriber is there, though nothing happened."""
+        return await self._call("heartbeat_answered", *self._key)
+
     async def back_off(self, status: str, delay_seconds: float, reason: str) -> bool:
         """Gives the lease back; nobody tries again before the delay is over."""
         return await self._call("back_off_subscription", *self._key, status, delay_seconds, reason)
@@ -163,7 +168,7 @@ class Progress:
 
 _STATE = (
     *("topic", "endpoint", "content", "timeout_seconds", "max_count", "internal", "status"),
-    *("next_event_number", "attempts", "waiting_due", "held_back"),
+    *("next_event_number", "attempts", "waiting_due", "held_back", "heartbeat_due"),
 )
 
 

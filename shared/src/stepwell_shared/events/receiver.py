@@ -7,7 +7,7 @@ only spares the work, and shows which numbers never came.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
@@ -47,7 +47,8 @@ class Receiver:
     """Takes notifications for the topics that have a handler (by canonical URL).
 
     A handler is given one event and the tenant, commits what it decides, and must bear being called twice.
-    FhirError 4xx from it refuses the event for good; anything else is tried again by the sender.
+    FhirError 4xx from it refuses the event for good; anything else is tried again by the sender. `gap`
+    is set when a number was skipped.
     """
 
     def __init__(
@@ -59,14 +60,18 @@ class Receiver:
         self._handlers = handlers
         self._database = database
         self._may_notify = may_notify
+        self.gap = asyncio.Event()
 
     async def receive(self, tenant: str, client_id: str, body: bytes) -> None:
         """Returns when everything is committed (answer 200); raises the FhirError to answer otherwise."""
         notification = parse_notification(body)
         if not self._may_notify(Sender(tenant, client_id), notification):
             raise FhirError(Category.FORBIDDEN, "this client may not notify for this subscription")
-        if notification.kind != "event-notification":
-            return
+        if notification.kind == "event-notification":
+            await self.handle(tenant, notification)
+
+    async def handle(self, tenant: str, notification: Notification) -> None:
+        """Hands over the events that are new and notes what became of each; of events pushed or asked for alike."""
         handler = self._handlers.get(notification.topic)
         if handler is None:
             where = "Bundle.entry[0].resource.parameter"
@@ -84,11 +89,11 @@ class Receiver:
         lines: dict[str, list[ReceivedEvent]] = {}
         for event in fresh:
             lines.setdefault(subject_of(event), []).append(event)
-        handled: list[ReceivedEvent] = []
+        outcome = Outcome(fresh)
         results = await asyncio.gather(
-            *(_in_order(line, tenant, handler, handled) for line in lines.values()), return_exceptions=True
+            *(_in_order(line, tenant, handler, outcome) for line in lines.values()), return_exceptions=True
         )
-        await self._record(tenant, notification, highest, handled)
+        await self._record(tenant, notification, highest, outcome)
         _raise_worst([result for result in results if result is not None])
 
     async def _known(
@@ -101,30 +106,44 @@ class Receiver:
         known = {row["event_number"]: (row["focus"], row["recorded"]) for row in rows[1:]}
         return rows[0]["event_number"], known
 
-    async def _record(
-        self, tenant: str, notification: Notification, highest: int, handled: list[ReceivedEvent]
-    ) -> None:
-        """Notes what was handled, and the numbers that were skipped before it.
+    async def _record(self, tenant: str, notification: Notification, highest: int, outcome: "Outcome") -> None:
+        """Notes what was handled, refused or failed, and the numbers that were skipped before them.
 
-        A skipped number is either parked at the sender, on its way, or lost; asking the sender's `$events`
-        for it is what turns this record into certainty.
+        A skipped number is on its way or lost: `CatchUp` asks the sender for it when it does not come. One that
+        was refused or failed here is known: its sender parks it or comes again.
         """
-        here = {event.number for event in notification.events}
-        missing = [n for n in _skipped(highest, max(here)) if n not in here]
+        numbers = [event.number for event in notification.events]
+        known = set(numbers)
+        missing = [n for n in _skipped(highest, max(numbers, default=0)) if n not in known]
         if missing:
             log.warning(
                 "subscription %s: %d numbers skipped from %d", notification.subscription, len(missing), missing[0]
             )
-        if handled or missing:
+            self.gap.set()
+        rows: list[tuple[object, ...]] = [
+            (event.number, event.focus, event.timestamp, outcome.of(event)) for event in outcome.events
+        ]
+        rows += [(number, None, None, "missing") for number in missing]
+        if rows:
+            columns = [list(column) for column in zip(*rows, strict=True)]
             await self._database.fetch(
-                "SELECT record_events($1, $2, $3, $4, $5, $6)",
-                tenant,
-                notification.subscription,
-                [event.number for event in handled],
-                [event.focus for event in handled],
-                [event.timestamp for event in handled],
-                missing,
+                "SELECT record_events($1, $2, $3, $4, $5, $6)", tenant, notification.subscription, *columns
             )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the events of one notification."""
+
+    events: list[ReceivedEvent]
+    handled: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
+
+    def of(self, event: ReceivedEvent) -> str:
+        """`waiting`: its sender comes again."""
+        if event.number in self.handled:
+            return "received"
+        return "refused" if event.number in self.refused else "waiting"
 
 
 def subject_of(event: ReceivedEvent) -> str:
@@ -141,7 +160,7 @@ def _skipped(highest: int, last: int) -> range:
     return range(max(highest + 1, last - MISSING_MAX), last)
 
 
-async def _in_order(line: list[ReceivedEvent], tenant: str, handler: Handler, handled: list[ReceivedEvent]) -> None:
+async def _in_order(line: list[ReceivedEvent], tenant: str, handler: Handler, outcome: Outcome) -> None:
     """One subject's events, one after another; a failure stops the line, later ones must not overtake it."""
     for event in line:
         try:
@@ -149,8 +168,9 @@ async def _in_order(line: list[ReceivedEvent], tenant: str, handler: Handler, ha
         except FhirError as error:
             if error.status >= 500 or error.category in _PASSING:
                 raise
+            outcome.refused.add(event.number)
             raise _refusal(event, error) from error
-        handled.append(event)
+        outcome.handled.add(event.number)
 
 
 def _refusal(event: ReceivedEvent, error: FhirError) -> FhirError:

@@ -14,23 +14,25 @@ record of the numbers then move in one commit.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
 
 from stepwell_shared.events.answers import Answer, Verdict, backoff_seconds
 from stepwell_shared.events.courier import Courier
-from stepwell_shared.events.filters import matches
 from stepwell_shared.events.progress import Disposition, Numbered, PendingEvent, Progress, Subscription
 
 log = logging.getLogger(__name__)
+
+# Whether an event passes the filters of a subscription; whatever is no subject filter needs the search engine.
+Matches = Callable[[Subscription, PendingEvent], Awaitable[bool]]
 
 LINGER_SECONDS = 5.0
 HELD_BACK_SECONDS = 0.001
 ERROR_AFTER_ATTEMPTS = 3
 HANDSHAKE_ATTEMPTS_MAX = 8
-# A peer of our own comes back at any moment and is cheap to ask; a foreign one is asked hourly at last.
+# A peer of our own comes back at any moment and is cheap to ask; a foreign one is asked daily at last.
 BACKOFF_INTERNAL_SECONDS_MAX = 30.0
 NEVER_SECONDS = 100 * 365.25 * 86_400
 
@@ -44,7 +46,7 @@ class DeliveryPolicy:
     batch_max: int = 64
     batch_bytes_max: int = 524_288
     park_after_attempts: int = 5
-    backoff_seconds_max: float = 3600.0
+    backoff_seconds_max: float = 86_400.0
 
 
 class Step(Enum):
@@ -70,9 +72,14 @@ class Sender:
         policy: DeliveryPolicy,
         *,
         topic: str,
+        matches: Matches,
+        changed: Callable[[], None],
         jitter: Callable[[], float],
     ) -> None:
+        """`changed` is called when the subscription has another status than before."""
         self.topic = topic
+        self._matches = matches
+        self._changed = changed
         self.woken = asyncio.Event()
         self._progress = progress
         self._courier = courier
@@ -135,21 +142,37 @@ class Sender:
             step = await self._retry_waiting(subscription)
         if events and step is not Step.STOP:
             step = await self._deliver(subscription, events)
+        elif subscription.heartbeat_due and not subscription.waiting_due:
+            step = await self._heartbeat(subscription)
         return step
+
+    async def _heartbeat(self, subscription: Subscription) -> Step:
+        answer = await self._send(subscription, [], kind="heartbeat")
+        if answer.verdict is not Verdict.DELIVERED:
+            return await self._back_off(subscription, answer, subscription.attempts + 1)
+        return self._went_well(subscription, held=await self._progress.heartbeat_answered())
+
+    def _went_well(self, subscription: Subscription, *, held: bool) -> Step:
+        if held and subscription.status == "error":
+            self._changed()
+        return _next(held)
 
     async def _handshake(self, subscription: Subscription) -> Step:
         answer = await self._send(subscription, [], kind="handshake")
         if answer.verdict is Verdict.DELIVERED:
-            return Step.AGAIN if await self._progress.activate() else Step.STOP
+            activated = await self._progress.activate()
+            self._changed()
+            return _next(activated)
         attempts = subscription.attempts + 1
         if attempts >= HANDSHAKE_ATTEMPTS_MAX:
             await self._progress.back_off("error", NEVER_SECONDS, answer.reason)
+            self._changed()
         else:
             await self._progress.back_off("requested", self._delay(subscription, attempts), answer.reason)
         return Step.STOP
 
     async def _deliver(self, subscription: Subscription, taken: Sequence[PendingEvent]) -> Step:
-        events, numbered = self._batch(subscription, taken)
+        events, numbered = await self._batch(subscription, taken)
         sendable = [n for n in numbered if not n.event.behind]
         if not sendable:
             return await self._settle(subscription, events[-1], [_sent_or_behind(n) for n in numbered])
@@ -160,7 +183,7 @@ class Sender:
             return await self._back_off(subscription, answer, subscription.attempts + 1)
         return await self._one_by_one(subscription, events, numbered, answer if len(sendable) == 1 else None)
 
-    def _batch(
+    async def _batch(
         self, subscription: Subscription, taken: Sequence[PendingEvent]
     ) -> tuple[Sequence[PendingEvent], list[Numbered]]:
         """The longest run of events that one notification may hold, and those of them that pass the filters."""
@@ -168,7 +191,7 @@ class Sender:
         numbered: list[Numbered] = []
         size_bytes = 0
         for index, event in enumerate(taken):
-            if not matches(subscription.filters, subject=event.subject, focus=event.focus):
+            if subscription.filters and not await self._matches(subscription, event):
                 continue
             size_bytes += len(event.payload)
             if len(numbered) == limit or (numbered and size_bytes > self._policy.batch_bytes_max):
@@ -220,6 +243,8 @@ class Sender:
                 return await self._back_off(subscription, answer, subscription.attempts + 1)
             if not await self._progress.settle_waiting(self._disposition(subscription, n, answer)):
                 return Step.STOP
+            if answer.verdict is Verdict.DELIVERED:
+                self._went_well(subscription, held=True)
         return Step.AGAIN
 
     def _disposition(self, subscription: Subscription, n: Numbered, answer: Answer) -> Disposition:
@@ -235,11 +260,13 @@ class Sender:
         self, subscription: Subscription, last: PendingEvent, dispositions: Sequence[Disposition], *, attempts: int = 0
     ) -> Step:
         settled = await self._progress.settle(subscription.cursor, last.cursor, dispositions, attempts=attempts)
-        return Step.AGAIN if settled else Step.STOP
+        return self._went_well(subscription, held=settled) if attempts == 0 else _next(settled)
 
     async def _back_off(self, subscription: Subscription, answer: Answer, attempts: int) -> Step:
         status = "error" if attempts >= ERROR_AFTER_ATTEMPTS else subscription.status
         await self._progress.back_off(status, self._delay(subscription, attempts), answer.reason)
+        if status != subscription.status:
+            self._changed()
         return Step.STOP
 
     def _delay(self, subscription: Subscription, attempts: int) -> float:
@@ -264,6 +291,10 @@ class Sender:
             return sending.result()
         finally:
             sending.cancel()
+
+
+def _next(held: bool) -> Step:
+    return Step.AGAIN if held else Step.STOP
 
 
 def _sent_or_behind(n: Numbered) -> Disposition:

@@ -4,19 +4,18 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backpo
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import Database
-from stepwell_shared.events.filters import parse_filter
+from stepwell_shared.events.endpoints import EndpointPolicy
+from stepwell_shared.events.filters import Filtering, parse_filter
 from stepwell_shared.events.notification import BACKPORT
 from stepwell_shared.events.topics import Topic, Topics
 from stepwell_shared.fhir.outcome import Issue
@@ -26,62 +25,37 @@ CONTENT_URL = f"{BACKPORT}/backport-payload-content"
 FILTER_URL = f"{BACKPORT}/backport-filter-criteria"
 TIMEOUT_URL = f"{BACKPORT}/backport-timeout"
 MAX_COUNT_URL = f"{BACKPORT}/backport-max-count"
+HEARTBEAT_URL = f"{BACKPORT}/backport-heartbeat-period"
 CONTENT_LEVELS = ("empty", "id-only", "full-resource")
 PAYLOAD_TYPES = ("application/fhir+json", "application/json")
 TIMEOUT_SECONDS_MAX = 60
+HEARTBEAT_SECONDS_MAX = 86_400
+MAX_COUNT_MAX = 2**31 - 1
 MASK = "***"
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[\x20-\x7e]*")
 _FORBIDDEN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 )
-_UNDERSTOOD_CHANNEL_EXTENSIONS = (TIMEOUT_URL, MAX_COUNT_URL)
-
-EndpointPolicy = Callable[[str], bool]
-
-
-def endpoint_policy(allowed_hosts: Collection[str] = ()) -> EndpointPolicy:
-    """Which endpoints may be posted to: https anywhere public by name, and these `host` or `host:port` by any scheme.
-
-    Addresses inside the deployment must be configured, so that a subscription is no way to reach them
-    (https://owasp.org/www-community/attacks/Server_Side_Request_Forgery).
-    """
-    allowed = frozenset(host.lower() for host in allowed_hosts)
-
-    def may_post(endpoint: str) -> bool:
-        try:
-            parts = urlsplit(endpoint)
-            host, port = (parts.hostname or "").lower(), parts.port
-        except ValueError:
-            return False
-        if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.fragment:
-            return False
-        if host in allowed or f"{host}:{port}" in allowed:
-            return True
-        return parts.scheme == "https" and _is_public_name(host)
-
-    return may_post
+# Channel extensions with their value element, its greatest value and its unit; the least is 1.
+_CHANNEL_NUMBERS = {
+    HEARTBEAT_URL: ("valueUnsignedInt", HEARTBEAT_SECONDS_MAX, "seconds"),
+    TIMEOUT_URL: ("valueUnsignedInt", TIMEOUT_SECONDS_MAX, "seconds"),
+    MAX_COUNT_URL: ("valuePositiveInt", MAX_COUNT_MAX, "events"),
+}
 
 
-def _is_public_name(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        # A name of digits and dots only is an address in disguise (127.1, 2130706433, 0x7f000001).
-        label = host.rstrip(".").rpartition(".")[2]
-        return "." in host.rstrip(".") and not label[:1].isdigit() and label not in ("local", "localhost", "internal")
-    return False
-
-
-def check_subscription(subscription: dict[str, Any], topics: Topics, may_post: EndpointPolicy) -> list[Issue]:
+def check_subscription(
+    subscription: dict[str, Any], topics: Topics, endpoints: EndpointPolicy, filtering: Filtering
+) -> list[Issue]:
     """Everything for which this Subscription must be refused (422); what is accepted fires.
 
     The resource is structurally valid R4 already.
     """
     channel = subscription.get("channel", {})
     return [
-        *_criteria_issues(subscription, topics),
-        *_channel_issues(channel, may_post),
+        *_criteria_issues(subscription, topics, filtering),
+        *_channel_issues(channel, endpoints),
         *_payload_issues(channel),
         *_header_issues(channel.get("header", [])),
         *_extension_issues(channel),
@@ -89,7 +63,7 @@ def check_subscription(subscription: dict[str, Any], topics: Topics, may_post: E
     ]
 
 
-def _criteria_issues(subscription: dict[str, Any], topics: Topics) -> Iterable[Issue]:
+def _criteria_issues(subscription: dict[str, Any], topics: Topics, filtering: Filtering) -> Iterable[Issue]:
     criteria = subscription.get("criteria", "")
     if criteria not in topics:
         known = ", ".join(sorted(topic.canonical for topic in topics)) or "none"
@@ -101,25 +75,27 @@ def _criteria_issues(subscription: dict[str, Any], topics: Topics) -> Iterable[I
         if extension.get("url") != FILTER_URL:
             yield Issue("unknown extension of the criteria", "not-supported", where)
         else:
-            yield from _filter_issues(extension.get("valueString", ""), topic, where)
+            yield from _filter_issues(extension.get("valueString", ""), topic, filtering, where)
 
 
-def _filter_issues(text: str, topic: Topic, where: str) -> Iterable[Issue]:
+def _filter_issues(text: str, topic: Topic, filtering: Filtering, where: str) -> Iterable[Issue]:
     try:
         criteria = parse_filter(text)
     except ValueError as error:
         yield Issue(str(error), "invalid", where)
         return
     for criterion in criteria:
-        if criterion.focus_type not in topic.focus_types or criterion.name not in topic.filters:
-            declared = ", ".join(f"{t}?{f}" for t in topic.focus_types for f in topic.filters) or "none"
+        if criterion.focus_type not in topic.focus_types or criterion.parameter not in topic.filters:
+            declared = ", ".join(topic.declared_filters) or "none"
             yield Issue(f"unknown filter; the topic declares: {declared}", "not-supported", where)
+        elif problem := filtering.problem(criterion):
+            yield Issue(problem, "not-supported", where)
 
 
-def _channel_issues(channel: dict[str, Any], may_post: EndpointPolicy) -> Iterable[Issue]:
+def _channel_issues(channel: dict[str, Any], endpoints: EndpointPolicy) -> Iterable[Issue]:
     if channel.get("type") != "rest-hook" or "_type" in channel:
         yield Issue("the channel type is rest-hook", "not-supported", "Subscription.channel.type")
-    if not may_post(channel.get("endpoint", "")):
+    if not endpoints.may_post(channel.get("endpoint", "")):
         yield Issue(
             "the endpoint is an https URL of a public host, or one that this deployment allows",
             "business-rule",
@@ -151,14 +127,19 @@ def _header_issues(headers: list[str]) -> Iterable[Issue]:
 
 
 def _extension_issues(channel: dict[str, Any]) -> Iterable[Issue]:
+    seen: set[str] = set()
     for index, extension in enumerate(channel.get("extension", [])):
         where = f"Subscription.channel.extension[{index}]"
-        if extension.get("url") not in _UNDERSTOOD_CHANNEL_EXTENSIONS:
+        url = extension.get("url", "")
+        if url not in _CHANNEL_NUMBERS:
             yield Issue("unknown or unsupported channel extension", "not-supported", where)
-    timeout = _channel_number(channel, TIMEOUT_URL, "valueUnsignedInt")
-    if timeout is not None and not 1 <= timeout <= TIMEOUT_SECONDS_MAX:
-        where = "Subscription.channel.extension"
-        yield Issue(f"a timeout is 1 to {TIMEOUT_SECONDS_MAX} seconds", "business-rule", where)
+            continue
+        name, greatest, unit = _CHANNEL_NUMBERS[url]
+        value = extension.get(name)
+        if not isinstance(value, int) or not 1 <= value <= greatest or url in seen:
+            short = url.rpartition("/")[2].removeprefix("backport-")
+            yield Issue(f"{short} is one {name} from 1 to {greatest} {unit}", "business-rule", where)
+        seen.add(url)
 
 
 def _status_issues(subscription: dict[str, Any]) -> Iterable[Issue]:
@@ -166,11 +147,9 @@ def _status_issues(subscription: dict[str, Any]) -> Iterable[Issue]:
         yield Issue("a client sets requested or off; active asks again", "business-rule", "Subscription.status")
 
 
-def _channel_number(channel: dict[str, Any], url: str, value: str) -> int | None:
-    for extension in channel.get("extension", []):
-        if extension.get("url") == url and isinstance(extension.get(value), int):
-            return int(extension[value])
-    return None
+def _channel_number(channel: dict[str, Any], url: str) -> int | None:
+    name, *_ = _CHANNEL_NUMBERS[url]
+    return next((int(e[name]) for e in channel.get("extension", []) if e.get("url") == url), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +164,7 @@ class SubscriptionRow:
     filters: str
     timeout_seconds: int | None
     max_count: int | None
+    heartbeat_seconds: int | None
     internal: bool
     status: str
     ends_at: datetime | None
@@ -210,8 +190,9 @@ def state_of(subscription: dict[str, Any]) -> SubscriptionRow:
         content=next(e["valueCode"] for e in levels if e["url"] == CONTENT_URL),
         headers=orjson.dumps(channel.get("header", [])).decode(),
         filters=orjson.dumps(filters).decode(),
-        timeout_seconds=_channel_number(channel, TIMEOUT_URL, "valueUnsignedInt"),
-        max_count=_channel_number(channel, MAX_COUNT_URL, "valuePositiveInt"),
+        timeout_seconds=_channel_number(channel, TIMEOUT_URL),
+        max_count=_channel_number(channel, MAX_COUNT_URL),
+        heartbeat_seconds=_channel_number(channel, HEARTBEAT_URL),
         internal=False,
         status="off" if subscription["status"] == "off" else "requested",
         ends_at=datetime.fromisoformat(end) if end else None,
@@ -264,6 +245,7 @@ def internal_subscription(tenant: str, origin_base_url: str, peer: Peer) -> tupl
         filters="[]",
         timeout_seconds=None,
         max_count=None,
+        heartbeat_seconds=None,
         internal=True,
         status="active",
         ends_at=None,

@@ -69,6 +69,7 @@ class SubscriptionState(SQLModel, table=True):
     filters: str = Field(sa_column=_text("filters"))
     timeout_seconds: int | None = Field(sa_column=Column("timeout_seconds", Integer, nullable=True))
     max_count: int | None = Field(sa_column=Column("max_count", Integer, nullable=True))
+    heartbeat_seconds: int | None = Field(sa_column=Column("heartbeat_seconds", Integer, nullable=True))
     internal: bool = Field(sa_column=Column("internal", Boolean, nullable=False))
     status: str = Field(sa_column=_text("status"))
     ends_at: datetime | None = Field(sa_column=_moment("ends_at", nullable=True))
@@ -87,10 +88,15 @@ class SubscriptionState(SQLModel, table=True):
     attempts: int = Field(sa_column=Column("attempts", Integer, nullable=False, server_default=text("0")))
     next_attempt_at: datetime = Field(sa_column=_moment("next_attempt_at", default="now()"))
     last_error: str = Field(sa_column=_text("last_error", default=""))
+    last_sent_at: datetime = Field(sa_column=_moment("last_sent_at", default="now()"))
+    # true until the Subscription resource has been compared with this row and says the same
+    resource_outdated: bool = Field(
+        sa_column=Column("resource_outdated", Boolean, nullable=False, server_default=text("true"))
+    )
 
 
 class SubscriptionEvent(SQLModel, table=True):
-    """One number of one subscription: sent, waiting for its next attempt, or parked with the reason."""
+    """One number of one subscription: sent, waiting for its next attempt, parked with the reason, or skipped."""
 
     __tablename__ = "subscription_event"
     __table_args__ = (
@@ -101,6 +107,17 @@ class SubscriptionEvent(SQLModel, table=True):
             "subject",
             "event_number",
             postgresql_where=text("status = 'waiting'"),
+        ),
+        Index(
+            "subscription_event_parked",
+            *("tenant", "subscription_id", "event_number"),
+            postgresql_where=text("status = 'parked'"),
+        ),
+        # outbox rows that somebody still needs
+        Index(
+            "subscription_event_owed",
+            *("tenant", "outbox_position"),
+            postgresql_where=text("status IN ('waiting', 'parked')"),
         ),
     )
 
@@ -118,9 +135,20 @@ class SubscriptionEvent(SQLModel, table=True):
 
 
 class ReceivedEvent(SQLModel, table=True):
-    """One number of a subscription that we receive: received, or missing because a later number came first."""
+    """One number of a subscription that we receive.
+
+    It is received; refused by us for good; waiting, because it failed here and its sender comes again; missing,
+    because a later number came first; or gone, because its sender does not have it any more.
+    """
 
     __tablename__ = "received_event"
+    __table_args__ = (
+        Index(
+            "received_event_missing",
+            *("tenant", "subscription", "event_number"),
+            postgresql_where=text("status = 'missing'"),
+        ),
+    )
 
     tenant: str = Field(sa_column=_text("tenant", key=True))
     subscription: str = Field(sa_column=_text("subscription", key=True))

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from stepwell_shared.canonical import topic as topic_canonical
-from stepwell_shared.events.filters import FILTER_NAMES
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+
+# Both ask for the person that the event is about, which every outbox row carries.
+SUBJECT_FILTERS = frozenset({"patient", "subject"})
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One kind of event: its name, the resource types it is about, and the filters a subscriber may use.
 
-    A filter that nothing evaluates is refused here, so that no subscription is accepted that ignores one.
+    A filter is `patient`, `subject` or a search parameter of the focus; at start a service refuses a topic with a
+    filter that it could not evaluate, so that no subscription is accepted that ignores one.
     """
 
     name: str
@@ -25,15 +28,15 @@ class Topic:
     # types that come beside the focus: a subscriber must be allowed to read them too
     context_types: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.filters) - FILTER_NAMES)
-        if unknown:
-            raise ValueError(f"topic {self.name}: nothing evaluates the filters {', '.join(unknown)}")
-
     @property
     def canonical(self) -> str:
         """The URL by which Subscription.criteria names the topic."""
         return topic_canonical(self.name)
+
+    @property
+    def declared_filters(self) -> list[str]:
+        """Each filter as it is written in a Subscription, without a value."""
+        return [f"{focus_type}?{name}" for focus_type in self.focus_types for name in self.filters]
 
 
 class Topics:

@@ -75,7 +75,7 @@ Hook = Callable[[Write], Awaitable[None]]
 class Operation:
     """A `$operation` of a type: `handler` takes the engine's Request and gives its Response.
 
-    `interaction` is what the caller's scopes must grant on the type.
+    `interaction` is what the caller's scopes must grant on the type. One that affects no state answers GET too.
     """
 
     name: str
@@ -83,6 +83,9 @@ class Operation:
     interaction: Interaction
     documentation: str
     instance: bool = True
+    affects_state: bool = True
+    # what it answers with, when that is not a resource of its own type
+    result: str | None = None
 
 
 @dataclass(frozen=True)

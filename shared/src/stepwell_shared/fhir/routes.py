@@ -208,7 +208,8 @@ def _operation_path(served_type: ServedType, operation: Operation) -> str:
 
 
 def _operation_verbs(served_type: ServedType, operation: Operation) -> dict[str, tuple[Verb, str]]:
-    return {"POST": (partial(_operate, operation), f"${operation.name}")}
+    methods = ("POST",) if operation.affects_state else ("GET", "POST")
+    return {method: (partial(_operate, operation), f"${operation.name}") for method in methods}
 
 
 async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:
