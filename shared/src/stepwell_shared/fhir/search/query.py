@@ -116,6 +116,7 @@ def parse_search(
                 Category.INVALID,
                 [Issue(f"{served_type.name} has no search parameter {name[:64]!r}; it has {known}", "not-supported")],
             )
+    query.total = query.total or query.count == 0
     if granted:
         query.conditions.append(_granted(query, granted, context))
     return query
@@ -199,7 +200,6 @@ def whole_number(name: str, text: str) -> int:
 def _result_parameter(query: SearchQuery, name: str, value: str) -> bool:
     if name == "_count":
         query.count = min(whole_number(name, value), PAGE_MAX)
-        query.total = query.total or query.count == 0
     elif name == "_sort":
         query.order = _order(query.served_type, value)
     elif name == "_total":

@@ -1,0 +1,69 @@
+"""Look-ups of one turn of the loop share a fetch; nobody's trouble becomes another's."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+from stepwell_shared.database.coalescing import Coalescer
+
+
+class Fetch:
+    """Counts its calls and finds every key but `missing`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[tuple[str, ...], list[str]]] = []
+        self.error: Exception | None = None
+
+    async def __call__(self, group: tuple[str, ...], keys: Sequence[str]) -> Mapping[str, str]:
+        self.calls.append((group, list(keys)))
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return {key: f"{group[0]} {key}" for key in keys if key != "missing"}
+
+
+async def test_an_error_reaches_everybody_and_is_not_remembered() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch)
+    fetch.error = OSError("away")
+    found = await asyncio.gather(*(coalescer.get(("a",), key) for key in "xyx"), return_exceptions=True)
+    assert [type(each) for each in found] == [OSError] * 3
+    fetch.error = None
+    assert await coalescer.get(("a",), "x") == "a x"
+
+
+async def test_an_error_that_nobody_waits_for_leaves_no_warning() -> None:
+    fetch = Fetch()
+    fetch.error = OSError("away")
+    coalescer = Coalescer(fetch)
+    task = asyncio.create_task(coalescer.get(("a",), "x"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.01)
+    assert len(fetch.calls) == 1
+
+
+async def test_groups_never_share_a_fetch() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch)
+    found = await asyncio.gather(*(coalescer.get((group,), key) for key in "xy" for group in "ab"))
+    assert found == ["a x", "b x", "a y", "b y"]
+    assert sorted(fetch.calls) == [(("a",), ["x", "y"]), (("b",), ["x", "y"])]
+
+
+async def test_the_same_key_is_asked_for_once_and_an_absent_one_is_none() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch)
+    found = await asyncio.gather(*(coalescer.get(("a",), key) for key in ("x", "missing", "x")))
+    assert found == ["a x", None, "a x"]
+    assert fetch.calls == [(("a",), ["x", "missing"])]
+
+
+async def test_later_look_ups_see_later_values() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch)
+    await coalescer.get(("a",), "x")
+    await coalescer.get(("a",), "x")
+    assert len(fetch.calls) == 2

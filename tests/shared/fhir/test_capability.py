@@ -1,0 +1,170 @@
+"""The CapabilityStatement: what it declares answers, what it does not declare is refused, for every service."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+from starlette.applications import Starlette
+from stepwell_shared.fhir import validation
+from stepwell_shared.fhir.access import Access
+from stepwell_shared.fhir.body import encode
+from stepwell_shared.fhir.capability import capability_statement
+from stepwell_shared.fhir.definitions import resource_types
+from stepwell_shared.fhir.messages import Request, Response
+from stepwell_shared.fhir.registry import Interaction, Registry
+from stepwell_shared.fhir.routes import Door, fhir_routes
+from stepwell_shared.migrations import service_named
+from stepwell_shared.runtime import Runtime
+from stepwell_shared.settings import SERVICES
+
+from tests.conftest import DatabaseOf
+from tests.support.corpus import Emitted
+from tests.support.engine import FakeAccess, access_record
+from tests.support.engine import bench as open_bench
+
+JSON = {"content-type": "application/fhir+json", "prefer": "handling=strict"}
+PREFIX = "/fhir"
+Served = tuple[str, httpx.AsyncClient]
+# A value of each type of search parameter that is well-formed.
+VALUES = {"token": "a", "date": "2026", "string": "a", "reference": "Patient/1", "uri": "urn:a"}
+
+
+# The least that R4 requires of types that clients write.
+LEAST: dict[str, dict[str, Any]] = {
+    "Patient": {"active": True},
+    "QuestionnaireResponse": {"status": "in-progress"},
+    "Task": {"status": "requested", "intent": "order"},
+}
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"resourceType": name, "id": "new"}
+
+
+async def answer(request: Request) -> Response:
+    return Response(200)
+
+
+def registry(service: str) -> Registry:
+    """The service's own registry, but for what its hooks and operations do."""
+    found = Registry(service)
+    for served_type in service_named(service).resources(Runtime()):
+        operations = tuple(replace(each, handler=answer) for each in served_type.operations)
+        found.add(replace(served_type, on_write=None, operations=operations))
+    return found
+
+
+def statement(service: str) -> dict[str, Any]:
+    declared = service_named(service)
+    return capability_statement(
+        registry(service),
+        title=declared.title,
+        description=declared.description,
+        base_url=f"https://host.example/{service}/fhir",
+        topics=[topic.canonical for topic in declared.topics],
+        released=datetime(2026, 11, 21, tzinfo=UTC),
+    )
+
+
+def types_of(service: str) -> Mapping[str, dict[str, Any]]:
+    return {each["type"]: each for each in statement(service)["rest"][0]["resource"]}
+
+
+async def authenticate(header: str | None) -> Access:
+    return FakeAccess()
+
+
+@pytest.fixture(params=SERVICES)
+async def served(request: pytest.FixtureRequest, database_of: DatabaseOf) -> AsyncIterator[Served]:
+    """Each service's name and a client of its routes."""
+    service = request.param
+    async with open_bench(await database_of(service), service, registry=registry(service)) as bench:
+        door = Door(bench.engine, authenticate, access_record, 10_000, 1)
+        transport = httpx.ASGITransport(Starlette(routes=fhir_routes(door, PREFIX)))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://test{PREFIX}", headers=JSON) as client:
+            yield service, client
+
+
+async def supports(http: httpx.AsyncClient, interaction: Interaction, name: str) -> bool:
+    """Whether a request of this kind is understood: any other answer than that there is no such thing to ask for."""
+    method, path = {
+        Interaction.READ: ("GET", f"/{name}/nobody"),
+        Interaction.VREAD: ("GET", f"/{name}/nobody/_history/1"),
+        Interaction.HISTORY_INSTANCE: ("GET", f"/{name}/nobody/_history"),
+        Interaction.SEARCH_TYPE: ("GET", f"/{name}"),
+        Interaction.CREATE: ("POST", f"/{name}"),
+        Interaction.UPDATE: ("PUT", f"/{name}/nobody"),
+        Interaction.DELETE: ("DELETE", f"/{name}/nobody"),
+    }[interaction]
+    answered = await http.request(method, path, content=b"{}" if method in {"POST", "PUT"} else None)
+    assert answered.status_code < 500
+    return answered.status_code != 405
+
+
+class TestDeclared:
+    async def test_interactions_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+        service, http = served
+        for name, declared in types_of(service).items():
+            codes = {each["code"] for each in declared["interaction"]}
+            for interaction in Interaction:
+                assert await supports(http, interaction, name) is (interaction.value in codes), (name, interaction)
+
+    async def test_search_parameters_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+        service, http = served
+        for name, declared in types_of(service).items():
+            for parameter in declared["searchParam"]:
+                value = VALUES[parameter["type"]]
+                answered = await http.get(f"/{name}", params={parameter["name"]: value})
+                assert answered.status_code == 200, (name, parameter["name"], answered.text)
+                assert parameter["name"] in answered.json()["link"][0]["url"]
+            assert (await http.get(f"/{name}", params={"nonsense": "a"})).status_code == 400
+
+    async def test_operations_answer_when_declared_and_are_not_found_otherwise(self, served: Served) -> None:
+        service, http = served
+        for served_type in registry(service):
+            declared = {each["name"] for each in types_of(service)[served_type.name].get("operation", ())}
+            assert declared == {operation.name for operation in served_type.operations}
+            for operation in served_type.operations:
+                path = f"/{served_type.name}{'/x' if operation.instance else ''}/${operation.name}"
+                assert (await http.post(path)).status_code == 200
+            assert (await http.post(f"/{served_type.name}/x/$nonsense")).status_code == 404
+
+    async def test_types_that_are_not_declared_are_not_found(self, served: Served) -> None:
+        service, http = served
+        for name in sorted(resource_types() - set(types_of(service)))[::10]:
+            for method, path in (
+                ("GET", f"/{name}"),
+                ("GET", f"/{name}/x"),
+                ("POST", f"/{name}"),
+                ("PUT", f"/{name}/x"),
+            ):
+                assert (await http.request(method, path)).status_code == 404
+
+    async def test_new_ids_are_taken_where_declared(self, served: Served) -> None:
+        service, http = served
+        for name, declared in types_of(service).items():
+            updates = {"code": "update"} in declared["interaction"]
+            answered = await http.put(f"/{name}/new", content=encode({**LEAST.get(name, {}), **_named(name)}))
+            expected = 201 if declared["updateCreate"] else 405
+            assert answered.status_code == expected or (updates and name not in LEAST), (name, answered.text)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+class TestStatement:
+    def test_it_is_a_valid_resource(self, service: str, emitted: Emitted) -> None:
+        body = encode(statement(service))
+        emitted(body)
+        validation.check(body, "CapabilityStatement")
+        CapabilityStatement.model_validate_json(body)
+
+    def test_names_are_unique_and_definitions_official(self, service: str) -> None:
+        for name, declared in types_of(service).items():
+            for kind in ("searchParam", "operation", "interaction"):
+                names = [each.get("name", each.get("code")) for each in declared.get(kind, ())]
+                assert len(names) == len(set(names)), (name, kind)
+            for parameter in declared["searchParam"]:
+                assert parameter["definition"].startswith("http://hl7.org/fhir/SearchParameter/")

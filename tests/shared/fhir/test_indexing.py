@@ -1,0 +1,92 @@
+"""What the store keeps of a resource for search."""
+
+from datetime import UTC, datetime
+
+import pytest
+from stepwell_shared.fhir.identifiers import new_id
+from stepwell_shared.fhir.indexing import columns_of, localiser, rows_of
+from stepwell_shared.fhir.registry import SearchParameter, ServedType, Storage, served
+
+from tests.support.engine import BASE_URL, ROUTING_URL
+
+localise = localiser([BASE_URL, f"{ROUTING_URL}/"])
+
+
+def names(parameters: list[SearchParameter]) -> list[str]:
+    return [parameter.name for parameter in parameters]
+
+
+class TestDeclarations:
+    @pytest.mark.parametrize("name", ["nonsense", "value-quantity", "code-value-quantity", "_text"])
+    def test_a_parameter_that_cannot_be_kept_is_refused_at_start(self, name: str) -> None:
+        with pytest.raises((ValueError, KeyError)):
+            served("Observation", [name])
+
+    def test_a_parameter_twice_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="twice"):
+            served("Patient", ["gender", "gender"])
+
+    def test_what_is_kept_in_rows_is_in_no_composite_index(self) -> None:
+        with pytest.raises(ValueError, match="rows"):
+            served("Patient", ["identifier"], indexes=(("identifier",),))
+
+    def test_single_values_are_columns_and_the_others_rows(self) -> None:
+        kept = served("Patient", ["gender", "birthdate", "identifier", "family"])
+        assert names(kept.columns) == ["gender", "birthdate"]
+        assert names(kept.rows) == ["identifier", "family"]
+        assert kept.parameters["birthdate"].storage is Storage.DATE_COLUMNS
+
+
+class TestLocalising:
+    @pytest.mark.parametrize(
+        ("address", "expected"),
+        [
+            ("Patient/1", "Patient/1"),
+            ("Patient/1/_history/2", "Patient/1"),
+            (f"{BASE_URL}/Patient/1", "Patient/1"),
+            (f"{ROUTING_URL}/Task/1/_history/2", "Task/1"),
+            (BASE_URL.replace("https", "http") + "/Patient/1", "Patient/1"),
+            (BASE_URL.replace("https", "ftp") + "/Patient/1", BASE_URL.replace("https", "ftp") + "/Patient/1"),
+            (f"{BASE_URL}x/Patient/1", f"{BASE_URL}x/Patient/1"),
+            (f"{BASE_URL.upper()}/Patient/1", f"{BASE_URL.upper()}/Patient/1"),
+            ("https://elsewhere.org/Patient/1/_history/2", "https://elsewhere.org/Patient/1/_history/2"),
+            ("urn:uuid:1", "urn:uuid:1"),
+        ],
+    )
+    def test_only_our_own_addresses_become_relative(self, address: str, expected: str) -> None:
+        assert localise(address) == expected
+
+
+class TestIndexing:
+    @pytest.fixture
+    def kept(self) -> ServedType:
+        return served("Task", ["status", "period", "owner", "code", "focus"])
+
+    def test_a_deletion_keeps_nothing(self, kept: ServedType) -> None:
+        assert columns_of(kept, None, localise) == (None,) * 5
+
+    def test_absent_values_are_empty(self, kept: ServedType) -> None:
+        assert columns_of(kept, {"resourceType": "Task"}, localise) == (None,) * 5
+        assert rows_of(kept, {"resourceType": "Task"}, localise) == []
+
+    def test_values_stand_in_their_columns_and_rows_without_repeats(self, kept: ServedType) -> None:
+        coding = {"system": "urn:s", "code": "c"}
+        task = {
+            "resourceType": "Task",
+            "status": "ready",
+            "executionPeriod": {"start": "2026-01-01", "end": "2026-01-01"},
+            "owner": {"reference": f"{BASE_URL}/Practitioner/1"},
+            "focus": {"reference": "#contained"},
+            "code": {"coding": [coding, coding, {"code": "d"}]},
+        }
+        day = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+        assert columns_of(kept, task, localise) == ("ready", *day, "Practitioner/1", None)
+        assert rows_of(kept, task, localise) == [("code", "urn:s", "c"), ("code", "", "d")]
+
+
+def test_new_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:
+    found = [new_id() for _ in range(200)]
+    assert len(set(found)) == 200
+    for each in found:
+        assert (each[14], each[19] in "89ab", len(each)) == ("7", True, 36)
+    assert [each[:13] for each in found] == sorted(each[:13] for each in found)

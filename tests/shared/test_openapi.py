@@ -1,0 +1,100 @@
+"""The OpenAPI documents: valid, complete for the registry, and the committed ones are those of the code."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import yaml
+from jsonschema_rs import validator_for
+from schemathesis.core.result import Ok
+from stepwell_shared.fhir.registry import Interaction
+from stepwell_shared.migrations import service_named
+from stepwell_shared.openapi import openapi_document
+from stepwell_shared.runtime import Runtime
+from stepwell_shared.settings import SERVICES
+
+FOLDER = Path(__file__).parents[2] / "openapi"
+METHODS = {
+    Interaction.READ: ("/{id}", "get"),
+    Interaction.VREAD: ("/{id}/_history/{version_id}", "get"),
+    Interaction.CREATE: ("", "post"),
+    Interaction.UPDATE: ("/{id}", "put"),
+    Interaction.DELETE: ("/{id}", "delete"),
+    Interaction.HISTORY_INSTANCE: ("/{id}/_history", "get"),
+    Interaction.SEARCH_TYPE: ("", "get"),
+}
+
+
+def document_of(name: str, base_url: str = "https://host.example") -> dict[str, Any]:
+    service = service_named(name)
+    return openapi_document(service, service.resources(Runtime()), f"{base_url}/{name}/fhir")
+
+
+def base_of(committed: dict[str, Any]) -> str:
+    url: str = committed["servers"][0]["url"]
+    return url
+
+
+@pytest.mark.parametrize("service", SERVICES)
+class TestEveryService:
+    def test_the_committed_document_is_that_of_the_code(self, service: str) -> None:
+        path = FOLDER / f"{service}.yaml"
+        assert path.is_file(), f"openapi/{service}.yaml is missing: run `make openapi`"
+        committed = yaml.safe_load(path.read_text(encoding="utf-8"))
+        same = committed == document_of(service, base_of(committed))
+        assert same, f"openapi/{service}.yaml is not what the code says: run `make openapi`"
+
+    def test_a_tester_can_load_it_and_finds_every_operation(self, service: str) -> None:
+        document = document_of(service)
+        loaded = schemathesis.openapi.from_dict(document)
+        operations = [result.ok() for result in loaded.get_all_operations() if isinstance(result, Ok)]
+        found = {(operation.path, operation.method.lower()) for operation in operations}
+        declared = {
+            (path, method) for path, item in document["paths"].items() for method in item if method != "parameters"
+        }
+        assert found == declared
+
+    def test_it_declares_what_the_registry_serves_and_nothing_else(self, service: str) -> None:
+        paths = document_of(service)["paths"]
+        prefix, expected = f"/{service}/fhir", {(f"/{service}/fhir/metadata", "get")}
+        for served_type in service_named(service).resources(Runtime()):
+            for interaction, (path, method) in METHODS.items():
+                if served_type.allows(interaction):
+                    expected.add((f"{prefix}/{served_type.name}{path}", method))
+            for operation in served_type.operations:
+                middle = "/{id}" if operation.instance else ""
+                expected.add((f"{prefix}/{served_type.name}{middle}/${operation.name}", "post"))
+        found = {(path, method) for path, item in paths.items() for method in item if method != "parameters"}
+        assert {each for each in expected if each not in found} == set()
+        assert {each for each in found if each not in expected and each[0].startswith(prefix)} == set()
+
+    def test_every_reference_and_path_parameter_is_declared(self, service: str) -> None:
+        document = document_of(service)
+        schemas = document["components"]["schemas"]
+        for schema in schemas.values():
+            validator_for({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+        for path, item in document["paths"].items():
+            declared = {each["name"] for each in item.get("parameters", ()) if each["in"] == "path"}
+            assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        for reference in _references(document):
+            assert reference.removeprefix("#/components/schemas/") in schemas
+
+    def test_every_refusal_is_an_operation_outcome(self, service: str) -> None:
+        for path, item in document_of(service)["paths"].items():
+            for method, operation in item.items():
+                if method == "parameters" or not path.startswith(f"/{service}/fhir/"):
+                    continue
+                for status, answer in operation["responses"].items():
+                    if status >= "400":
+                        ((_, content),) = answer["content"].items()
+                        assert content["schema"]["$ref"].endswith("/OperationOutcome")
+
+
+def _references(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [found for value in node.values() for found in _references(value)]
+    if isinstance(node, list):
+        return [found for value in node for found in _references(value)]
+    return []
