@@ -82,12 +82,11 @@ def _build() -> None:
 
 
 def _definitions() -> Iterator[tuple[str, dict[str, object]]]:
-    """Every FHIR resource among the services' data files, also inside Bundles and lists, with a file name."""
-    for path in sorted(ROOT.glob("*/**/src/*/data/**/*.json")):
-        if ".venv" in path.parts:
-            continue
-        for number, resource in enumerate(_resources(json.loads(path.read_text(encoding="utf-8")))):
-            yield f"{path.parts[-len(path.relative_to(ROOT).parts) + 1]}-{path.stem}-{number}.json", resource
+    """Our code systems and every FHIR resource that a service ships as data, with a file name."""
+    for pattern in ("services/*/src/*/data/**/*.json", "shared/src/*/terminology/*.json"):
+        for path in sorted(ROOT.glob(pattern)):
+            for number, resource in enumerate(_resources(json.loads(path.read_text(encoding="utf-8")))):
+                yield f"{path.relative_to(ROOT).parts[1]}-{path.stem}-{number}.json", resource
 
 
 def _resources(content: object) -> Iterator[dict[str, object]]:

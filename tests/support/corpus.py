@@ -9,6 +9,8 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
+from tests.support.terminology import unknown_codings
+
 Emitted = Callable[[Mapping[str, object] | bytes], None]
 
 
@@ -22,9 +24,11 @@ class _ExactNumbers(json.JSONEncoder):
 
 
 def keep(folder: Path | None, resource: Mapping[str, object] | bytes) -> None:
-    """Writes the resource, or the resources of a Bundle as well, when a corpus is asked for."""
+    """Holds the resource to our code systems, and writes it when a corpus is asked for."""
     body = json.loads(resource) if isinstance(resource, bytes) else resource
     assert "resourceType" in body, "only FHIR resources belong in the corpus"
+    unknown = unknown_codings(body)
+    assert not unknown, f"not defined in our code systems: {unknown}"
     if folder is None:
         return
     text = resource if isinstance(resource, bytes) else json.dumps(resource, cls=_ExactNumbers, indent=1).encode()

@@ -11,6 +11,8 @@ from stepwell_measurement import data
 from stepwell_measurement.rules.reliable_change import Change
 from stepwell_shared.canonical import code_system
 
+from tests.support.terminology import CODE_SYSTEMS
+
 
 def instruments() -> dict[str, dict[str, Any]]:
     text = (files("stepwell_measurement.data") / "reliable_change.json").read_text(encoding="utf-8")
@@ -65,8 +67,7 @@ def test_a_site_may_give_its_own_deviation_and_reliability() -> None:
 
 
 def test_the_code_system_defines_every_code_of_a_result() -> None:
-    path = files("stepwell_measurement.data") / "definitions" / "code-system-reliable-change.json"
-    system = CodeSystem.model_validate_json(path.read_text(encoding="utf-8"))
+    system = CodeSystem.model_validate(CODE_SYSTEMS[code_system("reliable-change")])
     codes = [str(concept.code) for concept in system.concept or ()]
     wanted = {str(change) for change in Change if change is not Change.NOT_AVAILABLE}
     wanted |= {"change", "threshold", "threshold-inclusive", "none"}

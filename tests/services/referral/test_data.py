@@ -13,6 +13,8 @@ from fhir.resources.R4B.structuredefinition import StructureDefinition
 from stepwell_referral import data
 from stepwell_shared.canonical import CANONICAL, code_system, extension_url
 
+from tests.support.terminology import CODE_SYSTEMS
+
 TIERS = {"tier-1", "tier-2", "tier-3", "tier-4"}
 # Words that are never said to people (pathways: words).
 NOT_SAID = re.compile(r"fail|refractor|non-complian|crippl|all in your head|nothing is wrong|harmed", re.IGNORECASE)
@@ -100,7 +102,7 @@ def test_the_data_uses_one_canonical_base() -> None:
 
 @pytest.mark.parametrize("name", ["interim-support", "modality"])
 def test_the_code_systems_define_the_codes_that_are_used(name: str) -> None:
-    system = CodeSystem.model_validate(raw(f"definitions/code-system-{name}.json"))
+    system = CodeSystem.model_validate(CODE_SYSTEMS[code_system(name)])
     defined = {concept.code: concept.display for concept in system.concept or ()}
     used = {
         "interim-support": {offer.code: offer.title["en"] for offer in data.interim_offers()},

@@ -4,16 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from fhir.resources.R4B.codesystem import CodeSystem
 from fhir.resources.R4B.plandefinition import PlanDefinition
 from fhir.resources.R4B.structuredefinition import StructureDefinition
 from stepwell_routing.rules.reading import PARTS
-from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.canonical import CANONICAL, code_system
 
 from tests.services.routing.rules.shipped import CATALOGUE, DATA, DOCUMENT, POLICY
+from tests.support.terminology import unknown_codings
 
-CODE_SYSTEMS = sorted((DATA / "definitions").glob("code-system-*.json"))
-DEFINITIONS = sorted(set((DATA / "definitions").glob("*.json")) - set(CODE_SYSTEMS))
+DEFINITIONS = sorted((DATA / "definitions").glob("*.json"))
 
 
 def _urls(value: Any) -> set[str]:
@@ -26,45 +25,17 @@ def _urls(value: Any) -> set[str]:
     return own.union(*map(_urls, value.values()))
 
 
-def _codings(value: Any) -> set[tuple[str, str, str | None]]:
-    """Every coding in a document from one of our code systems."""
-    if isinstance(value, list):
-        return set().union(*map(_codings, value))
-    if not isinstance(value, dict):
-        return set()
-    found = set().union(*map(_codings, value.values()))
-    if str(value.get("system")).startswith(f"{CANONICAL}/CodeSystem/") and "code" in value:
-        found.add((value["system"], value["code"], value.get("display")))
-    return found
-
-
-def _defined_codings() -> set[tuple[str, str, str | None]]:
-    systems = [json.loads(path.read_text()) for path in CODE_SYSTEMS]
-    pairs = [(system["url"], concept) for system in systems for concept in system["concept"]]
-    return {(url, concept["code"], concept["display"]) for url, concept in pairs}
-
-
-@pytest.mark.parametrize("path", CODE_SYSTEMS, ids=lambda path: path.stem)
-def test_every_code_system_is_valid_and_has_no_code_twice(path: Any) -> None:
-    system = CodeSystem.model_validate(json.loads(path.read_text()))
-    codes = [concept.code for concept in system.concept or ()]
-    assert system.url == f"{CANONICAL}/CodeSystem/{path.stem.removeprefix('code-system-')}"
-    assert 0 < len(codes) == len(set(codes))
-
-
 def test_every_code_of_the_policy_is_defined_with_its_display() -> None:
-    defined = _defined_codings()
-    known = defined | {(system, code, None) for system, code, _ in defined}
-    foreign = {f"{CANONICAL}/CodeSystem/instrument"}
-    assert {coding for coding in _codings(DOCUMENT) if coding[0] not in foreign} <= known
+    assert unknown_codings(DOCUMENT) == []
 
 
 def test_every_option_and_service_of_a_tier_is_defined() -> None:
-    defined = _defined_codings()
     for tier in CATALOGUE.tiers:
-        assert (f"{CANONICAL}/CodeSystem/tier-service", tier.service_code, tier.service["en"]) in defined
-        for option in tier.options:
-            assert (f"{CANONICAL}/CodeSystem/care-option", option.code, option.display["en"]) in defined
+        concepts = [("tier", tier.code, tier.display), ("tier-service", tier.service_code, tier.service)]
+        concepts += [("care-option", option.code, option.display) for option in tier.options]
+        for system, code, words in concepts:
+            codings = [{"system": code_system(system), "code": code, "display": text} for text in words.values()]
+            assert unknown_codings(codings) == []
 
 
 def test_the_policy_is_a_plan_definition() -> None:

@@ -1,7 +1,4 @@
-"""What measurement ships as data.
-
-reliable_change.json has the parameters of change per instrument with their sources, definitions/ our code system.
-"""
+"""What measurement ships as data: reliable_change.json, the parameters of change per instrument with their sources."""
 
 import json
 from decimal import Decimal

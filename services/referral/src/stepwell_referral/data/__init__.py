@@ -5,7 +5,6 @@
 - waits.json: urgency classes with their maximum waits. matching.json: which ways of meeting get round which barrier.
 - interim.json: support while waiting, per tier. words.json: what people are told about the wait.
 - structure-definitions.json: our two extensions, where R4 has no element for the fact.
-- definitions/: our code systems of interim support and ways of meeting.
 """
 
 import json
