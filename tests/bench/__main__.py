@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.processes import signals_as_interrupts
 
-from tests.bench.facts import machine_facts
+from tests.bench.facts import disturbance, machine_facts, processors
 from tests.bench.load import LoadProcess
 from tests.bench.report import GOAL_CLIENTS, print_report
 from tests.bench.rounds import Chain, Comparison, Pace, Rounds
@@ -60,8 +61,11 @@ async def _bench(console: Console, suite: BenchSuite, load: LoadProcess, pace: P
         async with staged(suite, size) as stage:
             rounds = Rounds(stage, load, pace, lambda what, s: progress.update(task, advance=s, description=what))
             await rounds.warm_up()
+            ours = (os.getpid(), suite.postgres.pid or 0)
+            before = processors(*ours)
             comparisons = await _compare(rounds, stage, pace)
             chain = await rounds.chain(GOAL_CLIENTS)
+            facts["meanwhile"] = disturbance(processors(*ours).others_since(before))
     print_report(console, facts, comparisons, chain, stage, pace)
     _keep(facts, comparisons, chain)
     console.print(f"\nThe same as data: {RESULTS}")

@@ -5,21 +5,28 @@ import platform
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 FSYNC_TRIALS = 50
+OTHERS_MAX = 0.1
+"""Cores that other programs may use before the numbers are called disturbed."""
+
+
+def disturbance(others: float) -> str:
+    """What other programs did to the numbers; the product, one process, suffers more than the floor's many."""
+    verdict = "quiet enough" if others <= OTHERS_MAX else "DISTURBED: the ratios come out too low, measure again"
+    return f"other programs used {others:.2f} of {os.cpu_count()} cores: {verdict}"
 
 
 def machine_facts(data_folder: Path, server_version: str) -> dict[str, str]:
     """Name and value, in the order in which a person wants to read them."""
-    load = os.getloadavg()[0]
     return {
         "processor": f"{os.cpu_count()} x {_field('/proc/cpuinfo', 'model name') or platform.processor()}",
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "PostgreSQL": f"{server_version}, embedded, Unix socket, fsync and synchronous_commit on",
         "write to disk": f"{fsync_milliseconds(data_folder):.2f} ms (median fsync of 8 KiB in {data_folder.parent})",
-        "load before": f"{load:.1f} runnable processes a minute on average; more than 0.5 disturbs the numbers",
     }
 
 
@@ -38,11 +45,51 @@ def fsync_milliseconds(folder: Path) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """Processor time of a process so far (proc_pid_stat(5)); 0 where the system does not tell."""
+    fields = _stat(Path(f"/proc/{pid}"))
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+@dataclass(frozen=True)
+class Processors:
+    """How busy all processors were so far, and how much of that was ours, in seconds since they started."""
+
+    busy: float
+    ours: float
+    at: float
+
+    def others_since(self, before: "Processors") -> float:
+        """Cores that programs other than ours kept busy on average."""
+        taken = (self.busy - before.busy) - (self.ours - before.ours)
+        return max(0.0, taken / (self.at - before.at))
+
+
+def processors(*roots: int) -> Processors:
+    """The processors now; ours are the processes with these numbers and all that descend from them (proc(5))."""
+    stats = {int(path.name): _stat(path) for path in Path("/proc").glob("[0-9]*")}
+    family = set(roots)
+    found = -1
+    while found != len(family):
+        found = len(family)
+        family |= {pid for pid, fields in stats.items() if fields and int(fields[1]) in family}
+    # 11 to 14: user and system time of the process, and of its children that have ended.
+    ticks = sum(sum(map(int, fields[11:15])) for pid in family if (fields := stats.get(pid)))
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        user, nice, system, _idle, _wait, *rest = (
+            Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:]
+        )
+        busy = sum(map(int, (user, nice, system, *rest[:2])))
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        busy = ticks
+    per_second = os.sysconf("SC_CLK_TCK")
+    return Processors(busy / per_second, ticks / per_second, time.monotonic())
+
+
+def _stat(process: Path) -> list[str]:
+    """The fields of a process behind its name, the first being its state; nothing when it has ended."""
+    try:
+        return (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _memory() -> str:

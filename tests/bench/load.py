@@ -20,7 +20,6 @@ from typing import Any, Protocol, Self
 import asyncpg
 import uvloop
 
-
 PATIENCE_SECONDS = 30.0
 """How long an effect of a request is waited for before it counts as missing."""
 

@@ -1,6 +1,7 @@
 """Start here: one web application per service, assembled from its declarations. The same for all four."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -84,6 +85,7 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await _start(app, service, registry, runtime, settings, stack)
+            _spare_the_collector()
             yield
 
     app = FastAPI(title=service.title, lifespan=lifespan, docs_url=f"/{service.name}/docs", redoc_url=None,
@@ -91,6 +93,16 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
     document = openapi_document(service, registry, settings.url_of(service.name))
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it
     return app
+
+
+def _spare_the_collector() -> None:
+    """What stands after the start stays for ever: collections must not walk it again and again.
+
+    They took up to a fifth of the CPU of a busy process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 async def _start(
