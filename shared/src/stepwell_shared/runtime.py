@@ -20,12 +20,14 @@ from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
 from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
 from stepwell_shared.events.topics import Topic
+from stepwell_shared.fhir import idempotency
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import localiser
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.schema import declare_tables, function_statements
 from stepwell_shared.fhir.store import Store
+from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.settings import SERVICES, Settings
 
 SHARED_TABLES: tuple[type[SQLModel], ...] = (
@@ -38,9 +40,10 @@ SHARED_TABLES: tuple[type[SQLModel], ...] = (
     SubscriptionState,
     SubscriptionEvent,
     ReceivedEvent,
+    IdempotencyKey,
 )
 # Tables that effects of a unit of work may go to.
-EFFECT_TABLES = ("audit", "outbox", "subscription_state")
+EFFECT_TABLES = ("audit", "outbox", "subscription_state", idempotency.TABLE)
 
 Handler = Callable[[Received, str], Awaitable[None]]
 
@@ -112,7 +115,7 @@ class Service:
         """The SQL functions of this service's database."""
         effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
         derived = function_statements(self.resources(Runtime()), self.metadata(), effects)
-        return [*derived, *event_functions(), *self.functions]
+        return [*derived, *idempotency.functions(), *event_functions(), *self.functions]
 
 
 def base_urls(settings: Settings) -> Sequence[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -129,10 +130,9 @@ async def create(engine: Engine, request: Request) -> Response:
         )
     for _ in range(WRITE_ATTEMPTS_MAX):
         try:
-            stored = await _write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
+            return await _write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
         except WriteConflictError:
             continue  # the id is taken, or something that the type's hook reads has moved on
-        return written(engine.base_url, request, served_type, stored, created=True)
     raise _contended()
 
 
@@ -154,10 +154,9 @@ async def update(engine: Engine, request: Request) -> Response:
             text = f"{request.resource_type} with new ids are not made by clients; there is none with this id"
             raise FhirError(Category.METHOD_NOT_ALLOWED, text)
         try:
-            stored = await _write(engine, request, served_type, Interaction.UPDATE, request.id, previous, resource)
+            return await _write(engine, request, served_type, Interaction.UPDATE, request.id, previous, resource)
         except WriteConflictError:
             continue  # another writer was first: look again; If-Match then says no
-        return written(engine.base_url, request, served_type, stored, created=not existed)
     raise _contended()
 
 
@@ -171,10 +170,9 @@ async def delete(engine: Engine, request: Request) -> Response:
         await _visible(engine, request, served_type, previous, Interaction.DELETE)
         check_if_match(request, previous)
         try:
-            stored = await _write(engine, request, served_type, Interaction.DELETE, request.id, previous, None)
+            return await _write(engine, request, served_type, Interaction.DELETE, request.id, previous, None)
         except WriteConflictError:
             continue
-        return Response(204, b"", {"ETag": etag(stored)}, request.id, witnessed=True)
     raise _contended()
 
 
@@ -217,21 +215,48 @@ async def _write(
     id_: str,
     previous: Stored | None,
     resource: dict[str, Any] | None,
-) -> Stored:
+) -> Response:
     """Builds the next version, lets the type's hook add to it or refuse it, and commits everything at once."""
-    now = engine.clock()
+    now, tenant = engine.clock(), request.access.tenant
+    stored = next_version(served_type, interaction, id_, previous, resource, request.body, now)
+    unit = UnitOfWork(tenant, [change_of(engine, stored, resource)])
+    read = partial(engine.store.read, tenant)
+    write = Write(request.access, interaction, resource, previous, stored, unit, now, read)
+    response = await complete(engine, request, served_type, write)
+    await engine.store.commit(unit)
+    return response
+
+
+def next_version(
+    served_type: ServedType,
+    interaction: Interaction,
+    id_: str,
+    previous: Stored | None,
+    resource: dict[str, Any] | None,
+    body: bytes,
+    now: datetime,
+) -> Stored:
+    """The version that a write makes of a received body; a deletion has no resource."""
     version = previous.version + 1 if previous else 1
     method = {Interaction.CREATE: Method.POST, Interaction.DELETE: Method.DELETE}.get(interaction, Method.PUT)
-    body = with_meta(request.body, resource, id_, version, now) if resource is not None else None
-    stored = Stored(served_type.name, id_, version, now, body, method)
-    unit = UnitOfWork(request.access.tenant, [change_of(engine, stored, resource)])
+    text = with_meta(body, resource, id_, version, now) if resource is not None else None
+    return Stored(served_type.name, id_, version, now, text, method)
+
+
+async def complete(engine: Engine, request: Request, served_type: ServedType, write: Write) -> Response:
+    """Lets the type's hook refuse the write or add to its unit of work, and puts access and answer on record there.
+
+    The answer is the write's as soon as the unit is committed.
+    """
     if served_type.on_write is not None:
-        await served_type.on_write(Write(request.access, interaction, resource, previous, stored, unit, now))
-    created = previous is None or previous.body is None
-    status = 204 if interaction is Interaction.DELETE else 201 if created else 200
-    unit.effects.append(request.witness(interaction, id_, status))
-    await engine.store.commit(unit)
-    return stored
+        await served_type.on_write(write)
+    if write.interaction is Interaction.DELETE:
+        response = Response(204, b"", {"ETag": etag(write.stored)}, write.stored.id, witnessed=True)
+    else:
+        created = write.previous is None or write.previous.body is None
+        response = written(engine.base_url, request, served_type, write.stored, created=created)
+    write.unit.effects += request.records(write.interaction, response)
+    return response
 
 
 async def _create_unless_found(
@@ -274,10 +299,9 @@ async def _create_unless_found(
             places_in_use += 1  # by a resource that no longer matches; others who find it so take the same next place
             continue
         try:
-            stored = await _write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
+            return await _write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
         except WriteConflictError:
             continue
-        return written(engine.base_url, request, served_type, stored, created=True)
     raise _contended()
 
 

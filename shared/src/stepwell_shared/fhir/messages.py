@@ -35,6 +35,15 @@ class Request:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     parameters: Sequence[tuple[str, str]] = ()
+    # the row that keeps the answer under the request's Idempotency-Key, if it has one
+    keep: "Callable[[Response], Effect] | None" = None
+    # the witness of an access to another type: for the entries of a Bundle
+    witness_of: Callable[[str], Witness] | None = None
+
+    def records(self, interaction: str, response: "Response") -> list[Effect]:
+        """The rows to commit with an act: the access, and the answer where the client may ask for it again."""
+        rows = [self.witness(interaction, response.id, response.status)]
+        return rows if self.keep is None else [*rows, self.keep(response)]
 
     @property
     def preferred_return(self) -> str:
@@ -54,13 +63,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `witnessed` says that the access row was committed together with the act itself."""
+    """An answer. `witnessed` says that its records were committed together with the act itself."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     id: str = ""
     witnessed: bool = False
+    last_updated: datetime | None = None
 
 
 def etag(stored: Stored) -> str:
@@ -108,7 +118,7 @@ def written(
     elif request.preferred_return == "OperationOutcome":
         text = f"{stored.resource_type} is stored at version {stored.version}"
         body = outcome_bytes([Issue(text, "informational", severity="information")])
-    return Response(201 if created else 200, body, headers, stored.id, witnessed)
+    return Response(201 if created else 200, body, headers, stored.id, witnessed, stored.last_updated)
 
 
 def match_entry(base_url: str, served_type: ServedType, stored: Stored) -> bytes:

@@ -55,6 +55,9 @@ class SearchParameter:
         return "p_" + self.name.replace("-", "_")
 
 
+Reader = Callable[[str, str], Awaitable[Stored | None]]
+
+
 @dataclass(slots=True)
 class Write:
     """A validated write on its way to the store. A hook may refuse it or add to its unit of work."""
@@ -66,6 +69,8 @@ class Write:
     stored: Stored
     unit: UnitOfWork
     now: datetime
+    # current versions by type and id as they are once this unit of work is committed
+    read: Reader
 
 
 Hook = Callable[[Write], Awaitable[None]]

@@ -17,6 +17,7 @@ from stepwell_shared.database.functions import VERSION_CONFLICT
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table
+from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
 
 UNITS_PER_BATCH_MAX = 256
@@ -29,6 +30,10 @@ log = structlog.get_logger("stepwell.store")
 
 class WriteConflictError(Exception):
     """Another writer was first: the id is taken or the version has moved on. Nothing was written."""
+
+
+class AlreadyAnsweredError(Exception):
+    """A request with the same Idempotency-Key was committed first. Nothing was written."""
 
 
 @dataclass(slots=True)
@@ -57,7 +62,8 @@ class Store:
     async def commit(self, unit: UnitOfWork) -> None:
         """Returns when the unit is durable.
 
-        Raises WriteConflictError when a version guard failed, FhirError UNAVAILABLE when the database is
+        Raises WriteConflictError when a version guard failed, AlreadyAnsweredError when the unit keeps an answer
+        under a key that has one, FhirError UNAVAILABLE when the database is
         away or the queue is full; then the outcome is unknown only if the connection broke while committing.
         """
         if not unit.changes and not unit.effects:
@@ -167,8 +173,12 @@ class Store:
 
     async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
         """Rows (id, version, last_updated, body, sort_key, total) of a statement that `search` built."""
+        return await self.fetch("SELECT * FROM run_search($1, $2, $3)", tenant, statement, values)
+
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Rows of a function that sets the tenant itself. Raises FhirError UNAVAILABLE when the database is away."""
         try:
-            return await self._database.fetch("SELECT * FROM run_search($1, $2, $3)", tenant, statement, values)
+            return await self._database.fetch(statement, *arguments)
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
 
@@ -202,6 +212,8 @@ def _update_first(function: str) -> tuple[bool, str]:
 
 
 def _translated(error: Exception) -> Exception:
+    if isinstance(error, asyncpg.UniqueViolationError) and error.table_name == IdempotencyKey.__tablename__:
+        return AlreadyAnsweredError()
     if isinstance(error, _ANOTHER_WAS_FIRST) or getattr(error, "sqlstate", None) == VERSION_CONFLICT:
         return WriteConflictError()
     if isinstance(error, UNAVAILABLE_ERRORS):

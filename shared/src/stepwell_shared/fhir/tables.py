@@ -1,0 +1,36 @@
+"""Tables of the engine that hold no resource: the answers that were given under an Idempotency-Key."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Column, Index, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlmodel import Field, SQLModel
+
+
+def _text() -> Column[str]:
+    return Column(Text(collation="C"), nullable=False)
+
+
+def _key() -> Column[str]:
+    return Column(Text(collation="C"), primary_key=True)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """One key of one client, the digest of what was asked under it, and the answer, committed with its effect.
+
+    Effects fill the columns in this order without the tenant. `headers` is a JSON object.
+    """
+
+    __tablename__: ClassVar[str] = "idempotency_key"
+    __table_args__ = (Index("idempotency_key_age", "tenant", "created_at"),)
+
+    tenant: str = Field(sa_column=_key())
+    client_id: str = Field(sa_column=_key())
+    key: str = Field(sa_column=_key())
+    digest: bytes = Field(sa_column=Column(BYTEA, nullable=False))
+    status: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    headers: str = Field(sa_column=_text())
+    resource_id: str = Field(sa_column=_text())
+    body: bytes = Field(sa_column=Column(BYTEA, nullable=False))
+    created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
