@@ -9,7 +9,9 @@ import ca.uhn.fhir.validation.SingleValidationMessage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
 import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
@@ -18,6 +20,8 @@ import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationS
 import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.hl7.fhir.instance.model.api.IBaseResource;
+import org.hl7.fhir.r4.model.Questionnaire;
 import org.hl7.fhir.r4.model.StructureDefinition;
 
 /**
@@ -73,15 +77,35 @@ public final class ValidateCorpus {
 
   private static IValidationSupport supportKnowing(FhirContext context, Path definitions) throws IOException {
     PrePopulatedValidationSupport own = new PrePopulatedValidationSupport(context);
+    Map<String, Questionnaire> questionnaires = new HashMap<>();
     for (Path file : jsonFiles(definitions)) {
-      own.addResource(context.newJsonParser().parseResource(Files.readString(file)));
+      IBaseResource resource = context.newJsonParser().parseResource(Files.readString(file));
+      own.addResource(resource);
+      if (resource instanceof Questionnaire questionnaire) {
+        questionnaires.put(questionnaire.getUrl() + "|" + questionnaire.getVersion(), questionnaire);
+      }
     }
     // LOINC, SNOMED CT and UCUM cannot be shipped: an unknown code of theirs is a warning, never an error.
     UnknownCodeSystemWarningValidationSupport absent = new UnknownCodeSystemWarningValidationSupport(context);
     absent.setNonExistentCodeSystemSeverity(IValidationSupport.IssueSeverity.WARNING);
     return new ValidationSupportChain(new DefaultProfileValidationSupport(context), own,
+        new Questionnaires(context, questionnaires),
         new CommonCodeSystemsTerminologyService(context), new InMemoryTerminologyServerValidationSupport(context),
         new SnapshotGeneratingValidationSupport(context), absent);
+  }
+
+  /** The Questionnaires by canonical with version, as a response names its own: HAPI looks up other types only. */
+  private record Questionnaires(FhirContext context, Map<String, Questionnaire> known) implements IValidationSupport {
+    @Override
+    public FhirContext getFhirContext() {
+      return context;
+    }
+
+    @Override
+    public <T extends IBaseResource> T fetchResource(Class<T> type, String canonical) {
+      Questionnaire found = known.get(canonical);
+      return type != null && type.isInstance(found) ? type.cast(found) : null;
+    }
   }
 
   private static FhirValidator validator(FhirContext context, IValidationSupport support) {
