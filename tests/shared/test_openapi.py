@@ -64,7 +64,8 @@ class TestEveryService:
                     expected.add((f"{prefix}/{served_type.name}{path}", method))
             for operation in served_type.operations:
                 middle = "/{id}" if operation.instance else ""
-                expected.add((f"{prefix}/{served_type.name}{middle}/${operation.name}", "post"))
+                methods = ("post",) if operation.affects_state else ("get", "post")
+                expected.update((f"{prefix}/{served_type.name}{middle}/${operation.name}", each) for each in methods)
         found = {(path, method) for path, item in paths.items() for method in item if method != "parameters"}
         assert {each for each in expected if each not in found} == set()
         assert {each for each in found if each not in expected and each[0].startswith(prefix)} == set()

@@ -131,6 +131,7 @@ class TestDeclared:
             for operation in served_type.operations:
                 path = f"/{served_type.name}{'/x' if operation.instance else ''}/${operation.name}"
                 assert (await http.post(path)).status_code == 200
+                assert (await http.get(path)).status_code == (405 if operation.affects_state else 200)
             assert (await http.post(f"/{served_type.name}/x/$nonsense")).status_code == 404
 
     async def test_types_that_are_not_declared_are_not_found(self, served: Served) -> None:

@@ -94,6 +94,7 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
                 "definition": f"{CANONICAL}/OperationDefinition/{served_type.name}-{operation.name}",
                 "documentation": operation.documentation,
             }
-            for operation in served_type.operations
+            # one that answers for the type and for an instance is declared once
+            for operation in {each.name: each for each in served_type.operations}.values()
         ]
     return body
