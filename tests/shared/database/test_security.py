@@ -77,7 +77,7 @@ class TestTenants:
                 for table in ("fhir_patient", "fhir_version", "audit"):
                     assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
                 assert await connection.execute("UPDATE fhir_patient SET version = 9") == "UPDATE 0"
-                assert await connection.execute("DELETE FROM audit") == "DELETE 0"
+                assert await connection.execute("DELETE FROM fhir_patient") == "DELETE 0"
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(INSERT, NORTH)
 
@@ -113,3 +113,15 @@ class TestTenants:
             assert await opened.engine.store.search(SOUTH, everything, []) == []
             assert len(await opened.engine.store.search(NORTH, everything, [])) == 1
             assert opened.clock.now == NOW
+
+    @pytest.mark.parametrize("table", ["audit", "fhir_version"])
+    @pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET tenant = tenant", "TRUNCATE {}"])
+    async def test_what_was_recorded_can_be_neither_changed_nor_removed(
+        self, database_of: DatabaseOf, table: str, change: str
+    ) -> None:
+        urls = await database_of("screening")
+        async with Database.open(urls.runtime) as database:
+            for tenant in ("north", "south"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    async with database.transaction(tenant) as connection:
+                        await connection.execute(change.format(table))

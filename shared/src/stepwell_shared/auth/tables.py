@@ -7,6 +7,8 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Sma
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
+from stepwell_shared.database.functions import APPEND_ONLY
+
 
 def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
     return Column(Text(collation="C"), primary_key=key, nullable=optional)
@@ -72,6 +74,7 @@ class Audit(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "audit"
+    __table_args__ = ({"info": {APPEND_ONLY: True}},)
 
     tenant: str = Field(sa_column=_text(key=True))
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))

@@ -13,6 +13,8 @@ from sqlalchemy.dialects import postgresql
 
 TENANT = "tenant"
 VERSION_CONFLICT = "SW409"
+# Mark of a table (Table.info) in which the running service may neither change nor remove a row.
+APPEND_ONLY = "append_only"
 
 # A cached plan made while a table was still small must not scan it for ever.
 _INDEXED = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
@@ -96,7 +98,9 @@ def security_statements(tables: Iterable[sqlalchemy.Table], runtime_role: str) -
     role = f'"{runtime_role}"'
     statements = [f"GRANT USAGE ON SCHEMA public TO {role}"]
     for table in tables:
-        statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {role}")
+        statements.append(f"REVOKE ALL ON {table.name} FROM {role}")
+        rights = "SELECT, INSERT" if table.info.get(APPEND_ONLY) else "SELECT, INSERT, UPDATE, DELETE"
+        statements.append(f"GRANT {rights} ON {table.name} TO {role}")
         if TENANT in table.columns:
             match = f"{TENANT} = current_setting('stepwell.tenant', true)"
             statements += [
