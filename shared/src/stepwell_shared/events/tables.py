@@ -3,17 +3,9 @@
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Index, Integer, LargeBinary, Text, text
-from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
-
-class Xid8(UserDefinedType[int]):
-    """PostgreSQL's 64-bit transaction id, which orders events and never wraps around."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        return "xid8"
+from stepwell_shared.database.transaction_id import Xid8
 
 
 def _text(name: str, *, key: bool = False, default: str | None = None) -> Column[str]:

@@ -6,7 +6,9 @@ import sqlalchemy
 from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 
-from stepwell_shared.database.functions import insert_function, update_function
+from stepwell_shared.database.functions import APPEND_ONLY, insert_function, update_function
+from stepwell_shared.database.transaction_id import Xid8
+from stepwell_shared.fhir.history_functions import history_functions
 from stepwell_shared.fhir.registry import Registry, SearchParameter, ServedType, Storage
 
 VERSION_TABLE = "fhir_version"
@@ -44,6 +46,10 @@ def declare_tables(registry: Registry, metadata: MetaData) -> None:
         Column("last_updated", TIMESTAMP(timezone=True), nullable=False),
         Column("method", text(), nullable=False),
         Column("body", BYTEA),
+        # Orders the versions of all resources: below the oldest open transaction nothing can appear any more.
+        Column("transaction", Xid8(), nullable=False, server_default=sqlalchemy.text("pg_current_xact_id()")),
+        Index(f"{VERSION_TABLE}_order", "tenant", "resource_type", "transaction", "last_updated"),
+        info={APPEND_ONLY: True},
     )
     for served_type in registry:
         _declare(served_type, metadata)
@@ -83,7 +89,7 @@ def _declare(served_type: ServedType, metadata: MetaData) -> None:
 
 def function_statements(registry: Registry, metadata: MetaData, effect_tables: Iterable[str]) -> list[str]:
     """The batch functions for the registry's tables and for the tables that effects go to."""
-    statements = [insert_function(metadata.tables[VERSION_TABLE]), _read_versions()]
+    statements = [insert_function(metadata.tables[VERSION_TABLE]), *history_functions(VERSION_TABLE)]
     statements += [insert_function(metadata.tables[name]) for name in effect_tables]
     for served_type in registry:
         table = metadata.tables[current_table(served_type.name)]
@@ -105,21 +111,6 @@ BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
     WHERE t.tenant = tenant_in AND t.id = ANY(id_in);
-END $function$"""
-
-
-def _read_versions() -> str:
-    """Versions of one resource, newest first, strictly older than a version number when one is given."""
-    return f"""CREATE OR REPLACE FUNCTION read_versions(
-  tenant_in text, type_in text, id_in text, before_in integer, version_in integer, most_in integer)
-RETURNS TABLE (id text, version integer, last_updated timestamptz, method text, body bytea)
-LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
-BEGIN
-  PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY SELECT v.id, v.version, v.last_updated, v.method, v.body FROM {VERSION_TABLE} AS v
-    WHERE v.tenant = tenant_in AND v.resource_type = type_in AND v.id = id_in
-      AND (before_in IS NULL OR v.version < before_in) AND (version_in IS NULL OR v.version = version_in)
-    ORDER BY v.version DESC LIMIT most_in;
 END $function$"""
 
 

@@ -18,7 +18,7 @@ from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table
 from stepwell_shared.fhir.tables import IdempotencyKey
-from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
+from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
 
 UNITS_PER_BATCH_MAX = 256
 # Two replicas that change the same resources in different order deadlock: PostgreSQL stops one, nothing is written.
@@ -157,17 +157,36 @@ class Store:
         *,
         before: int | None = None,
         version: int | None = None,
+        span: Span = EVER,
         most: int,
     ) -> list[Stored]:
         """Versions of one resource, newest first."""
-        try:
-            records = await self._database.fetch(
-                "SELECT * FROM read_versions($1, $2, $3, $4, $5, $6)", tenant, resource_type, id_, before, version, most
-            )
-        except UNAVAILABLE_ERRORS as error:
-            raise _translated(error) from error
+        records = await self.fetch(
+            "SELECT * FROM read_versions($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            *(tenant, resource_type, id_, before, version, *span, most),
+        )
         return [
             Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"], Method(r["method"]))
+            for r in records
+        ]
+
+    async def history(
+        self, tenant: str, resource_types: Sequence[str], *, after: Place | None, span: Span, most: int
+    ) -> list[tuple[Place, Stored]]:
+        """Versions of these types, newest first, with the place of each; `after` is where the page before ended.
+
+        What open transactions may still put before them is not shown yet.
+        """
+        place = after or Place(None, None, "", "", 0)
+        records = await self.fetch(
+            "SELECT * FROM read_history($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            *(tenant, resource_types, *span, *place, most),
+        )
+        return [
+            (
+                Place(r["transaction"], r["last_updated"], r["resource_type"], r["id"], r["version"]),
+                Stored(r["resource_type"], r["id"], r["version"], r["last_updated"], r["body"], Method(r["method"])),
+            )
             for r in records
         ]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from stepwell_shared.database.functions import Effect
 
@@ -26,6 +27,27 @@ class Stored:
     last_updated: datetime
     body: bytes | None
     method: Method = Method.PUT
+
+
+class Span(NamedTuple):
+    """Which versions of a history: those since a time, and those that were current at some time of an interval."""
+
+    since: datetime | None = None
+    at_low: datetime | None = None
+    at_high: datetime | None = None
+
+
+EVER = Span()
+
+
+class Place(NamedTuple):
+    """Where a version stands in the history of all resources; `transaction` is the number of PostgreSQL's."""
+
+    transaction: str | None
+    last_updated: datetime | None
+    resource_type: str
+    id: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
