@@ -9,11 +9,13 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 
 import orjson
 
 from stepwell_shared.database.functions import Effect
+from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import TRY_LATER, AlreadyAnsweredError, Store
@@ -161,3 +163,15 @@ BEGIN
   RETURN forgotten;
 END $function$""",
     ]
+
+
+def keyed(asked: str, verb: Callable[[Engine, Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """The verb as one that takes an Idempotency-Key; `asked` names it, such as `create` or `$accept`."""
+
+    async def answer(engine: Engine, request: Request) -> Response:
+        key = key_of(request, asked)
+        if key is None:
+            return await verb(engine, request)
+        return await answered_once(engine.store, request, key, engine.clock, partial(verb, engine))
+
+    return answer

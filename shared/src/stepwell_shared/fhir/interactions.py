@@ -37,6 +37,7 @@ from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
 
 HISTORY_PAGE_MAX = 100
 WRITE_ATTEMPTS_MAX = 8
+PLACES_MAX = 100
 _PAGING = frozenset({"_count", "_before"})
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -274,14 +275,13 @@ async def _create_unless_found(
     creates and the others find what it created. With `must_say_the_same` the criteria are the server's own: they
     look at everything, and what they find is answered only to who sent the same.
     """
-    tenant = request.access.tenant
-    parameters = sorted(parse_qsl(criteria))
+    tenant, parameters = request.access.tenant, sorted(parse_qsl(criteria))
     granted = () if must_say_the_same else request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
     query = _query(engine, served_type, parameters, (), strict=True)
     if not query.conditions:
         raise FhirError(Category.INVALID, "If-None-Exist takes search parameters of the resource type")
     query = _query(engine, served_type, parameters, granted, strict=True)
-    query.count, places_in_use = 1, 0
+    query.count = 1
     for _ in range(WRITE_ATTEMPTS_MAX):
         found = await engine.store.search(tenant, *query.page_statement())
         if len(found) > 1:
@@ -292,16 +292,26 @@ async def _create_unless_found(
                 text = "another one with this identifier and different content exists; correct it with PUT"
                 raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
             return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)
-        cause = [urlencode(parameters), str(places_in_use)]
-        id_ = derived_id(engine.base_url, tenant, request.resource_type, *cause)
-        previous = await engine.store.read(tenant, request.resource_type, id_)
-        if previous is not None and previous.body is not None:
-            places_in_use += 1  # by a resource that no longer matches; others who find it so take the same next place
-            continue
+        id_, previous = await free_place(engine, tenant, request.resource_type, parameters)
         try:
             return await _write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
         except WriteConflictError:
             continue
+    raise _contended()
+
+
+async def free_place(
+    engine: Engine, tenant: str, resource_type: str, parameters: Sequence[tuple[str, str]]
+) -> tuple[str, Stored | None]:
+    """The id of a resource that sorted criteria did not find, and what was deleted there before.
+
+    It follows from the criteria: all who find nothing at one moment take the same, and pass over places in use alike.
+    """
+    for number in range(PLACES_MAX):
+        id_ = derived_id(engine.base_url, tenant, resource_type, urlencode(parameters), str(number))
+        previous = await engine.store.read(tenant, resource_type, id_)
+        if previous is None or previous.body is None:
+            return id_, previous
     raise _contended()
 
 
