@@ -97,7 +97,7 @@ def function_statements(registry: Registry, metadata: MetaData, effect_tables: I
         statements += [insert_function(table), update_function(table, rows), _read_current(table)]
         if rows is not None:
             statements.append(insert_function(rows))
-    return [*statements, _search()]
+    return statements
 
 
 _STABLE_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
@@ -111,18 +111,4 @@ BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
     WHERE t.tenant = tenant_in AND t.id = ANY(id_in);
-END $function$"""
-
-
-def _search() -> str:
-    """Runs a search statement built by the engine; `$1` is the tenant and `$2` the array of its values.
-
-    The statement never contains a value of a request, and it runs with the rights of the caller.
-    """
-    return """CREATE OR REPLACE FUNCTION run_search(tenant_in text, statement_in text, values_in text[])
-RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea, sort_key text, total bigint)
-LANGUAGE plpgsql AS $function$
-BEGIN
-  PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY EXECUTE statement_in USING tenant_in, values_in;
 END $function$"""

@@ -192,7 +192,7 @@ class Store:
 
     async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
         """Rows (id, version, last_updated, body, sort_key, total) of a statement that `search` built."""
-        return await self.fetch("SELECT * FROM run_search($1, $2, $3)", tenant, statement, values)
+        return await self.fetch(statement, tenant, values)
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of a function that sets the tenant itself. Raises FhirError UNAVAILABLE when the database is away."""

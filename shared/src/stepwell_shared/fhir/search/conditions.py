@@ -95,10 +95,13 @@ def _any(conditions: Iterable[str]) -> str:
 
 
 def _row(context: Context, parameter: SearchParameter, found: Values, test: str) -> str:
-    """Whether an index row of this parameter passes the test."""
+    """Whether an index row of this parameter passes the test.
+
+    `OFFSET 0` makes it a look-up per candidate row, whatever the statistics say of the parameter as a whole.
+    """
     return (
         f"EXISTS (SELECT 1 FROM {context.index_table} AS i WHERE i.tenant = r.tenant AND i.id = r.id"
-        f" AND i.parameter = {found.add(parameter.name)}{test})"
+        f" AND i.parameter = '{parameter.name}'{test} OFFSET 0)"
     )
 
 
