@@ -1,0 +1,34 @@
+"""The REST interactions as functions of (engine, request): no web framework, no database driver.
+
+One module for each family of verbs; https://hl7.org/fhir/R4/http.html
+"""
+
+from stepwell_shared.fhir.interactions.creating import create, free_place
+from stepwell_shared.fhir.interactions.deleting import delete
+from stepwell_shared.fhir.interactions.engine import Engine, built, change_of
+from stepwell_shared.fhir.interactions.histories import history
+from stepwell_shared.fhir.interactions.reach import require_reach, visible
+from stepwell_shared.fhir.interactions.reading import read, vread
+from stepwell_shared.fhir.interactions.searching import search
+from stepwell_shared.fhir.interactions.updating import update
+from stepwell_shared.fhir.interactions.writing import WRITE_ATTEMPTS_MAX, complete, contended, next_version
+
+__all__ = [
+    "WRITE_ATTEMPTS_MAX",
+    "Engine",
+    "built",
+    "change_of",
+    "complete",
+    "contended",
+    "create",
+    "delete",
+    "free_place",
+    "history",
+    "next_version",
+    "read",
+    "require_reach",
+    "search",
+    "update",
+    "visible",
+    "vread",
+]

@@ -1,0 +1,107 @@
+"""Create and conditional create. https://hl7.org/fhir/R4/http.html#create"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from stepwell_shared.canonical import derived_id
+from stepwell_shared.fhir import validation
+from stepwell_shared.fhir.body import same_content
+from stepwell_shared.fhir.interactions.engine import Engine
+from stepwell_shared.fhir.interactions.reach import query_of, require_reach, stored_of
+from stepwell_shared.fhir.interactions.writing import WRITE_ATTEMPTS_MAX, contended, write
+from stepwell_shared.fhir.messages import Request, Response, written
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.registry import Interaction, ServedType
+from stepwell_shared.fhir.store import WriteConflictError
+from stepwell_shared.fhir.unit import Stored
+
+PLACES_MAX = 100
+
+
+async def create(engine: Engine, request: Request) -> Response:
+    """https://hl7.org/fhir/R4/http.html#create; with If-None-Exist a conditional create.
+
+    A type that is unique by its business identifier is created once however often it is sent.
+    """
+    served_type = engine.permitted(request, Interaction.CREATE)
+    resource = validation.check(request.body, request.resource_type)
+    await require_reach(engine, request, served_type, Interaction.CREATE, "", resource)
+    criteria = request.headers.get("if-none-exist")
+    if criteria is not None:
+        request.access.require(request.resource_type, Interaction.SEARCH_TYPE)
+        return await _create_unless_found(engine, request, served_type, resource, criteria)
+    identifier = resource.get("identifier")
+    if served_type.unique_identifier and isinstance(identifier, dict) and "value" in identifier:
+        token = f"{escaped(identifier.get('system', ''))}|{escaped(identifier['value'])}"
+        return await _create_unless_found(
+            engine, request, served_type, resource, urlencode({"identifier": token}), must_say_the_same=True
+        )
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        try:
+            return await write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
+        except WriteConflictError:
+            continue  # the id is taken, or something that the type's hook reads has moved on
+    raise contended()
+
+
+async def _create_unless_found(
+    engine: Engine,
+    request: Request,
+    served_type: ServedType,
+    resource: dict[str, Any],
+    criteria: str,
+    *,
+    must_say_the_same: bool = False,
+) -> Response:
+    """https://hl7.org/fhir/R4/http.html#ccreate
+
+    The new resource's id is derived from the criteria, so that of many identical requests at one moment one
+    creates and the others find what it created. With `must_say_the_same` the criteria are the server's own: they
+    look at everything, and what they find is answered only to who sent the same.
+    """
+    tenant, parameters = request.access.tenant, sorted(parse_qsl(criteria))
+    granted = () if must_say_the_same else request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
+    query = query_of(engine, served_type, parameters, (), strict=True)
+    if not query.conditions:
+        raise FhirError(Category.INVALID, "If-None-Exist takes search parameters of the resource type")
+    query = query_of(engine, served_type, parameters, granted, strict=True)
+    query.count = 1
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        found = await engine.store.search(tenant, *query.page_statement())
+        if len(found) > 1:
+            raise FhirError(Category.MULTIPLE_MATCHES, "more than one resource matches If-None-Exist")
+        if found:
+            stored = stored_of(served_type, found[0])
+            if must_say_the_same and not same_content(stored.body or b"", resource):
+                text = "another one with this identifier and different content exists; correct it with PUT"
+                raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
+            return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)
+        id_, previous = await free_place(engine, tenant, request.resource_type, parameters)
+        try:
+            return await write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
+        except WriteConflictError:
+            continue
+    raise contended()
+
+
+async def free_place(
+    engine: Engine, tenant: str, resource_type: str, parameters: Sequence[tuple[str, str]]
+) -> tuple[str, Stored | None]:
+    """The id of a resource that sorted criteria did not find, and what was deleted there before.
+
+    It follows from the criteria: all who find nothing at one moment take the same, and pass over places in use alike.
+    """
+    for number in range(PLACES_MAX):
+        id_ = derived_id(engine.base_url, tenant, resource_type, urlencode(parameters), str(number))
+        previous = await engine.store.read(tenant, resource_type, id_)
+        if previous is None or previous.body is None:
+            return id_, previous
+    raise contended()
+
+
+def escaped(text: str) -> str:
+    """A token value with the characters that separate values made literal."""
+    for character in "\\,|$":
+        text = text.replace(character, f"\\{character}")
+    return text
