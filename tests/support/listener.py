@@ -1,17 +1,19 @@
 """An HTTP endpoint that takes notifications and remembers them, as an EHR would."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Listener:
-    """`bodies` are what was posted so far, in order; every POST is answered 200."""
+    """`bodies` are what was posted so far, in order, `paths` where to; `answer` gives the status for a body."""
 
     port: int
     bodies: list[bytes] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    answer: Callable[[bytes], int] = lambda body: 200
 
     @property
     def url(self) -> str:
@@ -32,8 +34,10 @@ async def listening(port: int) -> AsyncIterator[Listener]:
                 for line in head.split(b"\r\n")
                 if line.lower().startswith(b"content-length")
             )
-            listener.bodies.append(await reader.readexactly(length))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            body = await reader.readexactly(length)
+            listener.bodies.append(body)
+            listener.paths.append(head.split(b" ")[1].decode())
+            writer.write(b"HTTP/1.1 %d -\r\nContent-Length: 0\r\n\r\n" % listener.answer(body))
             await writer.drain()
         writer.close()
 

@@ -1,7 +1,7 @@
 """A database with the event tables and its runtime login, and delivery loops on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -81,6 +81,14 @@ async def subscriber() -> AsyncIterator[Subscriber]:
 
 
 @pytest.fixture
+def away() -> Iterator[Subscriber]:
+    """A subscriber whose port refuses every connection."""
+    silent = Subscriber()
+    yield silent
+    silent.close()
+
+
+@pytest.fixture
 def subscribe(database: Database) -> Subscribe:
     """Makes an internal subscription of a tenant and returns its id."""
 
@@ -142,3 +150,19 @@ async def as_owner_of_rows(database: Database, tenant: str, statement: str) -> l
     async with database.transaction(tenant) as connection:
         rows: list[asyncpg.Record] = await connection.fetch(statement)
         return rows
+
+
+async def rows_once(
+    database: Database,
+    tenant: str,
+    statement: str,
+    condition: Callable[[list[asyncpg.Record]], bool],
+    seconds: float = 20,
+) -> list[asyncpg.Record]:
+    """The rows as soon as they are so; fails unless that comes true in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            rows = await as_owner_of_rows(database, tenant, statement)
+            if condition(rows):
+                return rows
+            await asyncio.sleep(0.02)

@@ -4,6 +4,7 @@ Works on the databases that the environment or `stepwell.env` names, like the ac
 """
 
 import asyncio
+import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -26,6 +27,7 @@ from stepwell_shared.settings import SERVICES
 
 Answer = TypeVar("Answer")
 UNSENT_SHOWN_MAX = 100
+WIDTH_OF_FILES = 400
 
 Service = Annotated[str, typer.Argument(help=f"who announces: one of {', '.join(SERVICES)}")]
 Tenant = Annotated[str, typer.Argument(help="whose events")]
@@ -186,14 +188,14 @@ def _events(events: Iterable[Unsent], now: datetime) -> Table:
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "subscription")
     return table
 
 
 def _print(table: Table) -> None:
-    console = Console()
     # Ids are there to be copied: where no person looks, no line is folded.
-    console.print(table, width=None if console.is_terminal else 400, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+    console.print(table, highlight=False, markup=False)
 
 
 def _when(moment: datetime, now: datetime) -> str:
