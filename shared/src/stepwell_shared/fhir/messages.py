@@ -5,8 +5,8 @@ https://hl7.org/fhir/R4/http.html#summary
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import format_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.body import fhir_instant
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue, outcome_bytes
+from stepwell_shared.fhir.presentation import WHOLE, View
 from stepwell_shared.fhir.registry import ServedType
 from stepwell_shared.fhir.unit import Method, Stored
 
@@ -82,9 +83,25 @@ def version_headers(stored: Stored) -> dict[str, str]:
 
 
 def is_unchanged(request: Request, stored: Stored) -> bool:
-    """Whether the client already has this version (If-None-Match)."""
-    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    return etag(stored).removeprefix("W/") in tags
+    """Whether the client already has this version: If-None-Match, or without it If-Modified-Since.
+
+    https://hl7.org/fhir/R4/http.html#cread, RFC 9110 section 13.2.2
+    """
+    given = request.headers.get("if-none-match")
+    if given is not None:
+        tags = [tag.strip().removeprefix("W/") for tag in given.split(",")]
+        return etag(stored).removeprefix("W/") in tags or tags == ["*"]
+    since = _http_date(request.headers.get("if-modified-since", ""))
+    return since is not None and stored.last_updated.replace(microsecond=0) <= since
+
+
+def _http_date(text: str) -> datetime | None:
+    """The moment of a date header; what is no such date is ignored (RFC 9110 section 13.1.3)."""
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def check_if_match(request: Request, previous: Stored | None) -> None:
@@ -99,10 +116,10 @@ def check_if_match(request: Request, previous: Stored | None) -> None:
         raise FhirError(Category.PRECONDITION_FAILED, "the resource is not at the version that If-Match names")
 
 
-def outgoing(served_type: ServedType, stored: Stored) -> bytes:
-    """The stored bytes; only types with secrets are rewritten on their way out."""
+def outgoing(served_type: ServedType, stored: Stored, view: View = WHOLE) -> bytes:
+    """The stored bytes or the part of them that the client wants; types with secrets are rewritten on their way out."""
     body = stored.body or b""
-    return served_type.mask(body) if served_type.mask is not None else body
+    return view.shown(served_type.mask(body) if served_type.mask is not None else body)
 
 
 def written(
@@ -121,13 +138,13 @@ def written(
     return Response(201 if created else 200, body, headers, stored.id, witnessed, stored.last_updated)
 
 
-def match_entry(base_url: str, served_type: ServedType, stored: Stored) -> bytes:
+def match_entry(base_url: str, served_type: ServedType, stored: Stored, view: View = WHOLE) -> bytes:
     """One entry of a searchset."""
     full_url = orjson.dumps(f"{base_url}/{stored.resource_type}/{stored.id}")
-    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"match"}}' % (full_url, outgoing(served_type, stored))
+    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"match"}}' % (full_url, outgoing(served_type, stored, view))
 
 
-def history_entry(base_url: str, served_type: ServedType, stored: Stored) -> bytes:
+def history_entry(base_url: str, served_type: ServedType, stored: Stored, view: View = WHOLE) -> bytes:
     """One entry of a history Bundle: how the version came to be, and the version itself unless it is a deletion."""
     address = f"{stored.resource_type}/{stored.id}"
     url = stored.resource_type if stored.method is Method.POST else address
@@ -139,7 +156,7 @@ def history_entry(base_url: str, served_type: ServedType, stored: Stored) -> byt
             "response": {"status": status, "etag": etag(stored), "lastModified": fhir_instant(stored.last_updated)},
         }
     )
-    resource = b',"resource":' + outgoing(served_type, stored) if stored.body is not None else b""
+    resource = b',"resource":' + outgoing(served_type, stored, view) if stored.body is not None else b""
     return b'{"fullUrl":%b%b,%b' % (orjson.dumps(f"{base_url}/{address}"), resource, entry[1:])
 
 

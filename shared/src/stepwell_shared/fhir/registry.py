@@ -21,12 +21,22 @@ class Interaction(StrEnum):
     VREAD = "vread"
     CREATE = "create"
     UPDATE = "update"
+    PATCH = "patch"
     DELETE = "delete"
     HISTORY_INSTANCE = "history-instance"
+    HISTORY_TYPE = "history-type"
     SEARCH_TYPE = "search-type"
 
 
-READ_ONLY = frozenset({Interaction.READ, Interaction.VREAD, Interaction.HISTORY_INSTANCE, Interaction.SEARCH_TYPE})
+READ_ONLY = frozenset(
+    {
+        Interaction.READ,
+        Interaction.VREAD,
+        Interaction.HISTORY_INSTANCE,
+        Interaction.HISTORY_TYPE,
+        Interaction.SEARCH_TYPE,
+    }
+)
 READ_WRITE = frozenset(Interaction)
 
 
@@ -109,7 +119,8 @@ class ServedType:
     documentation: str = ""
 
     def allows(self, interaction: Interaction) -> bool:
-        return interaction in self.interactions
+        """Whether it is served so; a patch is an update that says only what changes."""
+        return (Interaction.UPDATE if interaction is Interaction.PATCH else interaction) in self.interactions
 
     @property
     def allows_update_create(self) -> bool:
@@ -127,10 +138,11 @@ class ServedType:
 
 @dataclass
 class Registry:
-    """The served types of one service, by name."""
+    """The served types of one service, by name, and the operations that belong to none of them."""
 
     service: str
     types: dict[str, ServedType] = field(default_factory=dict)
+    operations: tuple[Operation, ...] = ()
 
     def add(self, served: ServedType) -> None:
         if served.name in self.types:

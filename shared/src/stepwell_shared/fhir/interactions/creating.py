@@ -68,6 +68,8 @@ async def _create_unless_found(
     query = query_of(engine, served_type, parameters, granted, strict=True)
     query.count = 1
     for _ in range(WRITE_ATTEMPTS_MAX):
+        # The place first: whoever takes another one afterwards is found by the search, whoever takes this one is met.
+        id_, previous = await free_place(engine, tenant, request.resource_type, parameters)
         found = await engine.store.search(tenant, *query.page_statement())
         if len(found) > 1:
             raise FhirError(Category.MULTIPLE_MATCHES, "more than one resource matches If-None-Exist")
@@ -77,7 +79,6 @@ async def _create_unless_found(
                 text = "another one with this identifier and different content exists; correct it with PUT"
                 raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
             return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)
-        id_, previous = await free_place(engine, tenant, request.resource_type, parameters)
         try:
             return await write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
         except WriteConflictError:
@@ -91,6 +92,7 @@ async def free_place(
     """The id of a resource that sorted criteria did not find, and what was deleted there before.
 
     It follows from the criteria: all who find nothing at one moment take the same, and pass over places in use alike.
+    Ask for it before the search that finds nothing: what is made at this place in between is then found.
     """
     for number in range(PLACES_MAX):
         id_ = derived_id(engine.base_url, tenant, resource_type, urlencode(parameters), str(number))

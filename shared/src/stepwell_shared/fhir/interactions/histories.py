@@ -1,38 +1,173 @@
-"""Versions, newest first. https://hl7.org/fhir/R4/http.html#history"""
+"""Versions, newest first: of one resource, of a type, of everything. https://hl7.org/fhir/R4/http.html#history
 
-from urllib.parse import urlencode
+Types are shown below the oldest transaction that is still open, so that who comes again with `_since` misses nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
 
 from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.reach import not_found, visible
 from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, history_entry
-from stepwell_shared.fhir.registry import Interaction
-from stepwell_shared.fhir.search.query import whole_number
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.presentation import PARAMETERS, View, view_of
+from stepwell_shared.fhir.registry import Interaction, ServedType
+from stepwell_shared.fhir.search.query import open_cursor, seal_cursor, whole_number
+from stepwell_shared.fhir.unit import Place, Span, Stored
+from stepwell_shared.fhir.values import date_range
 
 HISTORY_PAGE_MAX = 100
-_PAGING = frozenset({"_count", "_before"})
+HISTORY_SYSTEM = "history-system"
+_ONCE = frozenset({"_count", "_since", "_at", "_list", "_before", "_cursor"})
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_ANY = "*"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request wants of a history. `used` are its parameters for links, without the place of the page."""
+
+    count: int
+    span: Span
+    view: View
+    used: list[tuple[str, str]]
+    before: int | None
+    cursor: str
 
 
 async def history(engine: Engine, request: Request) -> Response:
-    """Versions of one resource, newest first. https://hl7.org/fhir/R4/http.html#history"""
+    """The history of the resource, the type or the service that the request names."""
+    if request.id:
+        return await _of_instance(engine, request)
+    return await _of_types(engine, request)
+
+
+async def _of_instance(engine: Engine, request: Request) -> Response:
     served_type = engine.permitted(request, Interaction.HISTORY_INSTANCE)
-    tenant = request.access.tenant
+    asked, tenant = _asked(request), request.access.tenant
     current = await engine.store.read(tenant, request.resource_type, request.id)
     if current is None or current.body is not None:
         current = await visible(engine, request, served_type, current)
     elif request.access.filters(request.resource_type, Interaction.READ):
         raise not_found(request)  # a deletion has no content that a granular scope could match
-    most, before = _history_page(request)
-    versions = await engine.store.versions(tenant, request.resource_type, request.id, before=before, most=most + 1)
+    versions = await engine.store.versions(
+        *(tenant, request.resource_type, request.id),
+        before=asked.before,
+        span=asked.span,
+        most=asked.count + 1,
+    )
     address = f"{engine.base_url}/{request.resource_type}/{request.id}/_history"
-    used = [(name, value) for name, value in request.parameters if name in _PAGING]
-    links = [("self", address_of(address, used))]
-    if len(versions) > most > 0:
-        links.append(("next", f"{address}?{urlencode({'_count': most, '_before': versions[most - 1].version})}"))
-    entries = [history_entry(engine.base_url, served_type, stored) for stored in versions[:most]]
-    return Response(200, bundle("history", current.version, links, entries, engine.clock()), {}, request.id)
+    page, further = versions[: asked.count], len(versions) > asked.count > 0
+    links = _links(address, asked, ("_before", str(page[-1].version)) if further else None)
+    entries = [history_entry(engine.base_url, served_type, stored, asked.view) for stored in page]
+    total = current.version if asked.span == Span() else None
+    return Response(200, bundle("history", total, links, entries, engine.clock()), {}, request.id)
 
 
-def _history_page(request: Request) -> tuple[int, int | None]:
-    """How many versions, and older than which one."""
-    given = {name: whole_number(name, value) for name, value in request.parameters if value and name in _PAGING}
-    return min(given.get("_count", HISTORY_PAGE_MAX), HISTORY_PAGE_MAX), given.get("_before")
+async def _of_types(engine: Engine, request: Request) -> Response:
+    """https://hl7.org/fhir/R4/http.html#history for a type, or for all types that have one."""
+    served_types = _types(engine, request)
+    asked = _asked(request)
+    if asked.view.is_count:
+        raise _refused("_summary", "count is for searches and for the history of one resource")
+    names = [served_type.name for served_type in served_types]
+    kind = f"history {request.resource_type}"
+    after = _opened(kind, asked.cursor, engine.cursor_key) if asked.cursor else None
+    found = await engine.store.history(request.access.tenant, names, after=after, span=asked.span, most=asked.count + 1)
+    address = "/".join(part for part in (engine.base_url, request.resource_type, "_history") if part)
+    page, further = found[: asked.count], len(found) > asked.count > 0
+    links = _links(address, asked, ("_cursor", _sealed(kind, page[-1][0], engine.cursor_key)) if further else None)
+    entries = [_entry(engine, stored, asked.view) for _, stored in page]
+    return Response(200, bundle("history", None, links, entries, engine.clock()))
+
+
+def _entry(engine: Engine, stored: Stored, view: View) -> bytes:
+    return history_entry(engine.base_url, engine.registry.types[stored.resource_type], stored, view)
+
+
+def _types(engine: Engine, request: Request) -> list[ServedType]:
+    """The types whose versions are asked for. A deletion has no content that a granular scope could match."""
+    if request.resource_type:
+        asked_for, interaction = request.resource_type, Interaction.HISTORY_TYPE.value
+        found = [engine.permitted(request, Interaction.HISTORY_TYPE)]
+    else:
+        asked_for, interaction = _ANY, HISTORY_SYSTEM
+        request.access.require(asked_for, interaction)
+        found = [served_type for served_type in engine.registry if served_type.allows(Interaction.HISTORY_TYPE)]
+    if request.access.filters(asked_for, interaction):
+        text = "the scopes of this token are narrowed, which this history cannot honour; ask for single resources"
+        raise FhirError(Category.FORBIDDEN, text)
+    return found
+
+
+def _asked(request: Request) -> _Asked:
+    """Raises FhirError INVALID for what a history does not take, and for what is given twice."""
+    given: dict[str, str] = {}
+    for name, value in request.parameters:
+        if name in given:
+            raise _refused(name, "is given at most once")
+        if name in _ONCE and value:
+            given[name] = value
+    if "_list" in given:
+        raise FhirError(Category.INVALID, [Issue("a history by _list is not served", "not-supported")])
+    view = view_of(request.parameters)
+    count = min(whole_number("_count", given.get("_count", str(HISTORY_PAGE_MAX))), HISTORY_PAGE_MAX)
+    used = [
+        (name, value)
+        for name, value in request.parameters
+        if value and (name in {"_count", "_since", "_at"} or name in PARAMETERS)
+    ]
+    before = whole_number("_before", given["_before"]) if "_before" in given else None
+    return _Asked(0 if view.is_count else count, _span(given), view, used, before, given.get("_cursor", ""))
+
+
+def _span(given: dict[str, str]) -> Span:
+    since, low, high = None, None, None
+    if "_since" in given:
+        text = given["_since"].replace(" ", "+")  # a plus sign that was not escaped
+        found = date_range(text) if _INSTANT.fullmatch(text) else None
+        if found is None:
+            raise _refused("_since", "is an instant such as 2026-11-21T20:54:00Z")
+        since = found[0]
+    if "_at" in given:
+        found = date_range(given["_at"].replace(" ", "+"))
+        if found is None:
+            raise _refused("_at", "is a date or dateTime")
+        low, high = found
+    return Span(since, low, high)
+
+
+def _refused(name: str, text: str) -> FhirError:
+    return FhirError(Category.INVALID, [Issue(f"{name} {text}", "invalid")])
+
+
+def _links(address: str, asked: _Asked, place: tuple[str, str] | None) -> list[tuple[str, str]]:
+    """self states what was used; next leads on from a place."""
+    here = [("_before", str(asked.before))] if asked.before is not None else []
+    here += [("_cursor", asked.cursor)] if asked.cursor else []
+    links = [("self", address_of(address, [*asked.used, *here]))]
+    if place is not None:
+        counted = asked.used if any(name == "_count" for name, _ in asked.used) else [*asked.used, _count(asked)]
+        links.append(("next", address_of(address, [*counted, place])))
+    return links
+
+
+def _count(asked: _Asked) -> tuple[str, str]:
+    return "_count", str(asked.count)
+
+
+def _sealed(kind: str, place: Place, cursor_key: bytes) -> str:
+    assert place.last_updated is not None, "only a place to start from has no time"
+    moment = place.last_updated.isoformat()
+    key = orjson.dumps([place.transaction, moment, place.resource_type, place.version]).decode()
+    return seal_cursor(kind, key, place.id, cursor_key)
+
+
+def _opened(kind: str, cursor: str, cursor_key: bytes) -> Place:
+    key, id_ = open_cursor(kind, cursor, cursor_key)
+    assert key is not None, "a place of a history always has its key"
+    transaction, moment, resource_type, version = orjson.loads(key)
+    return Place(transaction, datetime.fromisoformat(moment), resource_type, id_, version)

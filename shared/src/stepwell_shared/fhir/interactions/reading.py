@@ -5,6 +5,8 @@ import re
 from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.reach import visible
 from stepwell_shared.fhir.messages import Request, Response, is_unchanged, outgoing, version_headers
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.presentation import View, view_of
 from stepwell_shared.fhir.registry import Interaction
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -13,18 +15,28 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 async def read(engine: Engine, request: Request) -> Response:
     """https://hl7.org/fhir/R4/http.html#read"""
     served_type = engine.permitted(request, Interaction.READ)
+    view = _view(request)
     found = await engine.store.read(request.access.tenant, request.resource_type, request.id)
     stored = await visible(engine, request, served_type, found)
     if is_unchanged(request, stored):
         return Response(304, b"", version_headers(stored), stored.id)
-    return Response(200, outgoing(served_type, stored), version_headers(stored), stored.id)
+    return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id)
 
 
 async def vread(engine: Engine, request: Request) -> Response:
     """https://hl7.org/fhir/R4/http.html#vread"""
     served_type = engine.permitted(request, Interaction.VREAD)
+    view = _view(request)
     version = int(request.version_id) if _VERSION.fullmatch(request.version_id) else 0
     tenant = request.access.tenant
     found = await engine.store.versions(tenant, request.resource_type, request.id, version=version, most=1)
     stored = await visible(engine, request, served_type, found[0] if found else None)
-    return Response(200, outgoing(served_type, stored), version_headers(stored), stored.id)
+    return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id)
+
+
+def _view(request: Request) -> View:
+    """How much of the resource is wanted; counting makes no sense of one."""
+    view = view_of(request.parameters)
+    if view.is_count:
+        raise FhirError(Category.INVALID, [Issue("_summary=count is for searches and histories", "not-supported")])
+    return view

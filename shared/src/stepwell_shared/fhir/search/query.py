@@ -13,6 +13,7 @@ import orjson
 
 from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.presentation import PARAMETERS
 from stepwell_shared.fhir.registry import ServedType, Storage
 from stepwell_shared.fhir.schema import column_names, current_table, index_table
 from stepwell_shared.fhir.search.conditions import Context, Values, alternatives, condition, date_condition, refused
@@ -214,7 +215,7 @@ def _result_parameter(query: SearchQuery, name: str, value: str) -> bool:
     elif name == "_summary" and value == "count":
         query.count, query.total = 0, True
     else:
-        return False
+        return name in PARAMETERS
     return True
 
 

@@ -1,0 +1,143 @@
+"""$validate: whether a resource would be accepted, without storing anything.
+
+https://hl7.org/fhir/R4/resource-operation-validate.html
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from stepwell_shared.fhir import validation
+from stepwell_shared.fhir.interactions.engine import Engine
+from stepwell_shared.fhir.interactions.reach import visible
+from stepwell_shared.fhir.interactions.updating import refuse_subset
+from stepwell_shared.fhir.interactions.writing import next_version
+from stepwell_shared.fhir.messages import Request, Response
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue, outcome_bytes
+from stepwell_shared.fhir.registry import Interaction, ServedType, Write
+from stepwell_shared.fhir.unit import UnitOfWork
+
+OPERATION = "$validate"
+MODES = {"create": Interaction.CREATE, "update": Interaction.UPDATE, "delete": Interaction.DELETE}
+_BASE = "http://hl7.org/fhir/StructureDefinition/"
+# Refusals that say something about the caller or the moment, not about the resource.
+_COULD_NOT_RUN = frozenset({Category.UNAVAILABLE, Category.FAULT, Category.FORBIDDEN, Category.UNAUTHENTICATED})
+
+
+class _Parameter(msgspec.Struct, rename="camel"):
+    name: str
+    resource: msgspec.Raw | None = None
+    value_code: str | None = None
+    value_uri: str | None = None
+    value_canonical: str | None = None
+    value_string: str | None = None
+
+
+class _Sent(msgspec.Struct, rename="camel"):
+    resource_type: str = ""
+    parameter: list[_Parameter] = []
+
+
+class _Asked(NamedTuple):
+    body: bytes
+    mode: str
+    profiles: list[str]
+
+
+_sent = msgspec.json.Decoder(_Sent)
+
+
+async def validate(engine: Engine, request: Request) -> Response:
+    """Answers 200 with every finding, whether the resource is valid or not; nothing is stored.
+
+    Raises FhirError when it cannot run: no resource, an unknown mode, or a profile that is not known here.
+    """
+    served_type = engine.served(request.resource_type, Interaction.READ)
+    request.access.require(served_type.name, OPERATION)
+    asked = _asked(request)
+    for profile in asked.profiles:
+        if profile.partition("|")[0] != f"{_BASE}{served_type.name}":
+            text = "this profile is not known here; the base definition of the type is"
+            raise FhirError(Category.NOT_FOUND, [Issue(text, "not-supported", "Parameters.parameter")])
+    try:
+        await _check(engine, replace(request, body=asked.body), served_type, asked.mode)
+    except FhirError as error:
+        if error.category in _COULD_NOT_RUN:
+            raise
+        return Response(200, outcome_bytes(error.issues), {}, request.id)
+    text = "the resource is valid" if asked.mode != "delete" else "the resource can be deleted"
+    return Response(200, outcome_bytes([Issue(text, "informational", severity="information")]), {}, request.id)
+
+
+def _asked(request: Request) -> _Asked:
+    """Bare resource, or Parameters with resource, mode and profile; the URL may name mode and profile too."""
+    given = [(name, value) for name, value in request.parameters if name in {"mode", "profile"}]
+    body = request.body
+    parameters = _parameters(body)
+    if parameters is not None:
+        body = b""
+        for each in parameters:
+            if each.name == "resource" and each.resource is not None:
+                body = bytes(each.resource)
+            elif each.name in {"mode", "profile"}:
+                value = each.value_code or each.value_uri or each.value_canonical or each.value_string
+                given.append((each.name, value or ""))
+    modes = [value for name, value in given if name == "mode"]
+    if len(modes) > 1 or any(mode not in MODES for mode in modes):
+        raise FhirError(Category.INVALID, [Issue(f"mode is one of {', '.join(MODES)}", "not-supported")])
+    mode = modes[0] if modes else ""
+    if not body and mode != "delete":
+        raise FhirError(Category.INVALID, [Issue("send the resource that is to be validated", "required")])
+    if mode == "delete" and not request.id:
+        raise FhirError(Category.INVALID, [Issue("mode delete is for one resource: Type/id/$validate", "required")])
+    return _Asked(body, mode, [value for name, value in given if name == "profile"])
+
+
+def _parameters(body: bytes) -> list[_Parameter] | None:
+    """The parameters, or nothing when the body is the bare resource. Raises FhirError INVALID for what is no JSON."""
+    if not body:
+        return []
+    try:
+        orjson.loads(body)
+        sent = _sent.decode(body)
+    except orjson.JSONDecodeError:
+        validation.parse(body)
+        raise
+    except msgspec.ValidationError:
+        return None
+    return sent.parameter if sent.resource_type == "Parameters" else None
+
+
+async def _check(engine: Engine, request: Request, served_type: ServedType, mode: str) -> None:
+    """Raises FhirError with what a write in this mode would be refused for; without a mode the content alone."""
+    resource = validation.check(request.body, served_type.name) if mode != "delete" else None
+    if not mode:
+        return
+    interaction = MODES[mode]
+    engine.served(served_type.name, interaction)
+    tenant = request.access.tenant
+    id_ = engine.new_id() if mode == "create" else request.id or (resource or {}).get("id", "")
+    previous = await engine.store.read(tenant, served_type.name, id_) if mode != "create" and id_ else None
+    if resource is not None and mode == "update":
+        _refuse_update(served_type, resource, id_, is_new=previous is None or previous.body is None)
+    if mode == "delete" or (previous is not None and previous.body is not None):
+        await visible(engine, replace(request, id=id_), served_type, previous)
+    if served_type.on_write is not None:
+        now = engine.clock()
+        stored = next_version(served_type, interaction, id_, previous, resource, request.body, now)
+        read = partial(engine.store.read, tenant)
+        unit = UnitOfWork(tenant)  # what the type's rules would add goes nowhere
+        await served_type.on_write(Write(request.access, interaction, resource, previous, stored, unit, now, read))
+
+
+def _refuse_update(served_type: ServedType, resource: dict[str, Any], id_: str, *, is_new: bool) -> None:
+    refuse_subset(resource)
+    if not id_ or resource.get("id") != id_:
+        text = "an update needs an id, the same in body and URL"
+        raise FhirError(Category.INVALID, [Issue(text, "invalid", f"{served_type.name}.id")])
+    if is_new and not served_type.allows_update_create:
+        text = f"{served_type.name} with new ids are not made by clients"
+        raise FhirError(Category.METHOD_NOT_ALLOWED, text)
