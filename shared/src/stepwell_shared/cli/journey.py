@@ -119,6 +119,7 @@ async def _second_visit(clinic: SuiteClient, console: Console, patient: Resource
 
 
 def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resource, proposal: Resource) -> None:
+    console.print()
     console.rule("[bold]Where to look[/bold]", align="left")
     console.print()
     for service in deployment.ports:
