@@ -146,7 +146,7 @@ async def http_of(runtime: Runtime, service: Service) -> AsyncIterator[httpx.Asy
             status=status,
         )
 
-    door = Door(runtime.engine, authenticate, record, body_bytes_max=1_000_000, body_seconds_max=5)
+    door = Door(runtime.engine, authenticate, record)
     app = Starlette(routes=fhir_routes(door, f"/{service.name}/fhir"))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=URLS[service.name] + "/") as client:

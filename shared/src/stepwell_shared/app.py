@@ -27,6 +27,7 @@ from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.canonical import topic as topic_canonical
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.door import Guard, Limits
 from stepwell_shared.events.catch_up import CatchUp
 from stepwell_shared.events.courier import TokenProvider
 from stepwell_shared.events.delivery import Delivery
@@ -90,9 +91,21 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title=service.title, lifespan=lifespan, docs_url=f"/{service.name}/docs", redoc_url=None,
                   openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
+    app.add_middleware(Guard, limits=_limits(service.name, settings))
     document = openapi_document(service, registry, settings.url_of(service.name))
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it
     return app
+
+
+def _limits(name: str, settings: Settings) -> Limits:
+    """What the door lets in: notifications carry many resources, and are let in when others are turned away."""
+    notifications = f"/{name}/notifications"
+    return Limits(
+        body_bytes_max=settings.body_bytes_max,
+        body_seconds_max=settings.body_seconds_max,
+        body_bytes_max_at={notifications: NOTIFICATION_BYTES_MAX},
+        reserved=frozenset({notifications}),
+    )
 
 
 def _spare_the_collector() -> None:
@@ -272,8 +285,6 @@ def _routes(parts: Parts, receiving: "Receiving") -> list[Route]:
         engine=engine,
         authenticate=parts.verifier.authenticate,
         access_record=_access_record(parts.runtime),
-        body_bytes_max=settings.body_bytes_max,
-        body_seconds_max=settings.body_seconds_max,
     )
 
     async def live(_: HttpRequest) -> HttpResponse:
@@ -356,13 +367,12 @@ def _receiving(parts: Parts) -> Receiving:
 
 def _notifications(parts: Parts, receiver: Receiver) -> Callable[[HttpRequest], Any]:
     """Where the other services post what happened: answered 200 only when everything is committed."""
-    settings = parts.runtime.settings
 
     async def take(http: HttpRequest) -> HttpResponse:
         try:
             caller: Caller = await parts.verifier.authenticate(http.headers.get("authorization"))
             caller.require("Bundle", "create")
-            body = await read_body(http, NOTIFICATION_BYTES_MAX, settings.body_seconds_max)
+            body = await read_body(http)
             await receiver.receive(caller.tenant, caller.client_id, body)
             response = Response(200)
         except FhirError as error:

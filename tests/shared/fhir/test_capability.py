@@ -83,7 +83,7 @@ async def served(request: pytest.FixtureRequest, database_of: DatabaseOf) -> Asy
     """Each service's name and a client of its routes."""
     service = request.param
     async with open_bench(await database_of(service), service, registry=registry(service)) as bench:
-        door = Door(bench.engine, authenticate, access_record, 10_000, 1)
+        door = Door(bench.engine, authenticate, access_record)
         transport = httpx.ASGITransport(Starlette(routes=fhir_routes(door, PREFIX)))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://test{PREFIX}", headers=JSON) as client:
             yield service, client

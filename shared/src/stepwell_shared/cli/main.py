@@ -16,6 +16,7 @@ from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.run import prepare_databases, run_suite
+from stepwell_shared.connections import BoundedProtocol
 from stepwell_shared.migrations import migrate as migrate_service
 from stepwell_shared.migrations import service_named
 from stepwell_shared.openapi import openapi_document
@@ -55,7 +56,8 @@ def serve(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

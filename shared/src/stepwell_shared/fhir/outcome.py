@@ -27,6 +27,9 @@ class Category(Enum):
     PRECONDITION_FAILED = "precondition failed"
     MULTIPLE_MATCHES = "multiple matches"
     TOO_LARGE = "too large"
+    URI_TOO_LONG = "URI too long"
+    HEADERS_TOO_LARGE = "headers too large"
+    REQUEST_TIMEOUT = "request timeout"
     BUSINESS_RULE = "business rule"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
@@ -56,6 +59,9 @@ WIRE: dict[Category, Wire] = {
     Category.PRECONDITION_FAILED: Wire(412, "conflict", logging.INFO),
     Category.MULTIPLE_MATCHES: Wire(412, "multiple-matches", logging.INFO),
     Category.TOO_LARGE: Wire(413, "too-long", logging.INFO),
+    Category.URI_TOO_LONG: Wire(414, "too-long", logging.INFO),
+    Category.HEADERS_TOO_LARGE: Wire(431, "too-long", logging.INFO),
+    Category.REQUEST_TIMEOUT: Wire(408, "timeout", logging.INFO),
     Category.BUSINESS_RULE: Wire(422, "business-rule", logging.INFO),
     Category.THROTTLED: Wire(429, "throttled", logging.WARNING),
     Category.UNAVAILABLE: Wire(503, "transient", logging.ERROR),

@@ -1,10 +1,9 @@
 """FHIR paths as plain routes: the only file of the engine that knows the web framework.
 
-Negotiation, body limits, request ids, the access record and errors are the same for every interaction and
+Negotiation, request ids, the access record and errors are the same for every interaction and
 operation; https://hl7.org/fhir/R4/http.html
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -58,13 +57,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Door:
-    """What every request passes: who asks, how much may be sent, and what is kept on record."""
+    """What every request passes: who asks, and what is kept on record."""
 
     engine: Engine
     authenticate: Callable[[str | None], Awaitable[Access]]
     access_record: AccessRecord
-    body_bytes_max: int
-    body_seconds_max: float
 
     async def answer(self, http: HttpRequest, asked: Asked, verb: Verb) -> HttpResponse:
         """Runs one verb for one request; whatever happens, the answer is FHIR."""
@@ -101,7 +98,7 @@ class Door:
         parameters = list(http.query_params.multi_items())
         if http.method in _BODY_METHODS:
             content_type = http.headers.get("content-type", "")
-            body = await read_body(http, self.body_bytes_max, self.body_seconds_max)
+            body = await read_body(http)
             if http.url.path.endswith("/_search"):
                 parameters += form_parameters(content_type.partition(";")[0].strip().lower(), body)
             elif body or content_type:
@@ -255,26 +252,12 @@ def _media_type(text: str) -> tuple[str, dict[str, str]]:
     return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
 
 
-async def read_body(http: HttpRequest, bytes_max: int, seconds_max: float) -> bytes:
-    """The body, counted as it arrives: too much is 413, too slow is refused, whatever the headers promise."""
-    declared = http.headers.get("content-length", "")
-    too_large = FhirError(Category.TOO_LARGE, f"the body is larger than {bytes_max} bytes")
-    if declared.isdecimal() and int(declared) > bytes_max:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
+async def read_body(http: HttpRequest) -> bytes:
+    """The body; the guard at the door counts its bytes and its seconds."""
     try:
-        async with asyncio.timeout(seconds_max):
-            async for chunk in http.stream():
-                size += len(chunk)
-                if size > bytes_max:
-                    raise too_large
-                chunks.append(chunk)
-    except TimeoutError as error:
-        raise FhirError(Category.INVALID, f"the body did not arrive within {seconds_max:g} seconds") from error
+        return await http.body()
     except ClientDisconnect as error:
         raise FhirError(Category.INVALID, "the body was cut off") from error
-    return b"".join(chunks)
 
 
 def form_parameters(content_type: str, body: bytes) -> list[tuple[str, str]]:

@@ -1,0 +1,260 @@
+"""The door: what a request may bring before anything looks at it, as one ASGI guard around the application.
+
+It bounds headers, address, body bytes and body time, and how many requests are worked on at once. What it refuses
+is an OperationOutcome with an X-Request-Id (RFC 9110 section 15.5, RFC 6585 section 5).
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stepwell_shared.fhir.identifiers import new_id
+from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
+
+ALWAYS_OPEN = frozenset({"/livez", "/readyz"})
+LINGER_SECONDS = 2.0
+LINGER_BYTES_MAX = 16 * 1024 * 1024
+DRAIN_BYTES_MAX = 65_536
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+
+log = structlog.get_logger("stepwell.door")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one request, and all of them together, may take.
+
+    `body_bytes_max_at` gives paths another body limit. The paths in `reserved` (what other services tell us, safety
+    alerts among them) still get in when `in_flight_max` others are being worked on.
+    """
+
+    body_bytes_max: int
+    body_seconds_max: float
+    body_bytes_max_at: Mapping[str, int] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
+    in_flight_max: int = 512
+    reserve: int = 64
+    partial_bytes_max: int = 256 * 1024 * 1024
+    header_count_max: int = 100
+    header_bytes_max: int = 32_768
+    url_bytes_max: int = 16_384
+
+
+class Guard:
+    """Wraps an application. A request counts as worked on except while it waits for its client's body."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self.limits = limits
+        self.in_flight = 0
+        self.partial_bytes = 0
+        self._told_at = -1.0
+        self._busy = FhirError(
+            Category.UNAVAILABLE,
+            "too many requests are being worked on; try again shortly",
+            headers={"Retry-After": "1"},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in ALWAYS_OPEN:
+            await self._app(scope, receive, send)
+            return
+        has_body, refusal = self._judge(scope)
+        if has_body or scope["method"] in {"POST", "PUT", "PATCH"}:
+            exchange = _Exchange(self, scope, receive, send, has_body=has_body)
+            receive, send = exchange.receive, exchange.send
+        else:
+            exchange = None
+        if refusal is not None:
+            await _refuse(scope, send, refusal)
+            return
+        self.in_flight += 1
+        try:
+            await self._app(scope, receive, send)
+        except FhirError as error:  # raised by `receive` through an application that does not speak FHIR
+            if exchange is None or exchange.is_answered:
+                raise
+            await _refuse(scope, send, error)
+        finally:
+            self.in_flight -= 1
+            if exchange is not None:
+                self.partial_bytes -= exchange.partial_bytes
+
+    def _judge(self, scope: Scope) -> tuple[bool, FhirError | None]:
+        """Whether a body is announced, and why the request is refused unseen, if it is."""
+        limits = self.limits
+        size, length, chunked, encoding = 0, b"", False, b""
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name == b"content-length":
+                length = value
+            elif name == b"transfer-encoding":
+                chunked = True
+            elif name == b"content-encoding":
+                encoding = value
+        has_body = chunked or length not in {b"", b"0"}
+        refusal = None
+        if not self.has_room(scope["path"]):
+            refusal = self.busy()
+        elif size > limits.header_bytes_max or len(scope["headers"]) > limits.header_count_max:
+            text = f"more than {limits.header_count_max} headers or {limits.header_bytes_max} bytes of them"
+            refusal = FhirError(Category.HEADERS_TOO_LARGE, text)
+        elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > limits.url_bytes_max:
+            text = f"the URL is longer than {limits.url_bytes_max} bytes; long searches go to POST _search"
+            refusal = FhirError(Category.URI_TOO_LONG, text)
+        elif chunked and length:
+            refusal = FhirError(Category.INVALID, "Content-Length and Transfer-Encoding exclude each other")
+        elif encoding.lower().strip() not in {b"", b"identity"}:
+            # A few kilobytes can unpack to gigabytes, and FHIR bodies are small: nothing is unpacked here.
+            text = "send the body without Content-Encoding"
+            refusal = FhirError(Category.UNSUPPORTED_MEDIA_TYPE, text, headers={"Accept-Encoding": "identity"})
+        elif len(length) > 18 or (length.isdigit() and int(length) > self.bytes_max(scope["path"])):
+            refusal = _too_large(self.bytes_max(scope["path"]))
+        return has_body, refusal
+
+    def has_room(self, path: str) -> bool:
+        """Whether one more request may be worked on."""
+        limits = self.limits
+        return self.in_flight < limits.in_flight_max + (limits.reserve if path in limits.reserved else 0)
+
+    def bytes_max(self, path: str) -> int:
+        return self.limits.body_bytes_max_at.get(path, self.limits.body_bytes_max)
+
+    def busy(self) -> FhirError:
+        """The refusal when there is no room, told to the log once a second at most: it must stay cheap."""
+        now = time.monotonic()
+        if now - self._told_at > 1:
+            self._told_at = now
+            log.warning("requests are turned away: too many are being worked on", status=503)
+        return self._busy
+
+
+class _Exchange:
+    """One request with a body: counts what arrives until its deadline, and closes the connection on what is left."""
+
+    __slots__ = (
+        "_close",
+        "_complete",
+        "_deadline",
+        "_guard",
+        "_has_body",
+        "_is_late",
+        "_path",
+        "_receive",
+        "_send",
+        "_size",
+        "is_answered",
+        "partial_bytes",
+    )
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send, *, has_body: bool) -> None:
+        self._guard, self._receive, self._send = guard, receive, send
+        self._path: str = scope["path"]
+        self._has_body = has_body
+        self._deadline = asyncio.get_running_loop().time() + guard.limits.body_seconds_max
+        self._size = self.partial_bytes = 0
+        self._complete = self._is_late = self._close = self.is_answered = False
+
+    async def receive(self) -> Message:
+        """The next part of the body. Raises FhirError: too much, too late, or no room for it."""
+        if self._complete:
+            return await self._receive()
+        guard = self._guard
+        guard.in_flight -= 1
+        try:
+            message = await self._before_deadline()
+        finally:
+            guard.in_flight += 1
+        if message["type"] != "http.request":
+            self._complete = True
+            return message
+        part = len(message.get("body", b""))
+        self._size += part
+        self._complete = not message.get("more_body", False)
+        bytes_max = guard.bytes_max(self._path)
+        if self._size > bytes_max:
+            raise _too_large(bytes_max)
+        if not self._complete:
+            self.partial_bytes += part
+            guard.partial_bytes += part
+            if guard.partial_bytes > guard.limits.partial_bytes_max:
+                raise guard.busy()
+        elif self.partial_bytes and not guard.has_room(self._path):
+            raise guard.busy()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Answers; where part of the body was never read, reads on a little so that the client sees the answer."""
+        if message["type"] == "http.response.start":
+            self.is_answered = True
+            if self._has_body and not self._complete:
+                await self._discard(DRAIN_BYTES_MAX, 0)
+                self._close = not self._complete
+                if self._close:
+                    headers = [each for each in message.get("headers", []) if each[0].lower() != b"connection"]
+                    message = {**message, "headers": [*headers, (b"connection", b"close")]}
+        elif self._close and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._discard(LINGER_BYTES_MAX, LINGER_SECONDS)
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _before_deadline(self) -> Message:
+        """The next message; a timer and its cancellation cost a tenth of asyncio.timeout."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        timer = loop.call_at(self._deadline, self._expire, task)
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            if self._is_late and task.uncancel() == 0:
+                seconds = self._guard.limits.body_seconds_max
+                text = f"the body did not arrive within {seconds:g} seconds"
+                raise FhirError(Category.REQUEST_TIMEOUT, text) from None
+            raise
+        finally:
+            timer.cancel()
+
+    def _expire(self, task: asyncio.Task[object]) -> None:
+        self._is_late = True
+        task.cancel()
+
+    async def _discard(self, bytes_max: int, seconds_max: float) -> None:
+        """Reads and forgets: what has arrived already with 0 seconds, else until an end, a limit or the time."""
+        size = 0
+        guard = self._guard
+        guard.in_flight -= 1
+        try:
+            async with asyncio.timeout(seconds_max):
+                while not self._complete and size <= bytes_max:
+                    message = await self._receive()
+                    size += len(message.get("body", b""))
+                    self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        except TimeoutError:
+            return
+        finally:
+            guard.in_flight += 1
+
+
+def _too_large(bytes_max: int) -> FhirError:
+    return FhirError(Category.TOO_LARGE, f"the body is larger than {bytes_max} bytes")
+
+
+async def _refuse(scope: Scope, send: Send, error: FhirError) -> None:
+    """Sends the outcome of a refusal."""
+    body = outcome_bytes(error.issues)
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_id().encode()
+    headers = [
+        (b"content-type", b"application/fhir+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id),
+        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
