@@ -159,9 +159,9 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("method", "path", "status", "allow"),
         [
-            ("GET", "", 404, None),
-            ("POST", "", 404, None),
-            ("GET", "/", 404, None),
+            ("GET", "", 405, "POST"),
+            ("POST", "/", 400, None),
+            ("GET", "/", 405, "POST"),
             ("GET", "/Medication/1", 404, None),
             ("PATCH", "/Nonsense/1", 404, None),
             ("GET", "/patient/1", 404, None),

@@ -20,10 +20,12 @@ from starlette.types import Receive, Scope, Send
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.access import Access
+from stepwell_shared.fhir.bundle import process
 from stepwell_shared.fhir.definitions import resource_types
+from stepwell_shared.fhir.idempotency import keyed
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.interactions import Engine
-from stepwell_shared.fhir.messages import Request, Response
+from stepwell_shared.fhir.messages import Request, Response, Witness
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.registry import Interaction, Operation, ServedType
 from stepwell_shared.fhir.unit import UnitOfWork
@@ -34,6 +36,7 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _BODY_METHODS = {"POST", "PUT"}
 _UNKNOWN_METHOD = "unknown"
+_SYSTEM = ""  # in place of a resource type: the address of the whole service
 _FHIR_VERSIONS = {"4.0", "4.0.1"}
 
 log = structlog.get_logger("stepwell.http")
@@ -105,15 +108,20 @@ class Door:
                 check_content_type(content_type)
         return Request(
             access=access,
-            witness=lambda interaction, id_, status: self.access_record(
-                access, interaction, asked.resource_type, id_, status, asked.request_id
-            ),
+            witness=self._witness(access, asked.request_id, asked.resource_type),
+            witness_of=partial(self._witness, access, asked.request_id),
             resource_type=asked.resource_type,
             id=asked.id,
             version_id=http.path_params.get("version_id", ""),
             body=body,
             headers=dict(http.headers),
             parameters=parameters,
+        )
+
+    def _witness(self, access: Access, request_id: str, resource_type: str) -> Witness:
+        """The record of accesses to a type within one request."""
+        return lambda interaction, id_, status: self.access_record(
+            access, interaction, resource_type, id_, status, request_id
         )
 
     async def _keep(self, access: Access, asked: Asked, id_: str, status: int) -> None:
@@ -154,18 +162,23 @@ class _Address:
         resource_type = self._resource_type or http.path_params.get("resource_type", "")
         id_ = http.path_params.get("id", "")
         served_type = self._door.engine.registry.types.get(resource_type)
+        is_system = self._resource_type == _SYSTEM
         return Asked(
             interaction=interaction,
             resource_type=resource_type if resource_type in resource_types() else "",
             id=id_ if _ID.fullmatch(id_) else "",
             request_id=request_id_of(http),
-            is_served=served_type is not None and bool(self._verbs),
+            is_served=(is_system or served_type is not None) and bool(self._verbs),
             allowed=tuple(
                 method
                 for method, (_, name) in sorted(self._verbs.items())
-                if served_type is not None and (name.startswith("$") or served_type.allows(Interaction(name)))
+                if is_system or (served_type is not None and _is_allowed(served_type, name))
             ),
         )
+
+
+def _is_allowed(served_type: ServedType, name: str) -> bool:
+    return name.startswith("$") or served_type.allows(Interaction(name))
 
 
 def fhir_routes(door: Door, prefix: str) -> list[Route]:
@@ -193,9 +206,10 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
         route("/{resource_type}/{id}", instance),
         route(
             "/{resource_type}",
-            {"GET": (interactions.search, "search-type"), "POST": (interactions.create, "create")},
+            {"GET": (interactions.search, "search-type"), "POST": (keyed("create", interactions.create), "create")},
         ),
-        route("", {}),
+        route("", {"POST": (process, "transaction")}, _SYSTEM),
+        route("/", {"POST": (process, "transaction")}, _SYSTEM),
         route("/{path:path}", {}),
     ]
 
@@ -205,8 +219,11 @@ def _operation_path(served_type: ServedType, operation: Operation) -> str:
 
 
 def _operation_verbs(served_type: ServedType, operation: Operation) -> dict[str, tuple[Verb, str]]:
-    methods = ("POST",) if operation.affects_state else ("GET", "POST")
-    return {method: (partial(_operate, operation), f"${operation.name}") for method in methods}
+    name = f"${operation.name}"
+    verb: Verb = partial(_operate, operation)
+    if operation.affects_state:
+        return {"POST": (keyed(name, verb), name)}
+    return {"GET": (verb, name), "POST": (verb, name)}
 
 
 async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:

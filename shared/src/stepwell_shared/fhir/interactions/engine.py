@@ -25,6 +25,7 @@ class Engine:
     cursor_key: bytes
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
+    bundle_entries_max: int = 1000
 
     def served(self, resource_type: str, interaction: Interaction) -> ServedType:
         """The type, or 404 when it is not served, or 405 when the interaction is not."""

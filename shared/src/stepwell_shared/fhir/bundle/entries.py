@@ -1,0 +1,149 @@
+"""The entries of a batch or transaction as requests: what each asks for, by `request.method` and `request.url`.
+
+https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from stepwell_shared.fhir.definitions import resource_types
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+
+WRITES = ("DELETE", "POST", "PUT", "PATCH")
+READS = ("GET", "HEAD")
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_OPERATION = re.compile(r"\$[a-z][a-z0-9-]*")
+_SEARCH = "_search"
+_HISTORY = "_history"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What `request.url` names. `rest` is "" or what follows the type and id: _search, _history or $operation."""
+
+    resource_type: str
+    id: str = ""
+    rest: str = ""
+    version_id: str = ""
+    query: str = ""
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.query, keep_blank_values=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry: its place in the Bundle, what it asks for, and its resource as text and as parsed JSON."""
+
+    position: int
+    method: str
+    address: Address
+    full_url: str
+    headers: Mapping[str, str]
+    body: bytes
+    resource: dict[str, Any] | None
+
+    @property
+    def at(self) -> str:
+        return f"Bundle.entry[{self.position}]"
+
+    @property
+    def is_read(self) -> bool:
+        return self.method in READS
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a transaction can answer it only after its commit: a search, a history, an operation."""
+        return self.is_read and (not self.address.id or (bool(self.address.rest) and not self.address.version_id))
+
+
+class _Entry(msgspec.Struct):
+    resource: msgspec.Raw = msgspec.Raw()
+
+
+class _Bundle(msgspec.Struct):
+    entry: list[_Entry] = []
+
+
+_texts = msgspec.json.Decoder(_Bundle)
+
+
+def texts_of(body: bytes) -> list[bytes]:
+    """Each entry's resource as it was received, empty where there is none."""
+    return [bytes(entry.resource) for entry in _texts.decode(body).entry]
+
+
+def entry_of(position: int, parsed: Mapping[str, Any], body: bytes, base_url: str) -> Entry:
+    """The entry as a request. Raises FhirError INVALID with the place for an address that is none of this server."""
+    request = parsed["request"]
+    method = request["method"]
+    at = f"Bundle.entry[{position}]"
+    resource = parsed.get("resource")
+    if method in ("PUT", "PATCH") and resource is None:
+        raise _refused(f"{method} needs a resource in its entry", "required", f"{at}.resource")
+    address = address_of(request["url"], base_url, f"{at}.request.url")
+    if method == "POST" and resource is None and not address.rest:
+        raise _refused("POST needs a resource in its entry", "required", f"{at}.resource")
+    _check_address(method, address, f"{at}.request.url")
+    return Entry(position, method, address, parsed.get("fullUrl", ""), _headers(request), body, resource)
+
+
+def address_of(url: str, base_url: str, at: str) -> Address:
+    """Reads `request.url`, which is relative to the base; our own base in front of it is tolerated."""
+    parts = urlsplit(url.removeprefix(f"{base_url}/"))
+    steps = [unquote(step) for step in parts.path.split("/")]
+    if parts.scheme or parts.netloc or parts.fragment or steps[0] not in resource_types():
+        raise _refused("the url is Type, Type/id or Type?parameters, relative to this server's base", "value", at)
+    resource_type, *steps = steps
+    id_ = steps.pop(0) if steps and _is_id(steps[0]) else ""
+    rest = steps.pop(0) if steps and (steps[0] in (_SEARCH, _HISTORY) or _OPERATION.fullmatch(steps[0])) else ""
+    version_id = steps.pop(0) if rest == _HISTORY and id_ and steps and _is_id(steps[0]) else ""
+    if steps:
+        raise _refused("nothing is served at this url", "value", at)
+    return Address(resource_type, id_, rest, version_id, parts.query)
+
+
+def _is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None and not text.startswith("_")
+
+
+def _check_address(method: str, address: Address, at: str) -> None:
+    """Raises when the method does not go with the form of the address."""
+    is_instance, is_criteria = bool(address.id), bool(address.query)
+    fits = {
+        "GET": address.rest != _SEARCH,
+        "HEAD": address.rest != _SEARCH,
+        "POST": not address.query if not address.rest else address.rest.startswith("$"),
+        "PUT": not address.rest and is_instance != is_criteria,
+        "PATCH": not address.rest and is_instance != is_criteria,
+        "DELETE": not address.rest and is_instance != is_criteria,
+    }[method]
+    if method == "POST" and not address.rest and is_instance:
+        fits = False
+    if not fits:
+        raise _refused(f"{method} is not taken at this url", "value", at)
+
+
+def _headers(request: Mapping[str, Any]) -> dict[str, str]:
+    """The conditions of an entry under the names of the headers that they stand for."""
+    found = {
+        "if-match": request.get("ifMatch"),
+        "if-none-match": request.get("ifNoneMatch"),
+        "if-none-exist": request.get("ifNoneExist"),
+    }
+    since = request.get("ifModifiedSince")
+    if since is not None:
+        found["if-modified-since"] = format_datetime(datetime.fromisoformat(since).astimezone(UTC), usegmt=True)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _refused(text: str, code: str, at: str) -> FhirError:
+    return FhirError(Category.INVALID, [Issue(text, code, at)])
