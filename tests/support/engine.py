@@ -116,13 +116,39 @@ class Bench:
         request = self.request(resource["resourceType"], id_, resource=resource, **given)
         return await interactions.update(self.engine, request)
 
+    async def update_match(self, resource: Resource, query: str, **given: Any) -> Response:
+        request = self.request(resource["resourceType"], resource=resource, parameters=pairs(query), **given)
+        return await interactions.update(self.engine, request)
+
+    async def patch(self, resource_type: str, id_: str, patch: Any, query: str = "", **given: Any) -> Response:
+        """A list is a JSON Patch, anything else a FHIRPath Patch."""
+        kind = "application/json-patch+json" if isinstance(patch, list) else "application/fhir+json"
+        headers = {"content-type": kind, **given.pop("headers", {})}
+        request = self.request(
+            resource_type, id_, body=orjson.dumps(patch), parameters=pairs(query), headers=headers, **given
+        )
+        return await interactions.patch(self.engine, request)
+
+    async def delete_match(self, resource_type: str, query: str, **given: Any) -> Response:
+        return await interactions.delete(self.engine, self.request(resource_type, parameters=pairs(query), **given))
+
+    async def validate(
+        self, resource_type: str, body: Any = None, id_: str = "", query: str = "", **given: Any
+    ) -> Resource:
+        """The OperationOutcome of $validate."""
+        request = self.request(resource_type, id_, resource=body, parameters=pairs(query), **given)
+        response = await interactions.validate(self.engine, request)
+        assert response.status == 200
+        return json_of(response)
+
     async def read(self, resource_type: str, id_: str, **given: Any) -> Response:
         return await interactions.read(self.engine, self.request(resource_type, id_, **given))
 
     async def vread(self, resource_type: str, id_: str, version_id: str, **given: Any) -> Response:
         return await interactions.vread(self.engine, self.request(resource_type, id_, version_id=version_id, **given))
 
-    async def history(self, resource_type: str, id_: str, query: str = "", **given: Any) -> Resource:
+    async def history(self, resource_type: str = "", id_: str = "", query: str = "", **given: Any) -> Resource:
+        """Of a resource, of a type, or of everything."""
         request = self.request(resource_type, id_, parameters=pairs(query), **given)
         return json_of(await interactions.history(self.engine, request))
 

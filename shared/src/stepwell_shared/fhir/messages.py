@@ -22,6 +22,7 @@ from stepwell_shared.fhir.unit import Method, Stored
 
 # (interaction, resource id, HTTP status) -> the row that keeps the access on record
 Witness = Callable[[str, str, int], Effect]
+_RETURNS = ("minimal", "representation", "OperationOutcome")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Request:
     @property
     def preferred_return(self) -> str:
         """`return=` of the Prefer header: minimal, representation (the default) or OperationOutcome."""
-        return self._preferences.get("return", "representation")
+        wanted = self._preferences.get("return")
+        return wanted if wanted in _RETURNS else "representation"
 
     @property
     def strict(self) -> bool:
@@ -59,7 +61,7 @@ class Request:
     @property
     def _preferences(self) -> dict[str, str]:
         parts = [part.partition("=") for part in self.headers.get("prefer", "").replace(",", ";").split(";")]
-        return {name.strip(): value.strip() for name, _, value in parts}
+        return {name.strip().lower(): value.strip().strip('"') for name, _, value in parts}
 
 
 @dataclass(frozen=True)

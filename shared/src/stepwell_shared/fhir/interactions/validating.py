@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
 
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.interactions.engine import Engine
@@ -29,15 +28,18 @@ _COULD_NOT_RUN = frozenset({Category.UNAVAILABLE, Category.FAULT, Category.FORBI
 
 class _Parameter(msgspec.Struct, rename="camel"):
     name: str
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
     value_code: str | None = None
     value_uri: str | None = None
     value_canonical: str | None = None
     value_string: str | None = None
 
 
-class _Sent(msgspec.Struct, rename="camel"):
+class _Kind(msgspec.Struct, rename="camel"):
     resource_type: str = ""
+
+
+class _Parameters(msgspec.Struct):
     parameter: list[_Parameter] = []
 
 
@@ -47,7 +49,8 @@ class _Asked(NamedTuple):
     profiles: list[str]
 
 
-_sent = msgspec.json.Decoder(_Sent)
+_kind = msgspec.json.Decoder(_Kind)
+_parameters = msgspec.json.Decoder(_Parameters)
 
 
 async def validate(engine: Engine, request: Request) -> Response:
@@ -76,11 +79,11 @@ def _asked(request: Request) -> _Asked:
     """Bare resource, or Parameters with resource, mode and profile; the URL may name mode and profile too."""
     given = [(name, value) for name, value in request.parameters if name in {"mode", "profile"}]
     body = request.body
-    parameters = _parameters(body)
+    parameters = _sent(body)
     if parameters is not None:
         body = b""
         for each in parameters:
-            if each.name == "resource" and each.resource is not None:
+            if each.name == "resource":
                 body = bytes(each.resource)
             elif each.name in {"mode", "profile"}:
                 value = each.value_code or each.value_uri or each.value_canonical or each.value_string
@@ -96,19 +99,23 @@ def _asked(request: Request) -> _Asked:
     return _Asked(body, mode, [value for name, value in given if name == "profile"])
 
 
-def _parameters(body: bytes) -> list[_Parameter] | None:
-    """The parameters, or nothing when the body is the bare resource. Raises FhirError INVALID for what is no JSON."""
+def _sent(body: bytes) -> list[_Parameter] | None:
+    """The parameters, or nothing when the body is the bare resource. Raises FhirError INVALID for what is neither."""
     if not body:
         return []
     try:
-        orjson.loads(body)
-        sent = _sent.decode(body)
-    except orjson.JSONDecodeError:
-        validation.parse(body)
-        raise
+        kind = _kind.decode(body).resource_type
     except msgspec.ValidationError:
         return None
-    return sent.parameter if sent.resource_type == "Parameters" else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FhirError(Category.INVALID, [Issue("the body is not JSON (RFC 8259, UTF-8)", "structure")]) from error
+    if kind != "Parameters":
+        return None
+    try:
+        return _parameters.decode(body).parameter
+    except msgspec.ValidationError as error:
+        text = "this takes a resource, or Parameters with resource, mode and profile"
+        raise FhirError(Category.INVALID, [Issue(text, "structure", "Parameters.parameter")]) from error
 
 
 async def _check(engine: Engine, request: Request, served_type: ServedType, mode: str) -> None:
