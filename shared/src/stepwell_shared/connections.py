@@ -79,7 +79,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unwatch()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
+            is_silent = not self.cycle.response_started and not self.pipeline
+            self.cycle.disconnected = True  # nobody hears what it may still say
+        else:
+            is_silent = True
+        if is_silent:
             body = outcome_bytes(error.issues)
             head = b"HTTP/1.1 %d %b\r\ncontent-type: application/fhir+json\r\ncontent-length: %d\r\n"
             head = head % (error.status, _REASONS[error.status], len(body))
