@@ -167,7 +167,7 @@ class Attempt:
                 self._now,
                 partial(self._reading.read, tenant),
             )
-            work = complete(self._engine, target.request, target.served_type, write)
+            work = complete(self._engine, target.request, target.served_type, write, asked=target.asked)
             self._answers[target.entry.position] = await at_entry(target.entry, work)
         self._refuse_double_change()
 
@@ -179,7 +179,7 @@ class Attempt:
 
     def _kept(self, target: Target, answer: Response) -> Response:
         """The access goes on record with the transaction although nothing is changed."""
-        self._unit.effects += target.request.records(target.interaction, answer)
+        self._unit.effects += target.request.records(target.asked, answer)
         return answer
 
     def _refuse_double_change(self) -> None:

@@ -8,17 +8,20 @@ from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.bundle.entries import Entry
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
-from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Operation
 
 Verb = Callable[[Engine, Request], Awaitable[Response]]
 _HISTORY = "_history"
+# Headers of the Bundle's request that hold for each of its entries.
+_OF_ALL = ("prefer", "x-provenance")
+FHIR_JSON = "application/fhir+json"  # a patch in a Bundle is a FHIRPath Patch
 
 
 def request_of(bundle: Request, entry: Entry) -> Request:
     """The entry as a request of its own, with the preferences of the Bundle's."""
     witness_of = bundle.witness_of
-    preferences = {"prefer": bundle.headers["prefer"]} if "prefer" in bundle.headers else {}
+    shared = {name: bundle.headers[name] for name in _OF_ALL if name in bundle.headers}
     return replace(
         bundle,
         witness=witness_of(entry.address.resource_type) if witness_of is not None else bundle.witness,
@@ -26,7 +29,7 @@ def request_of(bundle: Request, entry: Entry) -> Request:
         id=entry.address.id,
         version_id=entry.address.version_id,
         body=entry.body,
-        headers={**preferences, **entry.headers},
+        headers={**shared, **entry.headers, "content-type": FHIR_JSON},
         parameters=entry.address.parameters,
         keep=None,
     )
@@ -39,21 +42,19 @@ def verb_of(engine: Engine, entry: Entry) -> tuple[Verb, str]:
         operation = _operation(engine, entry)
         return partial(_operate, operation), address.rest
     if entry.is_read:
+        if address.version_id:
+            return interactions.vread, "vread"
         if address.rest == _HISTORY:
-            if not address.id:
-                raise _not_supported(entry)
-            return (interactions.vread, "vread") if address.version_id else (interactions.history, "history-instance")
+            return interactions.history, "history-instance" if address.id else "history-type"
         return (interactions.read, "read") if address.id else (interactions.search, "search-type")
-    found = _WRITES.get((entry.method, bool(address.id)))
-    if found is None:
-        raise _not_supported(entry)
-    return found
+    return _WRITES[entry.method]
 
 
-_WRITES: dict[tuple[str, bool], tuple[Verb, str]] = {
-    ("POST", False): (interactions.create, "create"),
-    ("PUT", True): (interactions.update, "update"),
-    ("DELETE", True): (interactions.delete, "delete"),
+_WRITES: dict[str, tuple[Verb, str]] = {
+    "POST": (interactions.create, "create"),
+    "PUT": (interactions.update, "update"),
+    "PATCH": (interactions.patch, "patch"),
+    "DELETE": (interactions.delete, "delete"),
 }
 
 
@@ -72,8 +73,3 @@ async def _operate(operation: Operation, engine: Engine, request: Request) -> Re
     request.access.require(request.resource_type, operation.interaction)
     response: Response = await operation.handler(request)
     return response
-
-
-def _not_supported(entry: Entry) -> FhirError:
-    text = f"{entry.method} with this url is not supported in a Bundle"
-    return FhirError(Category.INVALID, [Issue(text, "not-supported", f"{entry.at}.request")])

@@ -9,13 +9,14 @@ from stepwell_shared.fhir.bundle.criteria import Criteria, criteria_of, stored_m
 from stepwell_shared.fhir.bundle.entries import Entry
 from stepwell_shared.fhir.interactions import Engine, free_place, require_reach, visible
 from stepwell_shared.fhir.interactions.creating import escaped
+from stepwell_shared.fhir.interactions.updating import refuse_subset
 from stepwell_shared.fhir.messages import Request, check_if_match
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.unit import Stored
 
 INTERACTIONS = {"DELETE": Interaction.DELETE, "POST": Interaction.CREATE, "PUT": Interaction.UPDATE,
-                "PATCH": Interaction.UPDATE}  # fmt: skip
+                "PATCH": Interaction.PATCH}  # fmt: skip
 
 
 @dataclass
@@ -37,8 +38,14 @@ class Target:
     resource: dict[str, Any] | None = field(default=None)
 
     @property
-    def interaction(self) -> Interaction:
+    def asked(self) -> Interaction:
+        """What the client calls it, and what scopes must grant."""
         return INTERACTIONS[self.entry.method]
+
+    @property
+    def interaction(self) -> Interaction:
+        """What it is: a patch is an update."""
+        return Interaction.UPDATE if self.asked is Interaction.PATCH else self.asked
 
     @property
     def is_own(self) -> bool:
@@ -127,7 +134,13 @@ async def _found_by_criteria(
     if entry.method == "DELETE":
         return Target(entry, request, served_type, "", None, criteria)
     if given:
-        return Target(entry, request, served_type, given, await _current(engine, request, given), criteria)
+        previous = await _current(engine, request, given)
+        if previous is not None and previous.body is not None and (served_type.name, given) not in deleted:
+            issue = Issue(
+                "this resource is there, and the criteria do not match it", "conflict", f"{entry.at}.resource.id"
+            )
+            raise FhirError(Category.CONFLICT, [issue])
+        return Target(entry, request, served_type, given, previous, criteria)
     id_, previous = await free_place(engine, request.access.tenant, served_type.name, criteria.parameters)
     return Target(entry, request, served_type, id_, previous, criteria)
 
@@ -139,14 +152,16 @@ async def check_target(engine: Engine, target: Target) -> None:
         return
     existed = previous is not None and previous.body is not None
     if target.resource is not None:
-        if target.entry.method == "PUT" and target.resource.get("id", target.id) != target.id:
-            text = "the id in the body must be the id in the URL"
-            raise FhirError(Category.INVALID, [Issue(text, "invalid", f"{served_type.name}.id")])
-        await require_reach(engine, request, served_type, target.interaction, target.id, target.resource)
+        if target.entry.method == "PUT":
+            refuse_subset(target.resource)
+            if target.criteria is None and target.resource.get("id") != target.id:
+                text = "the id in the body must be the id in the URL"
+                raise FhirError(Category.INVALID, [Issue(text, "invalid", f"{served_type.name}.id")])
+        await require_reach(engine, request, served_type, target.asked, target.id, target.resource)
     if target.entry.method == "POST":
         return
     if existed or target.entry.method == "PATCH":
-        await visible(engine, replace(request, id=target.id), served_type, previous, target.interaction)
+        await visible(engine, replace(request, id=target.id), served_type, previous, target.asked)
     if existed or target.entry.method != "DELETE":
         check_if_match(request, previous)
     if target.entry.method == "PUT" and not existed and not served_type.allows_update_create:
