@@ -20,13 +20,35 @@ from stepwell_shared.fhir.registry import READ_ONLY, READ_WRITE, Interaction, Op
 from stepwell_shared.runtime import Runtime, base_urls
 from stepwell_shared.settings import Settings
 
+# Every parameter of R4 that our types are searched by, in each service that serves them.
+PATIENT_PARAMETERS = (
+    *("active", "address", "address-city", "address-country", "address-postalcode", "address-state"),
+    *("address-use", "birthdate", "death-date", "deceased", "email", "family", "gender"),
+    *("general-practitioner", "given", "identifier", "language", "link", "name", "organization", "phone"),
+    "telecom",
+)
+TASK_PARAMETERS = (
+    *("authored-on", "based-on", "business-status", "code", "encounter", "focus", "group-identifier"),
+    *("identifier", "intent", "modified", "owner", "part-of", "patient", "performer", "period", "priority"),
+    *("requester", "status", "subject"),
+)
+SERVICE_REQUEST_PARAMETERS = (
+    *("authored", "based-on", "body-site", "category", "code", "encounter", "identifier"),
+    *("instantiates-canonical", "instantiates-uri", "intent", "occurrence", "patient", "performer"),
+    *("performer-type", "priority", "replaces", "requester", "requisition", "specimen", "status", "subject"),
+)
+PROVENANCE_PARAMETERS = (
+    *("agent", "agent-role", "agent-type", "entity", "location", "patient", "recorded", "signature-type"),
+    *("target", "when"),
+)
+
 
 def shared_types(runtime: Runtime, topics: Sequence[Topic]) -> Iterator[ServedType]:
     """Subscription to this service's topics, and Provenance of what it makes."""
     known = Topics(topics)
     yield served(
         "Subscription",
-        ["status", "type", "url", "criteria"],
+        ["contact", "criteria", "payload", "status", "type", "url"],
         interactions=READ_WRITE,
         on_write=partial(_subscribe, runtime, known),
         mask=lambda body: orjson.dumps(mask_headers(orjson.loads(body))),
@@ -34,14 +56,14 @@ def shared_types(runtime: Runtime, topics: Sequence[Topic]) -> Iterator[ServedTy
         profiles=(SUBSCRIPTION_PROFILE,),
         documentation=subscription_documentation(topics),
     )
-    yield served("Provenance", ["target", "recorded", "agent", "entity", "patient"], interactions=READ_ONLY)
+    yield served("Provenance", PROVENANCE_PARAMETERS, interactions=READ_ONLY)
 
 
 def patient_copy() -> ServedType:
     """The read-only copy of Patient that the topic patient-changed keeps."""
     return served(
         "Patient",
-        ["identifier", "family", "given", "birthdate", "gender", "active"],
+        PATIENT_PARAMETERS,
         interactions=READ_ONLY,
         documentation="A copy under the id that screening gave; screening owns it.",
     )

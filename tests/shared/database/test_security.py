@@ -109,7 +109,7 @@ class TestTenants:
     async def test_a_search_statement_cannot_leave_its_tenant(self, database_of: DatabaseOf) -> None:
         async with bench(await database_of("screening")) as opened:
             await opened.update(patient(id="p1"))
-            everything = "SELECT r.id, r.version, r.last_updated, r.body, r.tenant, 1::bigint FROM fhir_patient AS r"
+            everything = "SELECT r.id, r.tenant FROM fhir_patient AS r WHERE s.tenant IS NOT NULL"
             assert await opened.engine.store.search(SOUTH, everything, []) == []
             assert len(await opened.engine.store.search(NORTH, everything, [])) == 1
             assert opened.clock.now == NOW

@@ -30,7 +30,16 @@ JSON = {"content-type": "application/fhir+json", "prefer": "handling=strict"}
 PREFIX = "/fhir"
 Served = tuple[str, httpx.AsyncClient]
 # A value of each type of search parameter that is well-formed.
-VALUES = {"token": "a", "date": "2026", "string": "a", "reference": "Patient/1", "uri": "urn:a"}
+VALUES = {
+    "token": "a",
+    "date": "2026",
+    "string": "a",
+    "reference": "Patient/1",
+    "uri": "urn:a",
+    "number": "1",
+    "quantity": "1",
+    "composite": "a$1900",
+}
 
 
 # The least that R4 requires of types that clients write.

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import columns_of, localiser, rows_of
-from stepwell_shared.fhir.registry import SearchParameter, ServedType, Storage, served
+from stepwell_shared.fhir.parameters import SearchParameter, Storage
+from stepwell_shared.fhir.registry import ServedType, served
 
 from tests.support.engine import BASE_URL, ROUTING_URL
 
@@ -17,7 +18,7 @@ def names(parameters: list[SearchParameter]) -> list[str]:
 
 
 class TestDeclarations:
-    @pytest.mark.parametrize("name", ["nonsense", "value-quantity", "code-value-quantity", "_text"])
+    @pytest.mark.parametrize("name", ["nonsense", "code-value-quantity", "combo-code", "_text"])
     def test_a_parameter_that_cannot_be_kept_is_refused_at_start(self, name: str) -> None:
         with pytest.raises((ValueError, KeyError)):
             served("Observation", [name])
@@ -33,7 +34,7 @@ class TestDeclarations:
     def test_single_values_are_columns_and_the_others_rows(self) -> None:
         kept = served("Patient", ["gender", "birthdate", "identifier", "family"])
         assert names(kept.columns) == ["gender", "birthdate"]
-        assert names(kept.rows) == ["identifier", "family"]
+        assert names(kept.rows) == ["identifier", "family", "_profile", "_security", "_source", "_tag"]
         assert kept.parameters["birthdate"].storage is Storage.DATE_COLUMNS
 
 
@@ -81,7 +82,7 @@ class TestIndexing:
         }
         day = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
         assert columns_of(kept, task, localise) == ("ready", *day, "Practitioner/1", None)
-        assert rows_of(kept, task, localise) == [("code", "urn:s", "c"), ("code", "", "d")]
+        assert rows_of(kept, task, localise) == [("code", "urn:s", "c", None), ("code", "", "d", None)]
 
 
 def test_new_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:

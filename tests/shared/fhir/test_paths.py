@@ -1,5 +1,6 @@
 """The compiled expressions of search parameters, with fhirpathpy as the oracle on official examples."""
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -7,8 +8,9 @@ import pytest
 from fhirpathpy import compile as compile_fhirpath
 from fhirpathpy.models import models
 from stepwell_shared.fhir import definitions
+from stepwell_shared.fhir.parameters import Storage, search_parameter
 from stepwell_shared.fhir.paths import UnsupportedPathError, compile_path, filtered_targets
-from stepwell_shared.fhir.registry import Registry, search_parameter
+from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.migrations import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
@@ -23,6 +25,8 @@ SERVED = sorted(
         for name in served_type.parameters
         # the oracle cannot resolve; TestExtraction covers that filter
         if "resolve()" not in definitions.search_parameter(served_type.name, name).expression
+        # what others answer for extracts nothing itself
+        and served_type.parameters[name].storage not in {Storage.ANY_OF, Storage.ALL_OF}
     }
 )
 
@@ -94,13 +98,14 @@ class TestOracle:
     @pytest.mark.parametrize(("resource_type", "name"), SERVED)
     def test_every_served_parameter_extracts_what_fhirpath_finds(self, resource_type: str, name: str) -> None:
         expression = definitions.search_parameter(resource_type, name).expression
+        if expression == "Resource.meta.profile":
+            expression = f"{resource_type}.meta.profile"  # the oracle does not know that a resource is a Resource
         extract = search_parameter(resource_type, name).extract
         oracle: Any = compile_fhirpath(expression, models["r4"])
         for sample in SAMPLES:
             if sample["resourceType"] == resource_type:
-                assert extract(sample) == [
-                    getattr(each, "data", each) for each in oracle(orjson.loads(orjson.dumps(sample)))
-                ]
+                found = [getattr(each, "data", each) for each in oracle(orjson.loads(orjson.dumps(sample)))]
+                assert extract(sample) == [float(each) if isinstance(each, Decimal) else each for each in found]
 
 
 def test_a_type_is_registered_once() -> None:

@@ -95,7 +95,7 @@ class TestConflicts:
     async def test_a_unit_that_the_database_cannot_take_fails_alone(self, bench: Bench) -> None:
         store = bench.engine.store
         broken = change(bench, "bad")
-        broken = replace(broken, columns=("not a moment", *broken.columns[1:]))
+        broken = replace(broken, rows=[("family", "a", "b\x00", None)])
         found = await outcomes(
             store.commit(unit(change(bench, "p1"))), store.commit(unit(broken)), store.commit(unit(change(bench, "p2")))
         )

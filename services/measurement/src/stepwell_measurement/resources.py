@@ -16,7 +16,17 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "Observation",
-            ["patient", "subject", "code", "category", "date", "status", "derived-from", "identifier"],
+            [
+                *("based-on", "category", "code", "code-value-concept", "code-value-date"),
+                *("code-value-quantity", "code-value-string", "combo-code", "combo-code-value-concept"),
+                *("combo-code-value-quantity", "combo-data-absent-reason", "combo-value-concept"),
+                *("combo-value-quantity", "component-code", "component-code-value-concept"),
+                *("component-code-value-quantity", "component-data-absent-reason"),
+                *("component-value-concept", "component-value-quantity", "data-absent-reason", "date"),
+                *("derived-from", "device", "encounter", "focus", "has-member", "identifier", "method"),
+                *("part-of", "patient", "performer", "specimen", "status", "subject", "value-concept"),
+                *("value-date", "value-quantity", "value-string"),
+            ],
             interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
             on_write=partial(change_observation, runtime),
             indexes=(("patient", "date"),),

@@ -4,7 +4,7 @@ from functools import partial
 
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import patient_copy, shared_types
+from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
 
 from stepwell_referral.subscriptions import TOPICS
 from stepwell_referral.use_cases.catalogue import change_service
@@ -28,19 +28,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
     found.add(
         served(
             "ServiceRequest",
-            [
-                "patient",
-                "subject",
-                "status",
-                "intent",
-                "code",
-                "category",
-                "priority",
-                "authored",
-                "identifier",
-                "replaces",
-                "instantiates-canonical",
-            ],
+            SERVICE_REQUEST_PARAMETERS,
             interactions=READ_ONLY,
             indexes=(("patient", "authored"),),
             documentation="The tier assignments as routing sent them, under the ids that it gave. Routing owns them.",
@@ -49,22 +37,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
     found.add(
         served(
             "Task",
-            [
-                "patient",
-                "subject",
-                "status",
-                "business-status",
-                "code",
-                "owner",
-                "requester",
-                "focus",
-                "based-on",
-                "priority",
-                "authored-on",
-                "modified",
-                "period",
-                "identifier",
-            ],
+            TASK_PARAMETERS,
             interactions=READ_ONLY | {Interaction.UPDATE},
             on_write=partial(change_task, runtime),
             indexes=(("patient", "authored-on"), ("owner", "status", "priority")),
@@ -78,7 +51,10 @@ def _catalogue_types(found: Registry) -> None:
     found.add(
         served(
             "HealthcareService",
-            ["active", "name", "identifier", "organization", "service-category", "service-type", "characteristic"],
+            [
+                *("active", "characteristic", "coverage-area", "endpoint", "identifier", "location"),
+                *("name", "organization", "program", "service-category", "service-type", "specialty"),
+            ],
             interactions=KEPT,
             on_write=change_service,
             documentation="The places that give care, with how many people can begin there in a week.",
@@ -87,7 +63,10 @@ def _catalogue_types(found: Registry) -> None:
     found.add(
         served(
             "Organization",
-            ["active", "name", "identifier", "type", "partof"],
+            [
+                *("active", "address", "address-city", "address-country", "address-postalcode"),
+                *("address-state", "address-use", "endpoint", "identifier", "name", "partof", "type"),
+            ],
             interactions=KEPT,
             documentation="Who provides the places.",
         )

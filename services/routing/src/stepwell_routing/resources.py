@@ -2,7 +2,7 @@
 
 from stepwell_shared.fhir.registry import READ_ONLY, Registry, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import patient_copy, shared_types
+from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
 
 from stepwell_routing.endpoints import operations
 from stepwell_routing.subscriptions import TOPICS
@@ -14,10 +14,7 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "ServiceRequest",
-            [
-                *("patient", "subject", "status", "intent", "code", "category", "priority", "authored", "identifier"),
-                *("replaces", "requester", "instantiates-canonical", "occurrence"),
-            ],
+            SERVICE_REQUEST_PARAMETERS,
             interactions=READ_ONLY,
             indexes=(("patient", "authored"),),
             operations=tuple(operations(runtime)),
@@ -27,7 +24,10 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "EpisodeOfCare",
-            ["patient", "status", "type", "date", "identifier"],
+            [
+                *("care-manager", "condition", "date", "identifier", "incoming-referral", "organization"),
+                *("patient", "status", "type"),
+            ],
             interactions=READ_ONLY,
             indexes=(("patient", "date"),),
             documentation="One per person and pathway, with the tier in force.",
@@ -36,7 +36,12 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "PlanDefinition",
-            ["url", "version", "status", "title", "name", "identifier", "date", "publisher"],
+            [
+                *("composed-of", "context", "context-quantity", "context-type", "context-type-quantity"),
+                *("context-type-value", "date", "definition", "depends-on", "derived-from"),
+                *("description", "effective", "identifier", "jurisdiction", "name", "predecessor"),
+                *("publisher", "status", "successor", "title", "topic", "type", "url", "version"),
+            ],
             interactions=READ_ONLY,
             documentation="The published policies. A version never changes.",
         )

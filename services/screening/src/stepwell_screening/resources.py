@@ -4,7 +4,7 @@ from functools import partial
 
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import shared_types
+from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
 
 from stepwell_screening.endpoints import operations
 from stepwell_screening.subscriptions import TOPICS
@@ -22,7 +22,7 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "Patient",
-            ["identifier", "family", "given", "birthdate", "gender", "active"],
+            PATIENT_PARAMETERS,
             interactions=KEPT,
             on_write=partial(change_patient, runtime),
             documentation="The people of this deployment. The other services keep a read-only copy.",
@@ -31,7 +31,12 @@ def registry(runtime: Runtime) -> Registry:
     found.add(
         served(
             "Questionnaire",
-            ["url", "version", "status", "title", "name", "code", "identifier", "date", "publisher"],
+            [
+                *("code", "context", "context-quantity", "context-type", "context-type-quantity"),
+                *("context-type-value", "date", "definition", "description", "effective", "identifier"),
+                *("jurisdiction", "name", "publisher", "status", "subject-type", "title", "url"),
+                "version",
+            ],
             interactions=READ_ONLY,
             documentation="The instruments that ship with screening. A published version never changes.",
         )
@@ -40,15 +45,8 @@ def registry(runtime: Runtime) -> Registry:
         served(
             "QuestionnaireResponse",
             [
-                "patient",
-                "subject",
-                "questionnaire",
-                "status",
-                "authored",
-                "author",
-                "identifier",
-                "based-on",
-                "encounter",
+                *("author", "authored", "based-on", "encounter", "identifier", "part-of", "patient"),
+                *("questionnaire", "source", "status", "subject"),
             ],
             interactions=KEPT,
             on_write=partial(submit_response, runtime),
@@ -68,7 +66,7 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
     found.add(
         served(
             "Task",
-            ["patient", "subject", "status", "code", "owner", "focus", "priority", "authored-on", "modified", "period"],
+            TASK_PARAMETERS,
             interactions=CHANGED,
             on_write=partial(change_safety_task, runtime),
             indexes=(("patient", "authored-on"), ("status", "authored-on")),
@@ -79,9 +77,21 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
     found.add(
         served(
             "RiskAssessment",
-            ["patient", "subject", "date", "condition", "performer", "risk", "identifier"],
+            [
+                *("condition", "date", "encounter", "identifier", "method", "patient", "performer"),
+                *("probability", "risk", "subject"),
+            ],
             interactions=READ_ONLY,
             indexes=(("patient", "date"),),
         )
     )
-    found.add(served("Flag", ["patient", "subject", "date", "author"], interactions=READ_ONLY, indexes=(("patient",),)))
+    found.add(
+        served(
+            "Flag",
+            [
+                *("author", "date", "encounter", "identifier", "patient", "subject"),
+            ],
+            interactions=READ_ONLY,
+            indexes=(("patient",),),
+        )
+    )

@@ -65,7 +65,7 @@ def names_of(alias: str, columns: Sequence[sqlalchemy.Column[object]]) -> str:
     return ", ".join(f"{alias}.{c.name}" for c in columns)
 
 
-def update_function(table: sqlalchemy.Table, index_table: sqlalchemy.Table | None) -> str:
+def update_function(table: sqlalchemy.Table, *index_tables: sqlalchemy.Table | None) -> str:
     """`update_<table>(tenant, column arrays)`: each row must still be at the version before, or none is changed.
 
     Raises SQLSTATE SW409 when another writer was first. Index rows of the old version go; the caller
@@ -73,10 +73,10 @@ def update_function(table: sqlalchemy.Table, index_table: sqlalchemy.Table | Non
     """
     columns = insert_columns(table)
     assignments = ", ".join(f"{c.name} = u.{c.name}" for c in columns if c.name != "id")
-    forget = (
+    forget = " ".join(
         f"DELETE FROM {index_table.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);"
+        for index_table in index_tables
         if index_table is not None
-        else ""
     )
     return f"""CREATE OR REPLACE FUNCTION update_{table.name}({_parameters(columns)}) RETURNS void
 LANGUAGE plpgsql {_INDEXED} AS $function$

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from stepwell_shared.fhir import values
-from stepwell_shared.fhir.registry import SearchParameter, ServedType, Storage
+from stepwell_shared.fhir.parameters import SearchParameter, Storage
+from stepwell_shared.fhir.registry import ServedType
 
 Localise = Callable[[str], str]
 
@@ -40,18 +41,61 @@ def columns_of(served_type: ServedType, resource: dict[str, Any] | None, localis
     return tuple(found)
 
 
-def rows_of(served_type: ServedType, resource: dict[str, Any], localise: Localise) -> list[tuple[str, str, str]]:
-    """(parameter, system, code) for every value of the parameters that are kept in rows, without repeats."""
-    found: dict[tuple[str, str, str], None] = {}
+Row = tuple[str, str, str, str | None]
+
+
+def rows_of(served_type: ServedType, resource: dict[str, Any], localise: Localise) -> list[Row]:
+    """(parameter, system, code, display) for every value of the parameters that are kept in rows, without repeats.
+
+    A string keeps its exact text as the system. `name:of-type` and `name:identifier` are rows of modifiers.
+    """
+    found: dict[tuple[str, str, str], str | None] = {}
     for parameter in served_type.rows:
-        if parameter.type == "token":
-            for value in parameter.extract(resource):
-                for system, code in values.tokens(value):
-                    found[parameter.name, values.index_key(system), values.index_key(code)] = None
-        else:
-            for text in _texts(parameter, resource, localise):
-                found[parameter.name, "", text] = None
-    return list(found)
+        name = parameter.name
+        for value in parameter.extract(resource):
+            if parameter.type == "token":
+                for system, code, display in values.displayed_tokens(value):
+                    found[name, values.index_key(system), values.index_key(code)] = display
+                for kind, code in values.typed_identifiers(value):
+                    found[f"{name}:of-type", values.index_key(kind), values.index_key(code)] = None
+            elif parameter.type == "string":
+                for key, exact in values.strings(value):
+                    found[name, values.index_key(exact), key] = None
+            elif parameter.type == "reference":
+                for address in values.references(value, localise):
+                    found[name, "", values.index_key(address)] = None
+            else:
+                found[name, "", values.index_key(str(value))] = None
+    for parameter in served_type.references:
+        for system, code in values.logical(parameter.extract(resource)):
+            found[f"{parameter.name}:identifier", values.index_key(system), values.index_key(code)] = None
+    return [(*key, display) for key, display in found.items()]
+
+
+def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[object, ...]]:
+    """(parameter, ordinal, key system, key code, system, code, unit, low, high) of numbers, quantities and composites.
+
+    The key is the first part of a composite; `low` and `high` are floats, equal unless the value is a range.
+    """
+    found: list[tuple[object, ...]] = []
+    for parameter in served_type.numbers:
+        rows = [(*key, *value) for element in parameter.extract(resource) for key, value in _pairs(parameter, element)]
+        found += [(parameter.name, ordinal, *row) for ordinal, row in enumerate(dict.fromkeys(rows))]
+    return found
+
+
+def _pairs(parameter: SearchParameter, element: Any) -> Iterator[tuple[tuple[str, str], values.Measured]]:
+    """The key and the value of every row that an element makes; without a composite the key is empty."""
+    if not parameter.members:
+        for measured in values.measured(element):
+            yield ("", ""), measured
+        return
+    key_of, value_of = parameter.members
+    for key in key_of(element):
+        for system, code in values.tokens(key):
+            for value in value_of(element):
+                for measured in values.measured(value) if parameter.parts[1] == "quantity" else values.coded(value):
+                    yield (values.index_key(system), values.index_key(code)), measured
 
 
 def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise: Localise) -> Iterator[str]:
@@ -60,8 +104,6 @@ def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise
     for value in parameter.extract(resource):
         if parameter.type == "reference":
             yield from map(values.index_key, values.references(value, localise))
-        elif parameter.type == "string":
-            yield from values.strings(value)
         elif parameter.type == "token":
             yield from (values.index_key(code) for _, code in values.tokens(value))
         else:

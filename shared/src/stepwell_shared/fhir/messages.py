@@ -140,10 +140,13 @@ def written(
     return Response(201 if created else 200, body, headers, stored.id, witnessed, stored.last_updated)
 
 
-def match_entry(base_url: str, served_type: ServedType, stored: Stored, view: View = WHOLE) -> bytes:
-    """One entry of a searchset."""
+def match_entry(
+    base_url: str, served_type: ServedType, stored: Stored, view: View = WHOLE, mode: str = "match"
+) -> bytes:
+    """One entry of a searchset: a match, or with mode `include` what came along."""
     full_url = orjson.dumps(f"{base_url}/{stored.resource_type}/{stored.id}")
-    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"match"}}' % (full_url, outgoing(served_type, stored, view))
+    body = outgoing(served_type, stored, view)
+    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (full_url, body, mode.encode())
 
 
 def history_entry(base_url: str, served_type: ServedType, stored: Stored, view: View = WHOLE) -> bytes:

@@ -8,9 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.access import Access
-from stepwell_shared.fhir.paths import Extractor, compile_path, filtered_targets
+from stepwell_shared.fhir.parameters import COMMON_PARAMETERS, SearchParameter, Storage, search_parameter
 from stepwell_shared.fhir.unit import Stored, UnitOfWork
 
 
@@ -38,31 +37,6 @@ READ_ONLY = frozenset(
     }
 )
 READ_WRITE = frozenset(Interaction)
-
-
-class Storage(StrEnum):
-    """Where a parameter's values are kept: in columns of the row, or as rows of the type's index table."""
-
-    COLUMN = "column"
-    DATE_COLUMNS = "date columns"
-    ROWS = "rows"
-
-
-@dataclass(frozen=True)
-class SearchParameter:
-    """One search parameter of one type, with the extractor compiled from its official expression."""
-
-    name: str
-    type: str
-    definition: str
-    targets: tuple[str, ...]
-    storage: Storage
-    extract: Extractor
-
-    @property
-    def column(self) -> str:
-        """Stem of the column names; hyphens are not for SQL."""
-        return "p_" + self.name.replace("-", "_")
 
 
 Reader = Callable[[str, str], Awaitable[Stored | None]]
@@ -129,11 +103,19 @@ class ServedType:
 
     @property
     def columns(self) -> list[SearchParameter]:
-        return [p for p in self.parameters.values() if p.storage is not Storage.ROWS]
+        return [p for p in self.parameters.values() if p.storage in {Storage.COLUMN, Storage.DATE_COLUMNS}]
 
     @property
     def rows(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage is Storage.ROWS]
+
+    @property
+    def references(self) -> list[SearchParameter]:
+        return [p for p in self.parameters.values() if p.type == "reference" and "Reference" in p.element_types]
+
+    @property
+    def numbers(self) -> list[SearchParameter]:
+        return [p for p in self.parameters.values() if p.storage is Storage.NUMBERS]
 
 
 @dataclass
@@ -170,44 +152,17 @@ def served(
 
     `mask` changes the bytes that leave the server, for secrets that only a write may carry.
     """
-    names = list(search)
+    names = [*search, *COMMON_PARAMETERS]
     if len(names) != len(set(names)):
         raise ValueError(f"{name} declares a search parameter twice")
     parameters = {parameter: search_parameter(name, parameter) for parameter in names}
+    for each in parameters.values():
+        if each.storage in {Storage.ANY_OF, Storage.ALL_OF} and not parameters.keys() >= set(each.parts):
+            raise ValueError(f"{name}: {each.name} needs {', '.join(each.parts)}")
     for index in indexes:
         for parameter in index:
-            if parameters[parameter].storage is Storage.ROWS:
+            if parameters[parameter].storage not in {Storage.COLUMN, Storage.DATE_COLUMNS}:
                 raise ValueError(f"{name}: {parameter} is kept in rows and cannot be part of a composite index")
     return ServedType(
         name, interactions, parameters, on_write, mask, indexes, unique_identifier, operations, profiles, documentation
     )
-
-
-def search_parameter(resource_type: str, name: str) -> SearchParameter:
-    """The official parameter, ready to index; raises KeyError or UnsupportedPathError when it cannot be."""
-    definition = definitions.search_parameter(resource_type, name)
-
-    def choice_types(path: str) -> list[str]:
-        element = definitions.element(resource_type, path.partition(".")[2])
-        return list(element.types) if element.is_choice else []
-
-    extract, paths = compile_path(resource_type, definition.expression, choice_types)
-    storage = _storage(resource_type, definition.type, paths)
-    targets = filtered_targets(resource_type, definition.expression) or definition.targets
-    return SearchParameter(name, definition.type, definition.url, targets, storage, extract)
-
-
-def _storage(resource_type: str, kind: str, paths: list[str]) -> Storage:
-    relative = [path.partition(".")[2] for path in paths]
-    single = len(paths) == 1 and definitions.is_single_valued(resource_type, relative[0])
-    if kind == "date":
-        return Storage.DATE_COLUMNS
-    if kind == "token":
-        kinds = definitions.element(resource_type, relative[0]).types
-        primitive = all(definitions.type_definition(kind).kind == "primitive-type" for kind in kinds)
-        return Storage.COLUMN if single and primitive else Storage.ROWS
-    if kind in {"reference", "uri"} and single:
-        return Storage.COLUMN
-    if kind in {"reference", "uri", "string"}:
-        return Storage.ROWS
-    raise ValueError(f"search parameters of type {kind} are not kept yet: {resource_type} {paths}")

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 import sqlalchemy
-from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 
 from stepwell_shared.database.functions import APPEND_ONLY, insert_function, update_function
 from stepwell_shared.database.transaction_id import Xid8
 from stepwell_shared.fhir.history_functions import history_functions
-from stepwell_shared.fhir.registry import Registry, SearchParameter, ServedType, Storage
+from stepwell_shared.fhir.parameters import SearchParameter, Storage
+from stepwell_shared.fhir.registry import Registry, ServedType
 
 VERSION_TABLE = "fhir_version"
 
@@ -25,6 +26,10 @@ def current_table(resource_type: str) -> str:
 
 def index_table(resource_type: str) -> str:
     return f"{current_table(resource_type)}_index"
+
+
+def number_table(resource_type: str) -> str:
+    return f"{current_table(resource_type)}_number"
 
 
 def column_names(parameter: SearchParameter) -> tuple[str, ...]:
@@ -83,8 +88,31 @@ def _declare(served_type: ServedType, metadata: MetaData) -> None:
             Column("parameter", text(), primary_key=True),
             Column("system", text(), primary_key=True),
             Column("code", text(), primary_key=True),
+            Column("display", text()),
         )
         Index(f"{rows.name}_code", rows.c.tenant, rows.c.parameter, rows.c.code, rows.c.system, rows.c.id)
+    if served_type.numbers:
+        _declare_numbers(number_table(served_type.name), metadata)
+
+
+def _declare_numbers(name: str, metadata: MetaData) -> None:
+    """Numbers and the parts of composites: a key (the first part) beside a value with its unit and bounds."""
+    table = Table(
+        name,
+        metadata,
+        Column("tenant", text(), primary_key=True),
+        Column("id", text(), primary_key=True),
+        Column("parameter", text(), primary_key=True),
+        Column("ordinal", Integer, primary_key=True, autoincrement=False),
+        Column("key_system", text()),
+        Column("key_code", text()),
+        Column("system", text()),
+        Column("code", text()),
+        Column("unit", text()),
+        Column("low", Double),
+        Column("high", Double),
+    )
+    Index(f"{name}_value", table.c.tenant, table.c.parameter, table.c.key_code, table.c.low, table.c.id)
 
 
 def function_statements(registry: Registry, metadata: MetaData, effect_tables: Iterable[str]) -> list[str]:
@@ -93,10 +121,10 @@ def function_statements(registry: Registry, metadata: MetaData, effect_tables: I
     statements += [insert_function(metadata.tables[name]) for name in effect_tables]
     for served_type in registry:
         table = metadata.tables[current_table(served_type.name)]
-        rows = metadata.tables.get(index_table(served_type.name))
-        statements += [insert_function(table), update_function(table, rows), _read_current(table)]
-        if rows is not None:
-            statements.append(insert_function(rows))
+        names = [index_table(served_type.name), number_table(served_type.name)]
+        rows = [metadata.tables[name] for name in names if name in metadata.tables]
+        statements += [insert_function(table), update_function(table, *rows), _read_current(table)]
+        statements += [insert_function(each) for each in rows]
     return statements
 
 

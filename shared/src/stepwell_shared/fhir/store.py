@@ -16,7 +16,7 @@ from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import VERSION_CONFLICT
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table
+from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
 from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
 
@@ -192,7 +192,7 @@ class Store:
 
     async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
         """Rows (id, version, last_updated, body, sort_key, total) of a statement that `search` built."""
-        return await self.fetch(statement, tenant, values)
+        return await self.fetch(_in_tenant(statement), tenant, values)
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of a function that sets the tenant itself. Raises FhirError UNAVAILABLE when the database is away."""
@@ -200,6 +200,16 @@ class Store:
             return await self._database.fetch(statement, *arguments)
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
+
+
+def _in_tenant(statement: str) -> str:
+    """The statement with row-level security set to the tenant `$1` before it runs, all in one round trip.
+
+    As text of its own it is prepared once per connection and planned a few times, not on every call. That the inner
+    part reads `s.tenant` makes the order certain; were it wrong, row-level security would show nothing.
+    """
+    tenant = "(SELECT $2::text[]) AS v, set_config('stepwell.tenant', $1, true) AS s(tenant)"
+    return f"SELECT f.* FROM {tenant} CROSS JOIN LATERAL ({statement}) AS f"
 
 
 def _collect(change: Change, rows: dict[str, list[tuple[object, ...]]]) -> None:
@@ -210,8 +220,10 @@ def _collect(change: Change, rows: dict[str, list[tuple[object, ...]]]) -> None:
     rows[f"insert_{VERSION_TABLE}"].append(
         (stored.resource_type, stored.id, stored.version, stored.last_updated, stored.method.value, stored.body)
     )
-    for parameter, system, code in change.rows:
-        rows[f"insert_{index_table(stored.resource_type)}"].append((stored.id, parameter, system, code))
+    for row in change.rows:
+        rows[f"insert_{index_table(stored.resource_type)}"].append((stored.id, *row))
+    for number in change.numbers:
+        rows[f"insert_{number_table(stored.resource_type)}"].append((stored.id, *number))
 
 
 def _statement(tenant: str, rows: dict[str, list[tuple[object, ...]]]) -> tuple[str, list[object]]:

@@ -54,13 +54,15 @@ class Place(NamedTuple):
 class Change:
     """A new version of one resource with what search needs to know of it.
 
-    `columns` stand in the order of the type's promoted columns, `rows` are (parameter, system, code)
-    of its index table. Version 1 must not exist yet; any other must follow the one before.
+    `columns` stand in the order of the type's promoted columns, `rows` are (parameter, system, code, display)
+    of its index table, `numbers` the rows of its other one (see `indexing.numbers_of`).
+    Version 1 must not exist yet; any other must follow the one before.
     """
 
     stored: Stored
     columns: tuple[object, ...] = ()
-    rows: Sequence[tuple[str, str, str]] = ()
+    rows: Sequence[tuple[str, str, str, str | None]] = ()
+    numbers: Sequence[tuple[object, ...]] = ()
 
 
 @dataclass(slots=True)

@@ -4,10 +4,12 @@ https://hl7.org/fhir/R4/search.html section 3.1.1.4
 """
 
 import calendar
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +17,8 @@ EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 KEY_BYTES_MAX = 800  # PostgreSQL refuses index entries above 2,704 bytes, and an entry holds up to three values
 
+EXPONENT_MAX = 300
+_NUMBER = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
 )
@@ -51,10 +55,10 @@ def text_key(text: str) -> str:
     return key.encode()[:KEY_BYTES_MAX].decode(errors="ignore")
 
 
-def strings(value: Any) -> Iterator[str]:
-    """Comparable keys of a string, or of every string part of a HumanName or Address."""
+def strings(value: Any) -> Iterator[tuple[str, str]]:
+    """The comparable key and the exact text of a string, or of every string part of a HumanName or Address."""
     if isinstance(value, str):
-        yield text_key(value)
+        yield text_key(value), value
     elif isinstance(value, list):
         for part in value:
             yield from strings(part)
@@ -62,6 +66,93 @@ def strings(value: Any) -> Iterator[str]:
         for name, part in value.items():
             if name not in {"use", "type", "period", "id", "extension"} and not name.startswith("_"):
                 yield from strings(part)
+
+
+def displayed_tokens(value: Any) -> Iterator[tuple[str, str, str | None]]:
+    """(system, code, display) of a token; the display holds the comparable texts that `:text` looks at, one a line.
+
+    A concept of words alone has no system and no code.
+    """
+    if not isinstance(value, dict):
+        for system, code in tokens(value):
+            yield system, code, None
+        return
+    text = value.get("text") if "coding" in value or "code" not in value else None
+    if "value" in value:
+        text = value.get("type", {}).get("text") if isinstance(value.get("type"), dict) else None
+    codings = value.get("coding", [value])
+    found = False
+    for coding in codings:
+        for system, code in tokens(coding):
+            found = True
+            yield system, code, _lines(coding.get("display"), text)
+    if not found and isinstance(text, str):
+        yield "", "", _lines(text)
+
+
+def _lines(*texts: Any) -> str | None:
+    keys = [text_key(text).replace("\n", " ") for text in texts if isinstance(text, str)]
+    return "\n" + "\n".join(keys) if keys else None
+
+
+def typed_identifiers(value: Any) -> Iterator[tuple[str, str]]:
+    """(`system|code` of the type, value) of an Identifier that says its type."""
+    if isinstance(value, dict) and isinstance(value.get("type"), dict) and isinstance(value.get("value"), str):
+        for system, code in tokens(value["type"]):
+            yield f"{system}|{code}", value["value"]
+
+
+def logical(found: list[Any]) -> Iterator[tuple[str, str]]:
+    """(system, value) of the identifiers in References."""
+    for reference in found:
+        if isinstance(reference, dict) and isinstance(reference.get("identifier"), dict):
+            yield from tokens(reference["identifier"])
+
+
+# A value in the order of its row: its system, code, unit and bounds.
+Measured = tuple[str | None, str | None, str | None, float | None, float | None]
+
+
+def measured(value: Any) -> Iterator[Measured]:
+    """The bounds of a number, Quantity, Range or SampledData, with its unit; a comparator leaves one end open."""
+    if isinstance(value, int | float | Decimal | str) and not isinstance(value, bool):
+        yield None, None, None, float(value), float(value)
+    elif isinstance(value, dict) and ("low" in value or "high" in value):
+        ends = value.get("low", {}), value.get("high", {})
+        low, high = float(ends[0].get("value", -math.inf)), float(ends[1].get("value", math.inf))
+        yield (*_unit(ends[0] or ends[1]), low, high)
+    elif isinstance(value, dict) and "origin" in value:
+        yield from measured(value["origin"])
+    elif isinstance(value, dict) and "value" in value:
+        number, comparator = float(value["value"]), value.get("comparator", "")
+        low = -math.inf if comparator.startswith("<") else number
+        yield (*_unit(value), low, math.inf if comparator.startswith(">") else number)
+
+
+def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+    found = (quantity.get(name) for name in ("system", "code", "unit"))
+    system, code, unit = (None if each is None else index_key(each) for each in found)
+    return system, code, unit
+
+
+def coded(value: Any) -> Iterator[Measured]:
+    """A coded value in the shape of a measured one."""
+    for system, code in tokens(value):
+        yield index_key(system), index_key(code), None, None, None
+
+
+def number_range(text: str) -> tuple[float, float, float] | None:
+    """A number and the half-open interval that its written precision covers: 100 is [99.5, 100.5); None if none."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > EXPONENT_MAX:
+        return None
+    half = Decimal(5).scaleb(exponent - 1)
+    with localcontext() as context:
+        context.prec = 2 * EXPONENT_MAX
+        return float(number), float(number - half), float(number + half)
 
 
 def references(value: Any, localise: Callable[[str], str]) -> Iterator[str]:

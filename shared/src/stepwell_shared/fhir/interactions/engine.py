@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from stepwell_shared.fhir.body import encode, with_meta
-from stepwell_shared.fhir.indexing import Localise, columns_of, rows_of
+from stepwell_shared.fhir.indexing import Localise, columns_of, numbers_of, rows_of
 from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Registry, ServedType
@@ -48,7 +48,10 @@ def change_of(engine: Engine, stored: Stored, resource: dict[str, Any] | None) -
     """The change that stores this version, with its search values."""
     served_type = engine.registry.types[stored.resource_type]
     columns = columns_of(served_type, resource, engine.localise)
-    return Change(stored, columns, rows_of(served_type, resource, engine.localise) if resource else ())
+    if resource is None:
+        return Change(stored, columns)
+    rows = rows_of(served_type, resource, engine.localise)
+    return Change(stored, columns, rows, numbers_of(served_type, resource))
 
 
 def built(engine: Engine, resource: dict[str, Any], now: datetime, *, version: int = 1) -> Change:

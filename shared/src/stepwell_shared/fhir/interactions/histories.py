@@ -15,7 +15,8 @@ from stepwell_shared.fhir.messages import Request, Response, address_of, bundle,
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import PARAMETERS, View, view_of
 from stepwell_shared.fhir.registry import Interaction, ServedType
-from stepwell_shared.fhir.search.query import open_cursor, seal_cursor, whole_number
+from stepwell_shared.fhir.search.order import open_cursor, seal_cursor
+from stepwell_shared.fhir.search.query import whole_number
 from stepwell_shared.fhir.unit import Place, Span, Stored
 from stepwell_shared.fhir.values import date_range
 
@@ -163,11 +164,12 @@ def _sealed(kind: str, place: Place, cursor_key: bytes) -> str:
     assert place.last_updated is not None, "only a place to start from has no time"
     moment = place.last_updated.isoformat()
     key = orjson.dumps([place.transaction, moment, place.resource_type, place.version]).decode()
-    return seal_cursor(kind, key, place.id, cursor_key)
+    return seal_cursor(kind, [key, place.id], cursor_key)
 
 
 def _opened(kind: str, cursor: str, cursor_key: bytes) -> Place:
     key, id_ = open_cursor(kind, cursor, cursor_key)
     assert key is not None, "a place of a history always has its key"
+    assert id_ is not None, "a place of a history always has its key"
     transaction, moment, resource_type, version = orjson.loads(key)
     return Place(transaction, datetime.fromisoformat(moment), resource_type, id_, version)

@@ -1,6 +1,6 @@
 """What a caller's granular scopes reach: of what is stored, and of what a write would store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepwell_shared.fhir.interactions.engine import Engine, change_of
@@ -59,7 +59,9 @@ def query_of(
     granted: Sequence[str],
     *,
     strict: bool,
+    filters: Callable[[str], Sequence[str]] = lambda resource_type: (),
 ) -> SearchQuery:
+    """The query of these parameters; `filters` gives the caller's granular scopes on the types that chains reach."""
     return parse_search(
         served_type,
         parameters,
@@ -68,6 +70,8 @@ def query_of(
         strict=strict,
         cursor_key=engine.cursor_key,
         granted=granted,
+        registry=engine.registry,
+        filters=filters,
     )
 
 

@@ -1,0 +1,151 @@
+"""One `name[:modifier]=value` of a request as a condition on a row: plain, chained or reversed (`_has`).
+
+https://hl7.org/fhir/R4/search.html sections 3.1.1.4.15 and 3.1.1.4.16
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from stepwell_shared.fhir.parameters import SearchParameter, Storage
+from stepwell_shared.fhir.registry import Interaction, ServedType
+from stepwell_shared.fhir.schema import current_table, index_table, number_table
+from stepwell_shared.fhir.search.conditions import Context, any_of, condition
+from stepwell_shared.fhir.search.dates import date_condition
+from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
+
+HOPS_MAX = 4
+_AFTER_SLASH = "0"
+
+
+def criterion(served_type: ServedType, name: str, value: str, context: Context, found: Values) -> str | None:
+    """SQL for one parameter, or None when the type has none of that name. Raises FhirError."""
+    plain, _, modifier = name.partition(":")
+    if plain in {"_id", "_lastUpdated"}:
+        if modifier:
+            raise refused(plain, "takes no modifier")
+        return _common(plain, value, context, found)
+    if plain == "_query":
+        raise refused(plain, "no named query is served")
+    if plain == "_has":
+        return _reversed(served_type, modifier, value, context, found)
+    head, dot, rest = name.partition(".")
+    parameter = served_type.parameters.get(head.partition(":")[0])
+    if dot and parameter is not None:
+        return _chained(parameter, head.partition(":")[2], rest, value, context, found)
+    parameter = served_type.parameters.get(plain)
+    if parameter is None:
+        return None
+    return condition(served_type, parameter, modifier, value, context, found)
+
+
+def granted_condition(served_type: ServedType, granted: Sequence[str], context: Context, found: Values) -> str:
+    """What granular scopes reach; a scope whose parameter is not served reaches nothing."""
+    reached: list[str] = []
+    for text in granted:
+        tests = [criterion(served_type, name, value, context.probing(), found) for name, value in parse_qsl(text)]
+        if None not in tests:
+            reached.append(" AND ".join(test for test in tests if test) or "true")
+    return "(" + (" OR ".join(f"({each})" for each in reached) or "false") + ")"
+
+
+def _common(name: str, value: str, context: Context, found: Values) -> str:
+    """The parameters that are the row's own."""
+    if name == "_id":
+        return f"{context.row}.id = ANY({found.add_all(alternatives(value))}::text[])"
+    # A stored moment is a point: for the range table it is the shortest interval that PostgreSQL can tell.
+    moment = f"{context.row}.last_updated"
+    ends = (moment, f"({moment} + interval '1 microsecond')")
+    return any_of(date_condition(name, part, ends, context.now, found) for part in alternatives(value))
+
+
+def _chained(parameter: SearchParameter, target: str, rest: str, value: str, context: Context, found: Values) -> str:
+    """`reference[:Type].rest=value`: the reference points at a resource that rest finds."""
+    name = parameter.name
+    if parameter.type != "reference" or "Reference" not in parameter.element_types:
+        raise refused(name, "is no reference that can be chained")
+    if target and parameter.targets and target not in parameter.targets:
+        raise refused(name, "this target type is not supported")
+    candidates = (
+        [target] if target else (parameter.targets or tuple(context.registry.types if context.registry else ()))
+    )
+    tests = []
+    for candidate in candidates:
+        served_type = context.registry.types.get(candidate) if context.registry else None
+        inner = None if served_type is None else _hop(served_type, name, rest, value, context, found)
+        if inner is not None:
+            ids = f"SELECT '{candidate}/' || {inner[0]}.id {inner[1]}"
+            tests.append(_points_into(parameter, ids, context))
+    if not tests:
+        raise refused(name, "no type that is served here can be chained so")
+    return any_of(tests)
+
+
+def _points_into(parameter: SearchParameter, addresses: str, context: Context) -> str:
+    row = context.row
+    if parameter.storage is Storage.COLUMN:
+        return f"{row}.{parameter.column} IN ({addresses})"
+    return (
+        f"{row}.id IN (SELECT i.id FROM {context.index_table} AS i WHERE i.tenant = s.tenant"
+        f" AND i.parameter = '{parameter.name}' AND i.code IN ({addresses}))"
+    )
+
+
+def _reversed(served_type: ServedType, text: str, value: str, context: Context, found: Values) -> str:
+    """`_has:Type:reference:rest=value`: a resource that rest finds points at this one."""
+    parts = text.split(":", 2)
+    source = context.registry.types.get(parts[0]) if context.registry else None
+    parameter = source.parameters.get(parts[1]) if source and len(parts) == 3 else None
+    if source is None or parameter is None or "Reference" not in parameter.element_types:
+        raise refused("_has", "takes a type that is served here, one of its references and one of its parameters")
+    inner = _hop(source, "_has", parts[2], value, context, found)
+    if inner is None:
+        raise refused("_has", f"{source.name} has no such search parameter")
+    row, rest = inner
+    length = len(served_type.name) + 2
+    low, high = f"{served_type.name}/", f"{served_type.name}{_AFTER_SLASH}"
+    if parameter.storage is Storage.COLUMN:
+        column = f"{row}.{parameter.column}"
+        ids = f"SELECT substr({column}, {length}) {rest} AND {column} >= '{low}' AND {column} < '{high}'"
+    else:
+        ids = (
+            f"SELECT substr(j.code, {length}) FROM {index_table(source.name)} AS j WHERE j.tenant = s.tenant"
+            f" AND j.parameter = '{parameter.name}' AND j.code >= '{low}' AND j.code < '{high}'"
+            f" AND j.id IN (SELECT {row}.id {rest})"
+        )
+    return f"{context.row}.id IN ({ids})"
+
+
+def _hop(
+    served_type: ServedType, name: str, rest: str, value: str, context: Context, found: Values
+) -> tuple[str, str] | None:
+    """The alias and the FROM clause of the rows of another type that match and that the caller may search; None when
+    the type has no such parameter. Raises FhirError FORBIDDEN."""
+    if context.depth >= HOPS_MAX:
+        raise too_costly(f"{name}: a chain has at most {HOPS_MAX} links")
+    if not served_type.allows(Interaction.SEARCH_TYPE):
+        return None
+    row = f"r{context.depth + 1}"
+    inner = inside(context, served_type.name, row, context.depth + 1)
+    test = criterion(served_type, rest, value, inner, found)
+    if test is None:
+        return None
+    granted = context.filters(served_type.name)
+    tests = [test, granted_condition(served_type, granted, inner, found)] if granted else [test]
+    table = current_table(served_type.name)
+    clause = f"FROM {table} AS {row} WHERE {row}.tenant = s.tenant AND {row}.body IS NOT NULL AND {' AND '.join(tests)}"
+    return row, clause
+
+
+def inside(context: Context, resource_type: str, row: str, depth: int) -> Context:
+    """The context of conditions on another type's rows."""
+    tables = index_table(resource_type), number_table(resource_type)
+    return replace(context, index_table=tables[0], number_table=tables[1], row=row, depth=depth, is_probed=False)
+
+
+def makes_few(served_type: ServedType, name: str) -> bool:
+    """Whether a parameter leaves so few candidates that the others are best looked up for each."""
+    plain, _, modifier = name.partition(":")
+    parameter = served_type.parameters.get(plain)
+    is_column = parameter is not None and parameter.type == "reference" and parameter.storage is Storage.COLUMN
+    return plain == "_id" or (is_column and (not modifier or modifier[0].isupper()) and "." not in name)
