@@ -191,7 +191,7 @@ class Store:
         ]
 
     async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
-        """Rows (id, version, last_updated, body, sort_key, total) of a statement that `search` built."""
+        """Rows of a statement on one tenant's data that `search` built."""
         return await self.fetch(_in_tenant(statement), tenant, values)
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:

@@ -27,7 +27,7 @@ async def search(engine: Engine, request: Request) -> Response:
     address = f"{engine.base_url}/{request.resource_type}"
     links = [("self", address_of(address, query.page_parameters))]
     if len(records) > query.count > 0:
-        links.append(("next", address_of(address, query.page_after(page[-1]["sort_key"]))))
+        links.append(("next", address_of(address, query.page_after(page[-1]))))
     matches = [stored_of(served_type, record) for record in page]
     entries = [match_entry(engine.base_url, served_type, stored, view) for stored in matches]
     if query.includes:

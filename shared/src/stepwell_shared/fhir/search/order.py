@@ -7,8 +7,9 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -51,8 +52,12 @@ class Order:
 
     @property
     def selected(self) -> str:
-        """The row's keys as one text array; the id closes the keys."""
-        return f"ARRAY[{', '.join([*(f'({key.expression})::text' for key in self.keys), 'r.id'])}]"
+        """The row's keys as columns for the page that may follow."""
+        return "".join(f", ({key.expression})::text AS key_{number}" for number, key in enumerate(self.keys))
+
+    def keys_of(self, row: Mapping[str, Any]) -> list[str | None]:
+        """The keys and the id of a row that was selected so."""
+        return [*(row[f"key_{number}"] for number in range(len(self.keys))), row["id"]]
 
     def after(self, cursor: Sequence[str | None], found: Values) -> str:
         """The rows that come after the last one of the page before; what has no value comes last."""

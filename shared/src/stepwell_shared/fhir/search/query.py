@@ -1,8 +1,9 @@
 """A search request as a statement: conditions, order, page. Everything it ignores is left out of the self link."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -43,9 +44,9 @@ class SearchQuery:
         """What the self link states: everything that was used, the page as well."""
         return [*self.parameters, (CURSOR, self.page)] if self.page else self.parameters
 
-    def page_after(self, keys: Sequence[str | None]) -> list[tuple[str, str]]:
-        """The parameters of the page that follows the row with these sort keys and id."""
-        return [*self.parameters, (CURSOR, seal_cursor(self._place, keys, self.cursor_key))]
+    def page_after(self, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The parameters of the page that follows this row of the page."""
+        return [*self.parameters, (CURSOR, seal_cursor(self._place, self.order.keys_of(row), self.cursor_key))]
 
     @property
     def _place(self) -> str:
@@ -59,7 +60,7 @@ class SearchQuery:
         if self.page:
             conditions.append(self.order.after(open_cursor(self._place, self.page, self.cursor_key), found))
         return (
-            f"SELECT r.id, r.version, r.last_updated, r.body, {self.order.selected} AS sort_key, NULL::bigint AS total"
+            f"SELECT r.id, r.version, r.last_updated, r.body{self.order.selected}"
             f" FROM {self._where(conditions)} ORDER BY {self.order.clause} LIMIT {self.count + 1}"
         ), found.entries
 
