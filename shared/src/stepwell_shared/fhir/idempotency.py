@@ -56,10 +56,10 @@ class Key:
         return Key(self.client_id, f"{self.key}{_ENTRY}{position}", digest)
 
 
-def key_of(request: Request, asked: str, rights: Iterable[str] = ()) -> Key | None:
+def key_of(request: Request, asked: str, types: Iterable[str] = ()) -> Key | None:
     """The request's key, if it has one; `asked` names the interaction. Raises FhirError INVALID for a malformed one.
 
-    The digest covers who asks and, for a Bundle, with which `rights`: an answer is only for who could get it.
+    The digest covers who asks and what they may read of the `types` concerned: an answer is only for who could get it.
     """
     given = request.headers.get(HEADER)
     if given is None:
@@ -68,10 +68,10 @@ def key_of(request: Request, asked: str, rights: Iterable[str] = ()) -> Key | No
     if matched is None:
         text = "Idempotency-Key is 1 to 255 visible ASCII characters, such as a UUID"
         raise FhirError(Category.INVALID, [Issue(text, "value", "http.Idempotency-Key")])
-    return Key(request.access.client_id, matched[1], digest_of(request, asked, rights))
+    return Key(request.access.client_id, matched[1], digest_of(request, asked, types))
 
 
-def digest_of(request: Request, asked: str, rights: Iterable[str] = ()) -> bytes:
+def digest_of(request: Request, asked: str, types: Iterable[str]) -> bytes:
     """What was asked, by whom, as 32 bytes."""
     said = [
         asked,
@@ -80,9 +80,17 @@ def digest_of(request: Request, asked: str, rights: Iterable[str] = ()) -> bytes
         request.access.fhir_user,
         [list(pair) for pair in request.parameters],
         [request.headers.get(name) for name in _MEANING],
-        list(rights),
+        [(name, _rights(request, name)) for name in sorted(set(types))],
     ]
     return sha256(orjson.dumps(said) + b"\n" + request.body).digest()
+
+
+def _rights(request: Request, resource_type: str) -> list[str] | None:
+    """What the caller's scopes let through of a type; none at all is None."""
+    try:
+        return list(request.access.filters(resource_type, "read"))
+    except FhirError:
+        return None
 
 
 Verb = Callable[[Request], Awaitable[Response]]
@@ -169,7 +177,7 @@ def keyed(asked: str, verb: Callable[[Engine, Request], Awaitable[Response]]) ->
     """The verb as one that takes an Idempotency-Key; `asked` names it, such as `create` or `$accept`."""
 
     async def answer(engine: Engine, request: Request) -> Response:
-        key = key_of(request, asked)
+        key = key_of(request, asked, [request.resource_type])
         if key is None:
             return await verb(engine, request)
         return await answered_once(engine.store, request, key, engine.clock, partial(verb, engine))

@@ -53,7 +53,7 @@ async def _transaction(engine: Engine, request: Request, bundle: dict[str, Any])
             issues += error.issues
     if issues:
         raise FhirError(Category.INVALID, issues)
-    key = key_of(request, "transaction")
+    key = key_of(request, "transaction", [entry.address.resource_type for entry in entries])
     if key is None:
         return await transaction(engine, entries, request)
     _refuse_late_reads(entries)

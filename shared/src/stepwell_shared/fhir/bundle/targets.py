@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
 
 from stepwell_shared.fhir.body import same_content
 from stepwell_shared.fhir.bundle.criteria import Criteria, criteria_of, stored_matches
 from stepwell_shared.fhir.bundle.entries import Entry
 from stepwell_shared.fhir.interactions import Engine, free_place, require_reach, visible
-from stepwell_shared.fhir.interactions.creating import escaped
+from stepwell_shared.fhir.interactions.creating import unique_criteria
 from stepwell_shared.fhir.interactions.updating import refuse_subset
 from stepwell_shared.fhir.messages import Request, check_if_match
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -94,12 +93,12 @@ async def _created(
         return Target(entry, request, served_type, engine.new_id(), None)
     place = f"{entry.at}.request.ifNoneExist" if own is None else f"{entry.at}.resource.identifier"
     criteria = criteria_of(engine, request, served_type.name, text or own or "", place, is_own=own is not None)
+    id_, previous = await free_place(engine, request.access.tenant, served_type.name, criteria.parameters)
     matches = await stored_matches(engine, request, criteria, deleted)
     if len(matches) > 1:
         issue = Issue("more than one resource matches", "multiple-matches", place)
         raise FhirError(Category.MULTIPLE_MATCHES, [issue])
     if not matches:
-        id_, previous = await free_place(engine, request.access.tenant, served_type.name, criteria.parameters)
         return Target(entry, request, served_type, id_, previous, criteria)
     return Target(entry, request, served_type, matches[0].id, matches[0], criteria, found=True)
 
@@ -119,6 +118,7 @@ async def _found_by_criteria(
     """A conditional update, patch or delete. https://hl7.org/fhir/R4/http.html#cond-update"""
     place = f"{entry.at}.request.url"
     criteria = criteria_of(engine, request, served_type.name, entry.address.query, place)
+    id_, free = await free_place(engine, request.access.tenant, served_type.name, criteria.parameters)
     matches = await stored_matches(engine, request, criteria, set() if entry.method == "DELETE" else deleted)
     if len(matches) > 1:
         issue = Issue("more than one resource matches", "multiple-matches", place)
@@ -141,8 +141,7 @@ async def _found_by_criteria(
             )
             raise FhirError(Category.CONFLICT, [issue])
         return Target(entry, request, served_type, given, previous, criteria)
-    id_, previous = await free_place(engine, request.access.tenant, served_type.name, criteria.parameters)
-    return Target(entry, request, served_type, id_, previous, criteria)
+    return Target(entry, request, served_type, id_, free, criteria)
 
 
 async def check_target(engine: Engine, target: Target) -> None:
@@ -167,11 +166,3 @@ async def check_target(engine: Engine, target: Target) -> None:
     if target.entry.method == "PUT" and not existed and not served_type.allows_update_create:
         text = f"{served_type.name} with new ids are not made by clients; there is none with this id"
         raise FhirError(Category.INVALID, [Issue(text, "not-supported", served_type.name)])
-
-
-def unique_criteria(served_type: ServedType, resource: dict[str, Any]) -> str | None:
-    """The criteria by which a type that is unique by its business identifier is created once."""
-    identifier = resource.get("identifier")
-    if not served_type.unique_identifier or not isinstance(identifier, dict) or "value" not in identifier:
-        return None
-    return urlencode({"identifier": f"{escaped(identifier.get('system', ''))}|{escaped(identifier['value'])}"})

@@ -31,12 +31,9 @@ async def create(engine: Engine, request: Request) -> Response:
     if criteria is not None:
         request.access.require(request.resource_type, Interaction.SEARCH_TYPE)
         return await _create_unless_found(engine, request, served_type, resource, criteria)
-    identifier = resource.get("identifier")
-    if served_type.unique_identifier and isinstance(identifier, dict) and "value" in identifier:
-        token = f"{escaped(identifier.get('system', ''))}|{escaped(identifier['value'])}"
-        return await _create_unless_found(
-            engine, request, served_type, resource, urlencode({"identifier": token}), must_say_the_same=True
-        )
+    criteria = unique_criteria(served_type, resource)
+    if criteria is not None:
+        return await _create_unless_found(engine, request, served_type, resource, criteria, must_say_the_same=True)
     for _ in range(WRITE_ATTEMPTS_MAX):
         try:
             return await write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
@@ -102,7 +99,15 @@ async def free_place(
     raise contended()
 
 
-def escaped(text: str) -> str:
+def unique_criteria(served_type: ServedType, resource: dict[str, Any]) -> str | None:
+    """The criteria by which a type that is unique by its business identifier is created once."""
+    identifier = resource.get("identifier")
+    if not served_type.unique_identifier or not isinstance(identifier, dict) or "value" not in identifier:
+        return None
+    return urlencode({"identifier": f"{_escaped(identifier.get('system', ''))}|{_escaped(identifier['value'])}"})
+
+
+def _escaped(text: str) -> str:
     """A token value with the characters that separate values made literal."""
     for character in "\\,|$":
         text = text.replace(character, f"\\{character}")
