@@ -20,10 +20,15 @@ METHODS = {
     Interaction.VREAD: ("/{id}/_history/{version_id}", "get"),
     Interaction.CREATE: ("", "post"),
     Interaction.UPDATE: ("/{id}", "put"),
+    Interaction.PATCH: ("/{id}", "patch"),
     Interaction.DELETE: ("/{id}", "delete"),
     Interaction.HISTORY_INSTANCE: ("/{id}/_history", "get"),
+    Interaction.HISTORY_TYPE: ("/_history", "get"),
     Interaction.SEARCH_TYPE: ("", "get"),
 }
+
+# What criteria in the URL choose instead of an id.
+CONDITIONAL = {Interaction.UPDATE: "put", Interaction.PATCH: "patch", Interaction.DELETE: "delete"}
 
 
 def document_of(name: str, base_url: str = "https://host.example") -> dict[str, Any]:
@@ -57,11 +62,15 @@ class TestEveryService:
 
     def test_it_declares_what_the_registry_serves_and_nothing_else(self, service: str) -> None:
         paths = document_of(service)["paths"]
-        prefix, expected = f"/{service}/fhir", {(f"/{service}/fhir/metadata", "get")}
+        prefix = f"/{service}/fhir"
+        expected = {(f"{prefix}/metadata", "get"), (f"{prefix}/_history", "get")}
         for served_type in service_named(service).resources(Runtime()):
             for interaction, (path, method) in METHODS.items():
                 if served_type.allows(interaction):
                     expected.add((f"{prefix}/{served_type.name}{path}", method))
+                if served_type.allows(interaction) and interaction in CONDITIONAL:
+                    expected.add((f"{prefix}/{served_type.name}", CONDITIONAL[interaction]))
+            expected.update((f"{prefix}/{served_type.name}{middle}/$validate", "post") for middle in ("", "/{id}"))
             for operation in served_type.operations:
                 middle = "/{id}" if operation.instance else ""
                 methods = ("post",) if operation.affects_state else ("get", "post")

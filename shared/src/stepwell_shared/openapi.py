@@ -5,6 +5,7 @@ https://spec.openapis.org/oas/v3.1.0
 
 from typing import Any
 
+from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry, ServedType
 from stepwell_shared.fhir.routes import FHIR_JSON
 from stepwell_shared.runtime import Service
@@ -25,7 +26,29 @@ _WRITE_REFUSALS = {
     "415": "The body is not FHIR JSON.",
     "422": "A business rule or the Questionnaire is not met; every finding says where.",
 }
+_PATCH_BODY = {
+    "description": "JSON Patch (RFC 6902)",
+    "type": "array",
+    "items": {"$ref": "#/components/schemas/PatchOperation"},
+}
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}}
+
+
+def _query(names: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
+        for name, description in names.items()
+    ]
+
+
+_VIEW = _query({"_summary": "true, text, data or false", "_elements": "names of the elements that are wanted"})
+_HISTORY = _query(
+    {
+        "_count": "most versions on a page",
+        "_since": "an instant: versions of this time or later",
+        "_at": "a date or dateTime: versions that were current then",
+    }
+)
 
 
 def openapi_document(service: Service, registry: Registry, base_url: str) -> dict[str, Any]:
@@ -36,6 +59,8 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
     }
     for served_type in registry:
         _type_paths(paths, prefix, served_type)
+    of_everything = _operation("Versions of all resources, newest first", "Bundle")
+    paths[f"{prefix}/_history"] = {"get": {**of_everything, "parameters": _HISTORY}}
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": VERSION, "description": service.description},
@@ -55,22 +80,48 @@ def _type_paths(paths: dict[str, Any], prefix: str, served_type: ServedType) -> 
     if served_type.allows(Interaction.CREATE):
         of_type["post"] = _operation(f"Create a {name}", name, body=name, status="201")
     if served_type.allows(Interaction.READ):
-        of_instance["get"] = _operation(f"Read a {name}", name, more={"410": "It was deleted."})
-    if served_type.allows(Interaction.UPDATE):
-        of_instance["put"] = _operation(f"Update a {name}", name, body=name, more={"405": "Not made by clients."})
-    if served_type.allows(Interaction.DELETE):
-        of_instance["delete"] = _operation(f"Delete a {name}", None, status="204")
+        read = _operation(f"Read a {name}", name, more={"410": "It was deleted."})
+        of_instance["get"] = {**read, "parameters": _VIEW}
+    _changes(of_instance, name, served_type, f"a {name}", [])
+    _changes(of_type, name, served_type, f"the one {name} that the criteria match", _criteria(served_type))
     paths[f"{prefix}/{name}"] = of_type
     paths[f"{prefix}/{name}/{{id}}"] = of_instance
     if served_type.allows(Interaction.HISTORY_INSTANCE):
-        history = _operation(f"Versions of a {name}, newest first", "Bundle")
+        history = {**_operation(f"Versions of a {name}, newest first", "Bundle"), "parameters": _HISTORY}
         paths[f"{prefix}/{name}/{{id}}/_history"] = {"parameters": [_ID], "get": history}
+    if served_type.allows(Interaction.HISTORY_TYPE):
+        history = {**_operation(f"Versions of every {name}, newest first", "Bundle"), "parameters": _HISTORY}
+        paths[f"{prefix}/{name}/_history"] = {"get": history}
     if served_type.allows(Interaction.VREAD):
         version = {"name": "version_id", "in": "path", "required": True, "schema": {"type": "string"}}
         read = _operation(f"Read one version of a {name}", name, more={"410": "It was deleted."})
+        read = {**read, "parameters": _VIEW}
         paths[f"{prefix}/{name}/{{id}}/_history/{{version_id}}"] = {"parameters": [_ID, version], "get": read}
+    validate = _operation(f"Would this {name} be accepted? Nothing is stored.", "OperationOutcome", body=name)
+    paths[f"{prefix}/{name}/$validate"] = {"post": validate}
+    paths[f"{prefix}/{name}/{{id}}/$validate"] = {"parameters": [_ID], "post": validate}
     for operation in served_type.operations:
         _operation_path(paths, prefix, served_type, operation)
+
+
+def _changes(
+    path: dict[str, Any], name: str, served_type: ServedType, what: str, criteria: list[dict[str, Any]]
+) -> None:
+    """Update, patch and delete of the resource at an id or of the one that criteria match."""
+    more = {"parameters": criteria} if criteria else {}
+    if served_type.allows(Interaction.UPDATE):
+        path["put"] = {**_operation(f"Update {what}", name, body=name, more={"405": "Not made by clients."}), **more}
+        patch = _operation(f"Change parts of {what}", name, body="Parameters", more={"410": "It was deleted."})
+        del patch["responses"]["201"]
+        patch["requestBody"]["content"][JSON_PATCH] = {"schema": _PATCH_BODY}
+        path["patch"] = {**patch, **more}
+    if served_type.allows(Interaction.DELETE):
+        delete = _operation(f"Delete {what}", None, status="204")
+        delete["responses"]["412"] = {
+            "description": _WRITE_REFUSALS["412"],
+            "content": {FHIR_JSON: {"schema": _OUTCOME}},
+        }
+        path["delete"] = {**delete, **more}
 
 
 def _operation_path(paths: dict[str, Any], prefix: str, served_type: ServedType, operation: Operation) -> None:
@@ -115,6 +166,11 @@ def _operation(
     return operation
 
 
+def _criteria(served_type: ServedType) -> list[dict[str, Any]]:
+    """Search parameters that choose, without those that only present a result."""
+    return [each for each in _search_parameters(served_type) if each["name"] not in {"_count", "_sort", "_total"}]
+
+
 def _search_parameters(served_type: ServedType) -> list[dict[str, Any]]:
     names = {"_id": "token", "_lastUpdated": "date", "_count": "number", "_sort": "name", "_total": "code"}
     names |= {parameter.name: parameter.type for parameter in served_type.parameters.values()}
@@ -127,7 +183,7 @@ def _search_parameters(served_type: ServedType) -> list[dict[str, Any]]:
 def _schemas(registry: Registry) -> dict[str, Any]:
     """The least that is true of each type; the full rules are those of FHIR R4, which every write is held to."""
     names = {*registry.types, "Bundle", "CapabilityStatement", "OperationOutcome", "Parameters"}
-    return {
+    return {"PatchOperation": _patch_operation()} | {
         name: {
             "type": "object",
             "description": f"https://hl7.org/fhir/R4/{name.lower()}.html",
@@ -135,6 +191,23 @@ def _schemas(registry: Registry) -> dict[str, Any]:
             "properties": {"resourceType": {"const": name}},
         }
         for name in sorted(names)
+    }
+
+
+def _patch_operation() -> dict[str, Any]:
+    """https://www.rfc-editor.org/rfc/rfc6902#section-4"""
+    pointer = {"type": "string", "pattern": "^(/([^/~]|~[01])*)*$"}
+    return {
+        "type": "object",
+        "description": "https://www.rfc-editor.org/rfc/rfc6902#section-4",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": pointer,
+            "from": pointer,
+            "value": {},
+        },
+        "example": {"op": "replace", "path": "/status", "value": "final"},
     }
 
 

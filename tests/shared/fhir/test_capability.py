@@ -104,12 +104,14 @@ async def supports(http: httpx.AsyncClient, interaction: Interaction, name: str)
         Interaction.READ: ("GET", f"/{name}/nobody"),
         Interaction.VREAD: ("GET", f"/{name}/nobody/_history/1"),
         Interaction.HISTORY_INSTANCE: ("GET", f"/{name}/nobody/_history"),
+        Interaction.HISTORY_TYPE: ("GET", f"/{name}/_history"),
         Interaction.SEARCH_TYPE: ("GET", f"/{name}"),
         Interaction.CREATE: ("POST", f"/{name}"),
         Interaction.UPDATE: ("PUT", f"/{name}/nobody"),
+        Interaction.PATCH: ("PATCH", f"/{name}/nobody"),
         Interaction.DELETE: ("DELETE", f"/{name}/nobody"),
     }[interaction]
-    answered = await http.request(method, path, content=b"{}" if method in {"POST", "PUT"} else None)
+    answered = await http.request(method, path, content=b"{}" if method in {"POST", "PUT", "PATCH"} else None)
     assert answered.status_code < 500
     return answered.status_code != 405
 
@@ -136,12 +138,55 @@ class TestDeclared:
         service, http = served
         for served_type in registry(service):
             declared = {each["name"] for each in types_of(service)[served_type.name].get("operation", ())}
-            assert declared == {operation.name for operation in served_type.operations}
+            assert declared == {"validate", *(operation.name for operation in served_type.operations)}
+            for path in (f"/{served_type.name}/$validate", f"/{served_type.name}/x/$validate"):
+                assert (await http.post(path, content=encode(_named(served_type.name)))).status_code == 200
             for operation in served_type.operations:
                 path = f"/{served_type.name}{'/x' if operation.instance else ''}/${operation.name}"
                 assert (await http.post(path)).status_code == 200
                 assert (await http.get(path)).status_code == (405 if operation.affects_state else 200)
             assert (await http.post(f"/{served_type.name}/x/$nonsense")).status_code == 404
+
+    async def test_conditional_changes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+        service, http = served
+        for name, declared in types_of(service).items():
+            updates, deletes = declared["conditionalUpdate"], declared["conditionalDelete"]
+            assert deletes in {"single", "not-supported"}
+            for method, is_declared in (("PUT", updates), ("PATCH", updates), ("DELETE", deletes == "single")):
+                body = b"{}" if method != "DELETE" else None
+                status = (await http.request(method, f"/{name}?_id=nobody", content=body)).status_code
+                assert (status != 405) is is_declared, (name, method)
+
+    async def test_conditional_reads_answer_as_declared(self, served: Served) -> None:
+        service, http = served
+        for name, declared in types_of(service).items():
+            assert declared["conditionalRead"] == "full-support"
+            if declared["updateCreate"] and name in LEAST:
+                await http.put(f"/{name}/here", content=encode({**LEAST[name], "resourceType": name, "id": "here"}))
+                for header, value in (
+                    ("If-None-Match", 'W/"1"'),
+                    ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"),
+                ):
+                    assert (await http.get(f"/{name}/here", headers={header: value})).status_code == 304
+
+    async def test_interactions_of_the_whole_service_answer(self, served: Served) -> None:
+        service, http = served
+        declared = {each["code"] for each in statement(service)["rest"][0]["interaction"]}
+        assert declared == {"transaction", "batch", "history-system"}
+        assert (await http.get("/_history")).json()["type"] == "history"
+        for kind in ("transaction", "batch"):
+            bundle = {"resourceType": "Bundle", "type": kind}
+            assert (await http.post("", content=encode(bundle))).json()["type"] == f"{kind}-response"
+
+    async def test_patches_are_taken_in_the_declared_formats_only(self, served: Served) -> None:
+        service, http = served
+        formats = set(statement(service)["patchFormat"])
+        assert formats == {"application/json-patch+json", "application/fhir+json"}
+        for name, declared in types_of(service).items():
+            if {"code": "patch"} in declared["interaction"]:
+                for kind in (*formats, "application/xml-patch+xml", "text/plain"):
+                    answered = await http.patch(f"/{name}/nobody", content=b"[]", headers={"content-type": kind})
+                    assert (answered.status_code != 415) is (kind in formats)
 
     async def test_types_that_are_not_declared_are_not_found(self, served: Served) -> None:
         service, http = served

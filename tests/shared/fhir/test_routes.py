@@ -169,17 +169,25 @@ class TestAddresses:
             ("GET", "/Patient/", 404, None),
             ("GET", "/Patient/$nonsense", 404, None),
             ("POST", "/Patient/1/$nonsense", 404, None),
-            ("PATCH", "/Patient/1", 405, "DELETE, GET, HEAD, PUT"),
-            ("POST", "/Patient/1", 405, "DELETE, GET, HEAD, PUT"),
-            ("PUT", "/Patient", 405, "GET, HEAD, POST"),
-            ("DELETE", "/Patient", 405, "GET, HEAD, POST"),
+            ("POST", "/Patient/1", 405, "DELETE, GET, HEAD, PATCH, PUT"),
+            ("PATCH", "/Questionnaire/1", 405, "GET, HEAD"),
+            ("PATCH", "/Questionnaire", 405, "GET, HEAD"),
+            ("PUT", "/Questionnaire", 405, "GET, HEAD"),
+            ("DELETE", "/Questionnaire", 405, "GET, HEAD"),
+            ("POST", "/_history", 405, "GET, HEAD"),
+            ("DELETE", "/Patient/_history", 405, "GET, HEAD"),
+            ("GET", "/Patient/$validate", 405, "POST"),
+            ("GET", "/Patient/1/$validate", 405, "POST"),
+            ("GET", "/Medication/_history", 404, None),
+            ("POST", "/Medication/$validate", 404, None),
+            ("GET", "/$nonsense", 404, None),
             ("GET", "/Patient/_search", 405, "POST"),
             ("GET", "/Patient/1/$fail", 405, "POST"),
             ("DELETE", "/Patient/1/_history", 405, "GET, HEAD"),
             ("PUT", "/Patient/1/_history/1", 405, "GET, HEAD"),
-            ("OPTIONS", "/Patient/1", 405, "DELETE, GET, HEAD, PUT"),
-            ("TRACE", "/Patient", 405, "GET, HEAD, POST"),
-            ("BREW", "/Patient", 405, "GET, HEAD, POST"),
+            ("OPTIONS", "/Patient/1", 405, "DELETE, GET, HEAD, PATCH, PUT"),
+            ("TRACE", "/Patient", 405, "DELETE, GET, HEAD, PATCH, POST, PUT"),
+            ("BREW", "/Patient", 405, "DELETE, GET, HEAD, PATCH, POST, PUT"),
             ("POST", "/Questionnaire", 405, "GET, HEAD"),
             ("PUT", "/Questionnaire/1", 405, "GET, HEAD"),
         ],
@@ -387,7 +395,7 @@ class TestRecord:
         await http.get(f"{PREFIX}/Patient/p1")
         await http.get(f"{PREFIX}/Patient?family=doe")
         await http.get(f"{PREFIX}/Patient/p2")
-        await http.patch(f"{PREFIX}/Patient/p1")
+        await http.patch(f"{PREFIX}/Patient/p1", json=[], headers={"content-type": "application/json-patch+json"})
         await http.request("BREW", f"{PREFIX}/Patient/p1")
         await put(http, {"resourceType": "Patient", "id": "p1", "wrong": 1})
         await http.get(f"{PREFIX}/Medication/m1")
@@ -397,7 +405,7 @@ class TestRecord:
             ("read", "Patient", "p1", 200),
             ("search-type", "Patient", None, 200),
             ("read", "Patient", "p2", 404),
-            ("unknown", "Patient", "p1", 405),
+            ("patch", "Patient", "p1", 200),
             ("unknown", "Patient", "p1", 405),
             ("update", "Patient", "p1", 400),
             ("read", "Medication", "m1", 404),

@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from stepwell_shared.canonical import CANONICAL
-from stepwell_shared.fhir.registry import Interaction, Registry, ServedType
+from stepwell_shared.fhir.patch import JSON_PATCH
+from stepwell_shared.fhir.registry import Interaction, Operation, Registry, ServedType
 
 VERSION = "0.1.0"
+SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
+_VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 TOPIC_EXTENSION = (
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 )
@@ -36,6 +39,7 @@ def capability_statement(
         "implementation": {"description": title, "url": base_url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": [JSON_PATCH, "application/fhir+json"],
         "rest": [
             {
                 "mode": "server",
@@ -54,6 +58,8 @@ def capability_statement(
                     "description": "SMART Backend Services: client_credentials with private_key_jwt.",
                 },
                 "resource": [_resource(served_type, topics) for served_type in registry],
+                "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                **_operations("", registry.operations),
             }
         ],
     }
@@ -74,7 +80,9 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
     body["readHistory"] = served_type.allows(Interaction.VREAD)
     body["updateCreate"] = served_type.allows_update_create
     body["conditionalCreate"] = served_type.allows(Interaction.CREATE)
-    body["conditionalRead"] = "not-match"
+    body["conditionalRead"] = "full-support"
+    body["conditionalUpdate"] = served_type.allows(Interaction.UPDATE)
+    body["conditionalDelete"] = "single" if served_type.allows(Interaction.DELETE) else "not-supported"
     body["searchParam"] = [
         {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"},
         {
@@ -87,14 +95,17 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
             for parameter in served_type.parameters.values()
         ),
     ]
-    if served_type.operations:
-        body["operation"] = [
-            {
-                "name": operation.name,
-                "definition": f"{CANONICAL}/OperationDefinition/{served_type.name}-{operation.name}",
-                "documentation": operation.documentation,
-            }
-            # one that answers for the type and for an instance is declared once
-            for operation in {each.name: each for each in served_type.operations}.values()
-        ]
-    return body
+    return body | _operations(f"{served_type.name}-", served_type.operations, _VALIDATE)
+
+
+def _operations(prefix: str, operations: Iterable[Operation], *more: dict[str, Any]) -> dict[str, Any]:
+    """The declared operations, if there are any; one that answers for type and instance is declared once."""
+    own = [
+        {
+            "name": operation.name,
+            "definition": f"{CANONICAL}/OperationDefinition/{prefix}{operation.name}",
+            "documentation": operation.documentation,
+        }
+        for operation in {each.name: each for each in operations}.values()
+    ]
+    return {"operation": [*own, *more]} if own or more else {}

@@ -29,7 +29,7 @@ _KEY = re.compile(r'"?([!#-~]{1,255})"?')
 # What an entry of a batch adds to the key of its Bundle: no client's key holds a blank.
 _ENTRY = " entry "
 # Headers that change what a request means, beside its body.
-_MEANING = ("if-match", "if-none-exist")
+_MEANING = ("if-match", "if-none-exist", "x-provenance")
 
 FIND = f"SELECT * FROM find_{TABLE}($1, $2, $3)"
 FORGET = f"SELECT forget_{TABLE}($1, $2, $3) AS forgotten"

@@ -5,11 +5,12 @@ operation; https://hl7.org/fhir/R4/http.html
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
 
+import msgspec
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
@@ -27,14 +28,16 @@ from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response, Witness
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError, outcome_bytes
+from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, ServedType
 from stepwell_shared.fhir.unit import UnitOfWork
 
 FHIR_JSON = "application/fhir+json"
 _JSON_TYPES = {FHIR_JSON, "application/json", "text/json"}
+_PATCH_TYPES = {*_JSON_TYPES, JSON_PATCH}
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
-_BODY_METHODS = {"POST", "PUT"}
+_BODY_METHODS = {"POST", "PUT", "PATCH"}
 _UNKNOWN_METHOD = "unknown"
 _SYSTEM = ""  # in place of a resource type: the address of the whole service
 _FHIR_VERSIONS = {"4.0", "4.0.1"}
@@ -85,6 +88,8 @@ class Door:
             response = await self._failure(fault, access, asked)
         headers = {**response.headers, "X-Request-Id": asked.request_id}
         body = response.body
+        if body and http.query_params.get("_pretty") == "true":
+            body = msgspec.json.format(body, indent=2)
         if http.method == "HEAD":
             body, headers["Content-Length"] = b"", str(len(body))
         return HttpResponse(body, response.status, headers, media_type if response.body else None)
@@ -105,7 +110,7 @@ class Door:
             if http.url.path.endswith("/_search"):
                 parameters += form_parameters(content_type.partition(";")[0].strip().lower(), body)
             elif body or content_type:
-                check_content_type(content_type)
+                check_content_type(content_type, _PATCH_TYPES if http.method == "PATCH" else _JSON_TYPES)
         return Request(
             access=access,
             witness=self._witness(access, asked.request_id, asked.resource_type),
@@ -114,7 +119,7 @@ class Door:
             id=asked.id,
             version_id=http.path_params.get("version_id", ""),
             body=body,
-            headers=dict(http.headers),
+            headers=joined(http.headers.items()),
             parameters=parameters,
         )
 
@@ -188,25 +193,30 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
     def route(path: str, verbs: dict[str, tuple[Verb, str]], resource_type: str | None = None) -> Route:
         return Route(prefix + path, _Address(door, verbs, resource_type))
 
-    instance: dict[str, tuple[Verb, str]] = {
-        "GET": (interactions.read, "read"),
-        "PUT": (interactions.update, "update"),
-        "DELETE": (interactions.delete, "delete"),
-    }
     operations = [
-        route(_operation_path(served_type, operation), _operation_verbs(served_type, operation), served_type.name)
+        route(_operation_path(served_type, operation), _operation_verbs(operation), served_type.name)
         for served_type in engine.registry
         for operation in served_type.operations
     ]
+    operations += [route(f"/${each.name}", _operation_verbs(each), _SYSTEM) for each in engine.registry.operations]
+    history = interactions.history
     return [
         *operations,
+        route(f"/{{resource_type}}/{interactions.VALIDATE}", _VALIDATE),
+        route(f"/{{resource_type}}/{{id}}/{interactions.VALIDATE}", _VALIDATE),
         route("/{resource_type}/_search", {"POST": (interactions.search, "search-type")}),
+        route("/_history", {"GET": (history, interactions.HISTORY_SYSTEM)}, _SYSTEM),
+        route("/{resource_type}/_history", {"GET": (history, "history-type")}),
         route("/{resource_type}/{id}/_history/{version_id}", {"GET": (interactions.vread, "vread")}),
-        route("/{resource_type}/{id}/_history", {"GET": (interactions.history, "history-instance")}),
-        route("/{resource_type}/{id}", instance),
+        route("/{resource_type}/{id}/_history", {"GET": (history, "history-instance")}),
+        route("/{resource_type}/{id}", {"GET": (interactions.read, "read"), **_CHANGES}),
         route(
             "/{resource_type}",
-            {"GET": (interactions.search, "search-type"), "POST": (keyed("create", interactions.create), "create")},
+            {
+                "GET": (interactions.search, "search-type"),
+                "POST": (keyed("create", interactions.create), "create"),
+                **_CHANGES,
+            },
         ),
         route("", {"POST": (process, "transaction")}, _SYSTEM),
         route("/", {"POST": (process, "transaction")}, _SYSTEM),
@@ -214,11 +224,20 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
     ]
 
 
+_VALIDATE: dict[str, tuple[Verb, str]] = {"POST": (interactions.validate, interactions.VALIDATE)}
+# At an id they change that resource; without one, the resource that the criteria in the URL match.
+_CHANGES: dict[str, tuple[Verb, str]] = {
+    "PUT": (interactions.update, "update"),
+    "PATCH": (keyed("patch", interactions.patch), "patch"),
+    "DELETE": (interactions.delete, "delete"),
+}
+
+
 def _operation_path(served_type: ServedType, operation: Operation) -> str:
     return f"/{served_type.name}{'/{id}' if operation.instance else ''}/${operation.name}"
 
 
-def _operation_verbs(served_type: ServedType, operation: Operation) -> dict[str, tuple[Verb, str]]:
+def _operation_verbs(operation: Operation) -> dict[str, tuple[Verb, str]]:
     name = f"${operation.name}"
     verb: Verb = partial(_operate, operation)
     if operation.affects_state:
@@ -227,7 +246,7 @@ def _operation_verbs(served_type: ServedType, operation: Operation) -> dict[str,
 
 
 async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:
-    request.access.require(request.resource_type, operation.interaction)
+    request.access.require(request.resource_type or "*", operation.interaction)
     response: Response = await operation.handler(request)
     return response
 
@@ -254,12 +273,21 @@ def accepted(http: HttpRequest) -> str:
     raise FhirError(Category.NOT_ACCEPTABLE, f"only {FHIR_JSON} (FHIR 4.0) is served")
 
 
-def check_content_type(text: str) -> None:
-    """Raises UNSUPPORTED_MEDIA_TYPE for what is not FHIR JSON of R4 in UTF-8."""
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; one that comes several times is one list (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def check_content_type(text: str, taken: Set[str] = frozenset(_JSON_TYPES)) -> None:
+    """Raises UNSUPPORTED_MEDIA_TYPE for what is not FHIR JSON of R4 in UTF-8, or another type that is taken."""
     name, parameters = _media_type(text)
     is_utf8 = parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
-    if name not in _JSON_TYPES or not is_utf8 or parameters.get("fhirversion", "4.0") not in _FHIR_VERSIONS:
-        raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, f"send the body as {FHIR_JSON} (FHIR 4.0) in UTF-8")
+    if name not in taken or not is_utf8 or parameters.get("fhirversion", "4.0") not in _FHIR_VERSIONS:
+        kinds = " or ".join(sorted(taken & {FHIR_JSON, JSON_PATCH}))
+        raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, f"send the body as {kinds} (FHIR 4.0) in UTF-8")
 
 
 def _media_type(text: str) -> tuple[str, dict[str, str]]:
