@@ -10,7 +10,7 @@ from stepwell_shared.database.functions import Effect
 from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
-from stepwell_shared.fhir.registry import Write
+from stepwell_shared.fhir.registry import Reader, Write
 from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
@@ -40,7 +40,7 @@ async def change_task(runtime: Runtime, write: Write) -> None:
     before = _resource.decode(write.previous.body)
     _refuse_rewriting(before, task)
     _refuse_move(before["status"], task["status"], write.access)
-    request = await request_of(runtime, write.access.tenant, task)
+    request = await request_of(write.read, task)
     if before["status"] == "draft" and task["status"] == "requested":
         _refuse_unauthorised(request)
     url = task["focus"]["reference"]
@@ -65,10 +65,10 @@ def subject_key(runtime: Runtime, subject: Resource) -> str:
     return f"{identifier.get('system', '')}|{identifier['value']}"
 
 
-async def request_of(runtime: Runtime, tenant: str, task: Resource) -> Stored | None:
+async def request_of(read: Reader, task: Resource) -> Stored | None:
     """Our copy of the ServiceRequest that the Task is about."""
     id_ = task["focus"]["reference"].rpartition("/")[2]
-    stored = await runtime.store.read(tenant, "ServiceRequest", id_)
+    stored = await read("ServiceRequest", id_)
     return None if stored is None or stored.body is None else stored
 
 

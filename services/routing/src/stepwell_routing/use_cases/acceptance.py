@@ -40,11 +40,13 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         _refuse_unready(proposal["status"])
         standing = await standing_of(runtime, tenant, key_of(runtime, proposal["subject"]))
         unit, accepted = _accepted(runtime, request, stored, clinician, standing)
+        answer = written(runtime.engine.base_url, request, served_type, accepted, created=False)
+        unit.effects += request.records("$accept", answer)
         try:
             await runtime.store.commit(unit)
         except WriteConflictError:
             continue
-        return written(runtime.engine.base_url, request, served_type, accepted, created=False)
+        return answer
     raise FhirError(Category.CONFLICT, "this proposal is being changed by too many at once; try again")
 
 
@@ -87,8 +89,5 @@ def _accepted(
     )
     moved = built(engine, episode, now, version=standing.episode.version + 1 if standing.episode else 1)
     entries = [(f"{engine.base_url}/{focus}", change.stored.body or b"")]
-    effects = [
-        event(TIER_ASSIGNED.canonical, key, focus, entries, now),
-        request.witness("$accept", stored.id, 200),
-    ]
+    effects = [event(TIER_ASSIGNED.canonical, key, focus, entries, now)]
     return UnitOfWork(tenant, [change, moved, built(engine, provenance, now)], effects), change.stored

@@ -36,7 +36,7 @@ async def open_alerts(runtime: Runtime, write: Write, subject: Subject, findings
     for finding in findings:
         rules = (UNANSWERED, POSITIVE) if finding.rule.code == UNANSWERED else (finding.rule.code,)
         ids = [_assessment_id(runtime, write, finding, rule) for rule in rules]
-        known = [await runtime.store.read(write.access.tenant, "RiskAssessment", id_) for id_ in ids]
+        known = [await write.read("RiskAssessment", id_) for id_ in ids]
         found = [entry_of(runtime, stored) for stored in known if stored is not None]
         if found:
             alerts.entries += found

@@ -35,7 +35,7 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
     response = write.resource
     assert response is not None, "responses are never deleted"
     instrument = _instrument(response)
-    subject = await subject_of(runtime, write.access.tenant, response.get("subject"), "QuestionnaireResponse.subject")
+    subject = await subject_of(runtime, write.read, response.get("subject"), "QuestionnaireResponse.subject")
     before = orjson.loads(write.previous.body) if write.previous and write.previous.body else None
     result = instrument.score(response)
     succession = _succession(runtime, write, subject, before)

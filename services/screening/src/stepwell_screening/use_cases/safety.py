@@ -101,12 +101,12 @@ async def _settle(runtime: Runtime, write: Write, level: RiskLevel) -> None:
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "required", "Task.owner")])
     clinician = {"reference": reference}
     assessment_id = task["focus"]["reference"].rpartition("/")[2]
-    assessment = await _current(runtime, tenant, "RiskAssessment", assessment_id)
+    assessment = await _current(write, "RiskAssessment", assessment_id)
     final = builders.final_risk_assessment(
         orjson.loads(assessment.body or b""), level=level, recorded=write.now, clinician=clinician
     )
     changes = [built(runtime.engine, final, write.now, version=assessment.version + 1)]
-    flag = await _current(runtime, tenant, "Flag", alert_id(runtime, tenant, "Flag", assessment_id))
+    flag = await _current(write, "Flag", alert_id(runtime, tenant, "Flag", assessment_id))
     reviewed = builders.reviewed_flag(orjson.loads(flag.body or b""), level=level, recorded=write.now)
     changes.append(built(runtime.engine, reviewed, write.now, version=flag.version + 1))
     write.unit.changes += changes
@@ -121,8 +121,8 @@ async def _settle(runtime: Runtime, write: Write, level: RiskLevel) -> None:
     )
 
 
-async def _current(runtime: Runtime, tenant: str, resource_type: str, id_: str) -> Stored:
-    stored = await runtime.store.read(tenant, resource_type, id_)
+async def _current(write: Write, resource_type: str, id_: str) -> Stored:
+    stored = await write.read(resource_type, id_)
     if stored is None or stored.body is None:
         raise FhirError(Category.CONFLICT, f"the {resource_type} of this Task is gone")
     return stored

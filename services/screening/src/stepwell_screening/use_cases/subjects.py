@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.registry import Reader
 from stepwell_shared.runtime import Runtime
 
 
@@ -20,7 +21,7 @@ class Subject:
     entries: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-async def subject_of(runtime: Runtime, tenant: str, reference: Any, expression: str) -> Subject:
+async def subject_of(runtime: Runtime, read: Reader, reference: Any, expression: str) -> Subject:
     """Finds the person. Raises FhirError BUSINESS_RULE when there is none or a local Patient is not known."""
     key = subject_key(runtime, reference, expression)
     if "reference" not in reference:
@@ -28,7 +29,7 @@ async def subject_of(runtime: Runtime, tenant: str, reference: Any, expression: 
     if "://" in key:
         elsewhere = {**reference, "reference": key}
         return Subject(key, elsewhere, elsewhere)
-    stored = await runtime.store.read(tenant, "Patient", key.partition("/")[2])
+    stored = await read("Patient", key.partition("/")[2])
     if stored is None or stored.body is None:
         text = "this Patient is not known here; create it first, or refer to it by the absolute URL of its EHR"
         raise _refusal(text, "business-rule", f"{expression}.reference")
