@@ -40,6 +40,7 @@ from stepwell_shared.events.showing import show_status
 from stepwell_shared.events.upkeep import Upkeep, UpkeepPolicy
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
+from stepwell_shared.fhir.idempotency import keep_forgetting
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Registry
@@ -139,10 +140,17 @@ async def _start(
     events.append(await _start_events(parts, settings, stack))
     receiving = _receiving(parts)
     await _run_while_open(receiving.catch_up.run, stack)
+    await _run_while_open(_forgetting(runtime), stack)
     issuer = Issuer.from_settings(settings, runtime.database, http)
     if issuer is not None:
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
     app.router.routes += _routes(parts, receiving)
+
+
+def _forgetting(runtime: Runtime) -> Callable[[], Awaitable[None]]:
+    """The loop that removes answers which nobody asks for again."""
+    listed, hours = partial(tenants, runtime.database), runtime.settings.idempotency_hours
+    return partial(keep_forgetting, runtime.store, listed, runtime.clock, hours)
 
 
 async def _seed(service: Service, runtime: Runtime) -> None:

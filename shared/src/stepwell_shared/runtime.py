@@ -132,6 +132,7 @@ def attach(
     *,
     cursor_key: bytes,
     queue_max: int = 4096,
+    bundle_entries_max: int = 1000,
     committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
 ) -> None:
     """Fills the runtime with an engine on this database. `urls` are the public base URLs by service name."""
@@ -144,6 +145,7 @@ def attach(
         cursor_key=cursor_key,
         clock=runtime.clock,
         new_id=runtime.new_id,
+        bundle_entries_max=bundle_entries_max,
     )
 
 
@@ -168,6 +170,7 @@ async def open_runtime(
             {name: settings.url_of(name) for name in SERVICES},
             cursor_key=sha256(b"search cursor\n" + settings.service_key_file.read_bytes()).digest(),
             queue_max=settings.write_queue_max,
+            bundle_entries_max=settings.bundle_entries_max,
             committed=committed,
         )
         yield runtime

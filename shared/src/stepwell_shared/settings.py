@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     database_connections_max: int = Field(default=16, ge=2, description="size of the connection pool")
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="larger request bodies are answered 413")
     body_seconds_max: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")
+    bundle_entries_max: int = Field(default=1000, ge=1, description="Bundles of more entries are answered 413")
+    idempotency_hours: float = Field(
+        default=24.0, gt=0, description="how long the answer to a request with an Idempotency-Key is given again"
+    )
     write_queue_max: int = Field(default=4096, ge=1, description="writes waiting beyond this are answered 503")
     delivery_poll_seconds: float = Field(default=1.0, gt=0, description="slow poll behind the wake-up notices")
     delivery_lease_seconds: float = Field(default=10.0, gt=0, description="how long a silent deliverer keeps its lease")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from stepwell_shared.fhir import interactions
+from stepwell_shared.fhir import idempotency, interactions
 from stepwell_shared.fhir.idempotency import FORGOTTEN_PER_CALL_MAX, forget, keyed
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError
@@ -229,3 +229,22 @@ class TestRetention:
             )  # fmt: skip
         later = bench.clock.now + timedelta(seconds=1)
         assert await forget(bench.engine.store, [NORTH], later) == FORGOTTEN_PER_CALL_MAX + 5
+
+    async def test_the_loop_goes_on_after_an_outage(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        await create(bench, patient())
+        bench.clock.advance(hours=25)
+        asked: list[str] = []
+
+        async def tenants() -> list[str]:
+            asked.append(NORTH)
+            if len(asked) == 1:
+                raise ConnectionRefusedError
+            return asked[:1]
+
+        monkeypatch.setattr(idempotency, "FORGETTING_SECONDS", 0.001)
+        loop = asyncio.create_task(idempotency.keep_forgetting(bench.engine.store, tenants, bench.clock, 24))
+        async with asyncio.timeout(10):
+            while await keys(bench):
+                await asyncio.sleep(0.005)
+        loop.cancel()
+        assert len(asked) > 1

@@ -5,16 +5,19 @@ second, on any replica, meets the row and gets that answer. The key's scope is t
 not kept: it changed nothing, and what was missing may be there next time.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 
 import orjson
+import structlog
 
 from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -30,6 +33,8 @@ _KEY = re.compile(r'"?([!#-~]{1,255})"?')
 _ENTRY = " entry "
 # Headers that change what a request means, beside its body.
 _MEANING = ("if-match", "if-none-exist", "x-provenance")
+
+log = structlog.get_logger("stepwell.idempotency")
 
 FIND = f"SELECT * FROM find_{TABLE}($1, $2, $3)"
 FORGET = f"SELECT forget_{TABLE}($1, $2, $3) AS forgotten"
@@ -134,6 +139,7 @@ async def _find(store: Store, tenant: str, key: Key) -> Response | None:
 
 
 FORGOTTEN_PER_CALL_MAX = 1000
+FORGETTING_SECONDS = 600.0
 
 
 async def forget(store: Store, tenants: Sequence[str], before: datetime) -> int:
@@ -145,6 +151,18 @@ async def forget(store: Store, tenants: Sequence[str], before: datetime) -> int:
             forgotten = (await store.fetch(FORGET, tenant, before, FORGOTTEN_PER_CALL_MAX))[0]["forgotten"]
             total += forgotten
     return total
+
+
+async def keep_forgetting(
+    store: Store, tenants: Callable[[], Awaitable[Sequence[str]]], now: Callable[[], datetime], hours: float
+) -> None:
+    """Runs until it is cancelled; while the database is away it waits. Every replica may run it."""
+    while True:
+        await asyncio.sleep(FORGETTING_SECONDS)
+        try:
+            await forget(store, await tenants(), now() - timedelta(hours=hours))
+        except (*UNAVAILABLE_ERRORS, FhirError):
+            log.warning("old answers are forgotten once the database answers")
 
 
 def functions() -> list[str]:
