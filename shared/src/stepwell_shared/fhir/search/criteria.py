@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
@@ -15,6 +16,8 @@ from stepwell_shared.fhir.search.dates import date_condition
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
 
 HOPS_MAX = 4
+# A compartment search (`Patient/1/Observation`) is a search with this parameter of ours.
+COMPARTMENT = "-compartment"
 _AFTER_SLASH = "0"
 
 
@@ -27,6 +30,8 @@ def criterion(served_type: ServedType, name: str, value: str, context: Context, 
         return _common(plain, value, context, found)
     if plain == "_query":
         raise refused(plain, "no named query is served")
+    if plain == COMPARTMENT:
+        return _in_compartment(served_type, value, context, found)
     if plain == "_has":
         return _reversed(served_type, modifier, value, context, found)
     head, dot, rest = name.partition(".")
@@ -57,6 +62,25 @@ def _common(name: str, value: str, context: Context, found: Values) -> str:
     moment = f"{context.row}.last_updated"
     ends = (moment, f"({moment} + interval '1 microsecond')")
     return any_of(date_condition(name, part, ends, context.now, found) for part in alternatives(value))
+
+
+def compartment_parameters(served_type: ServedType, name: str) -> list[SearchParameter]:
+    """What puts a resource of this type into a compartment, as far as this service searches by it."""
+    names = definitions.compartment(name).get(served_type.name, ()) if name == "Patient" else ()
+    return [served_type.parameters[each] for each in names if each in served_type.parameters]
+
+
+def _in_compartment(served_type: ServedType, value: str, context: Context, found: Values) -> str:
+    """https://hl7.org/fhir/R4/compartmentdefinition.html"""
+    name, _, id_ = value.partition("/")
+    parameters = compartment_parameters(served_type, name)
+    if not parameters:
+        raise refused(COMPARTMENT, "takes Patient/id, for a type that belongs to the Patient compartment")
+    address = f"{name}/{id_}"
+    inside_ = [condition(served_type, each, "", address, context, found) for each in parameters]
+    if served_type.name == name:
+        inside_.append(f"{context.row}.id = {found.add(id_)}")
+    return any_of(inside_)
 
 
 def _chained(parameter: SearchParameter, target: str, rest: str, value: str, context: Context, found: Values) -> str:
@@ -145,6 +169,9 @@ def inside(context: Context, resource_type: str, row: str, depth: int) -> Contex
 
 def makes_few(served_type: ServedType, name: str) -> bool:
     """Whether a parameter leaves so few candidates that the others are best looked up for each."""
+    if name == COMPARTMENT:
+        parameters = compartment_parameters(served_type, "Patient")
+        return bool(parameters) and all(each.storage is Storage.COLUMN for each in parameters)
     plain, _, modifier = name.partition(":")
     parameter = served_type.parameters.get(plain)
     is_column = parameter is not None and parameter.type == "reference" and parameter.storage is Storage.COLUMN
