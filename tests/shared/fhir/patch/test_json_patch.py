@@ -137,6 +137,26 @@ def test_numbers_are_compared_by_value_and_truth_is_no_number() -> None:
 
 class TestResource:
     @pytest.mark.parametrize(
+        "patch",
+        [
+            b"",
+            b"{}",
+            b"[",
+            b'[{"op":"remove","path":"/name","path":"/gender"}]',
+            b'[{"op":"add","path":"/contact","value":[{"id":"a","id":"b"}]}]',
+            b'[],"more":[]',
+            b'[{"op":"add","path":"/active","value":' + b"9" * 5000 + b"}]",
+            b'[{"op":"add","path":"/active","value":1e99999999999999999999}]',
+            b'[{"op":"add","path":"/active","value":"\\ud800"}]',
+            b"[" * 100_000,
+        ],
+    )
+    def test_g12_what_is_no_strict_json_is_refused(self, patch: bytes) -> None:
+        with pytest.raises(FhirError) as caught:
+            patched(patient(gender="male"), patch, JSON_PATCH)
+        assert caught.value.status == 400
+
+    @pytest.mark.parametrize(
         "operation",
         [
             {"op": "replace", "path": "/id", "value": "p2"},

@@ -11,6 +11,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.patch.fhirpath_patch import apply_fhirpath_patch
 from stepwell_shared.fhir.patch.json_patch import apply_json_patch
 from stepwell_shared.fhir.patch.json_tree import decode, same
+from stepwell_shared.fhir.validation.json_text import read
 
 JSON_PATCH = "application/json-patch+json"
 _NARRATIVE = "text"
@@ -25,6 +26,7 @@ def patched(body: bytes, patch: bytes, media_type: str) -> tuple[bytes, dict[str
     """
     before, resource = decode(body), decode(body)
     if media_type == JSON_PATCH:
+        read(b'{"patch":%b}' % patch)  # no key twice, no great depth
         after = apply_json_patch(resource, decode(patch))
     else:
         validation.check(patch, "Parameters")

@@ -7,6 +7,7 @@ and written together. https://hl7.org/fhir/R4/json.html#primitive
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -110,9 +111,18 @@ def root(resource: dict[str, Any]) -> Place:
 
 def properties_of(place: Place, name: str) -> list[Property]:
     """The JSON properties of a child element, several for a choice. Raises FhirError when there is no such child."""
-    found = [each for each in place.shape.properties.values() if each.element.name == name]
-    if not found:
+    found = _by_element(place.shape.path).get(name)
+    if found is None:
         raise refused(f"{place.expression} has no element {name[:64]}", place.expression)
+    return found
+
+
+@cache
+def _by_element(path: str) -> dict[str, list[Property]]:
+    """The JSON properties of each element of a shape."""
+    found: dict[str, list[Property]] = {}
+    for each in shape(path).properties.values():
+        found.setdefault(each.element.name, []).append(each)
     return found
 
 
