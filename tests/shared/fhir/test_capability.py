@@ -13,7 +13,7 @@ from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
-from stepwell_shared.fhir.definitions import resource_types
+from stepwell_shared.fhir.definitions import compartment, resource_types
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction, Registry
 from stepwell_shared.fhir.routes import Door, fhir_routes
@@ -134,6 +134,21 @@ class TestDeclared:
                 assert parameter["name"] in answered.json()["link"][0]["url"]
             assert (await http.get(f"/{name}", params={"nonsense": "a"})).status_code == 400
 
+    async def test_includes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+        service, http = served
+        for name, declared in types_of(service).items():
+            for kind in ("Include", "RevInclude"):
+                for value in declared.get(f"search{kind}", ()):
+                    answered = await http.get(f"/{name}", params={f"_{kind.lower()}": value})
+                    assert answered.status_code == 200, (name, value, answered.text)
+            assert (await http.get(f"/{name}", params={"_include": f"{name}:nonsense"})).status_code == 400
+
+    async def test_a_compartment_holds_the_types_that_belong_to_it(self, served: Served) -> None:
+        _, http = served
+        for name in types_of(served[0]):
+            expected = 200 if name in compartment("Patient") else 400
+            assert (await http.get(f"/Patient/x/{name}")).status_code == expected, name
+
     async def test_operations_answer_when_declared_and_are_not_found_otherwise(self, served: Served) -> None:
         service, http = served
         for served_type in registry(service):
@@ -172,8 +187,10 @@ class TestDeclared:
     async def test_interactions_of_the_whole_service_answer(self, served: Served) -> None:
         service, http = served
         declared = {each["code"] for each in statement(service)["rest"][0]["interaction"]}
-        assert declared >= {"transaction", "batch", "history-system"}
+        assert declared == {"transaction", "batch", "history-system", "search-system"}
         assert (await http.get("/_history")).json()["type"] == "history"
+        for path in ("", "?_type=Patient&_tag=a", "/Patient/x/*"):
+            assert (await http.get(path)).json()["type"] == "searchset"
         for kind in ("transaction", "batch"):
             bundle = {"resourceType": "Bundle", "type": kind}
             assert (await http.post("", content=encode(bundle))).json()["type"] == f"{kind}-response"

@@ -159,9 +159,12 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("method", "path", "status", "allow"),
         [
-            ("GET", "", 405, "POST"),
+            ("PUT", "", 405, "GET, HEAD, POST"),
             ("POST", "/", 400, None),
-            ("GET", "/", 405, "POST"),
+            ("DELETE", "/", 405, "GET, HEAD, POST"),
+            ("POST", "/Patient/1/*", 405, "GET, HEAD"),
+            ("POST", "/Patient/1/Questionnaire", 405, "GET, HEAD"),
+            ("GET", "/Patient/1/Medication", 404, None),
             ("GET", "/Medication/1", 404, None),
             ("PATCH", "/Nonsense/1", 404, None),
             ("GET", "/patient/1", 404, None),

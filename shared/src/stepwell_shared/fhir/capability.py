@@ -12,7 +12,7 @@ from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry, ServedType
 
 VERSION = "0.1.0"
-SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
+SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 _VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 TOPIC_EXTENSION = (
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
@@ -57,15 +57,16 @@ def capability_statement(
                     ],
                     "description": "SMART Backend Services: client_credentials with private_key_jwt.",
                 },
-                "resource": [_resource(served_type, topics) for served_type in registry],
+                "resource": [_resource(registry, served_type, topics) for served_type in registry],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                "compartment": ["http://hl7.org/fhir/CompartmentDefinition/patient"],
                 **_operations("", registry.operations),
             }
         ],
     }
 
 
-def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
+def _resource(registry: Registry, served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
     body: dict[str, Any] = {"type": served_type.name}
     if served_type.name == "Subscription":
         body["extension"] = [{"url": TOPIC_EXTENSION, "valueCanonical": topic} for topic in topics]
@@ -95,6 +96,17 @@ def _resource(served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
             for parameter in served_type.parameters.values()
         ),
     ]
+    includes = [f"{served_type.name}:{parameter.name}" for parameter in served_type.references]
+    if includes:
+        body["searchInclude"] = ["*", *includes]
+    reverse = [
+        f"{source.name}:{parameter.name}"
+        for source in registry
+        for parameter in source.references
+        if not parameter.targets or served_type.name in parameter.targets
+    ]
+    if reverse:
+        body["searchRevInclude"] = reverse
     return body | _operations(f"{served_type.name}-", served_type.operations, _VALIDATE)
 
 

@@ -30,6 +30,7 @@ from stepwell_shared.fhir.messages import Request, Response, Witness
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, ServedType
+from stepwell_shared.fhir.search.criteria import COMPARTMENT
 from stepwell_shared.fhir.unit import UnitOfWork
 
 FHIR_JSON = "application/fhir+json"
@@ -103,7 +104,7 @@ class Door:
             text = f"this address takes {', '.join(asked.allowed)}"
             raise FhirError(Category.METHOD_NOT_ALLOWED, text)
         body = b""
-        parameters = list(http.query_params.multi_items())
+        parameters = [*_compartment(http.path_params), *http.query_params.multi_items()]
         if http.method in _BODY_METHODS:
             content_type = http.headers.get("content-type", "")
             body = await read_body(http)
@@ -146,6 +147,11 @@ class Door:
                 log.exception("an access was not put on record", request_id=asked.request_id)
                 error = FhirError(Category.FAULT, "the server failed; the request id finds the cause in its log")
         return error_response(error, headers)
+
+
+def _compartment(path: Mapping[str, str]) -> list[tuple[str, str]]:
+    """A compartment in the address as the search parameter that stands for it."""
+    return [(COMPARTMENT, f"{path['compartment']}/{path['compartment_id']}")] if "compartment" in path else []
 
 
 class _Address:
@@ -218,8 +224,10 @@ def fhir_routes(door: Door, prefix: str) -> list[Route]:
                 **_CHANGES,
             },
         ),
-        route("", {"POST": (process, "transaction")}, _SYSTEM),
-        route("/", {"POST": (process, "transaction")}, _SYSTEM),
+        route("/{compartment}/{compartment_id}/*", {"GET": (interactions.search_types, "search-system")}, _SYSTEM),
+        route("/{compartment}/{compartment_id}/{resource_type}", {"GET": (interactions.search, "search-type")}),
+        route("", {"GET": (interactions.search_types, "search-system"), "POST": (process, "transaction")}, _SYSTEM),
+        route("/", {"GET": (interactions.search_types, "search-system"), "POST": (process, "transaction")}, _SYSTEM),
         route("/{path:path}", {}),
     ]
 

@@ -6,6 +6,7 @@ One module for each family of verbs; https://hl7.org/fhir/R4/http.html
 from stepwell_shared.fhir.interactions.creating import create, free_place
 from stepwell_shared.fhir.interactions.deleting import delete
 from stepwell_shared.fhir.interactions.engine import Engine, built, change_of
+from stepwell_shared.fhir.interactions.everywhere import search_types
 from stepwell_shared.fhir.interactions.histories import HISTORY_SYSTEM, history
 from stepwell_shared.fhir.interactions.matching import criteria_of, match_of
 from stepwell_shared.fhir.interactions.patching import patch
@@ -37,6 +38,7 @@ __all__ = [
     "read",
     "require_reach",
     "search",
+    "search_types",
     "update",
     "validate",
     "visible",
