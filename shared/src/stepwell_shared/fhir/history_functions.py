@@ -8,9 +8,9 @@ _STABLE_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_
 # How long a version may wait between getting its time and being committed.
 _COMMIT_DELAY = "interval '1 minute'"
 # A version is current from its own time until the next one's.
-_CURRENT = """(at_low_in IS NULL OR (v.last_updated < at_high_in AND NOT EXISTS (
-        SELECT FROM {table} AS n WHERE n.tenant = v.tenant AND n.resource_type = v.resource_type AND n.id = v.id
-          AND n.version = v.version + 1 AND n.last_updated <= at_low_in)))"""
+_CURRENT = """CASE WHEN at_low_in IS NULL THEN true ELSE v.last_updated < at_high_in AND at_low_in < coalesce((
+        SELECT n.last_updated FROM {table} AS n WHERE n.tenant = v.tenant AND n.resource_type = v.resource_type
+          AND n.id = v.id AND n.version = v.version + 1), 'infinity') END"""
 
 
 def history_functions(table: str) -> list[str]:
@@ -82,6 +82,7 @@ DECLARE
   horizon xid8 := pg_snapshot_xmin(pg_current_snapshot());
   place_transaction xid8 := coalesce(transaction_in::xid8, horizon);
   place_time timestamptz := coalesce(last_updated_in, '-infinity');
+  before_time timestamptz := coalesce(at_high_in, 'infinity');
   floors xid8[];
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
@@ -93,7 +94,7 @@ BEGIN
       WHERE v.tenant = tenant_in AND v.resource_type = wanted.name AND v.transaction < horizon
         AND v.transaction >= wanted.floor
         AND (since_in IS NULL OR v.transaction > wanted.floor OR v.last_updated >= since_in)
-        AND v.transaction <= place_transaction
+        AND v.transaction <= place_transaction AND v.last_updated < before_time
         AND ({place}) < (place_transaction, place_time, type_in, id_in, version_in)
         AND {_CURRENT.format(table=table)}
       ORDER BY {ordered} LIMIT most_in

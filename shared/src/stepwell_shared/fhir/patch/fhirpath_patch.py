@@ -15,7 +15,7 @@ from stepwell_shared.fhir.validation.shape import Property
 
 OPERATIONS_MAX = 1000
 # Elements that all paths of a patch may have to look at together: a path looks at most at all of the resource.
-VISITS_MAX = 500_000
+VISITS_MAX = 250_000
 
 Parts = dict[str, dict[str, Any]]
 
