@@ -63,7 +63,7 @@ class TestEveryService:
     def test_it_declares_what_the_registry_serves_and_nothing_else(self, service: str) -> None:
         paths = document_of(service)["paths"]
         prefix = f"/{service}/fhir"
-        expected = {(f"{prefix}/metadata", "get"), (f"{prefix}/_history", "get")}
+        expected = {(f"{prefix}/metadata", "get"), (f"{prefix}/_history", "get"), (prefix, "post")}
         for served_type in service_named(service).resources(Runtime()):
             for interaction, (path, method) in METHODS.items():
                 if served_type.allows(interaction):
@@ -88,7 +88,8 @@ class TestEveryService:
             declared = {each["name"] for each in item.get("parameters", ()) if each["in"] == "path"}
             assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
         for reference in _references(document):
-            assert reference.removeprefix("#/components/schemas/") in schemas
+            kind, _, name = reference.removeprefix("#/components/").partition("/")
+            assert name in document["components"][kind]
 
     def test_every_refusal_is_an_operation_outcome(self, service: str) -> None:
         for path, item in document_of(service)["paths"].items():

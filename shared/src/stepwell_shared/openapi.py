@@ -50,6 +50,13 @@ _HISTORY = _query(
     }
 )
 
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "What is asked twice under one key happens once, with one answer; visible ASCII, best a UUID.",
+    "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+}
+
 
 def openapi_document(service: Service, registry: Registry, base_url: str) -> dict[str, Any]:
     """Paths of every interaction and operation that the registry serves."""
@@ -61,14 +68,27 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
         _type_paths(paths, prefix, served_type)
     of_everything = _operation("Versions of all resources, newest first", "Bundle")
     paths[f"{prefix}/_history"] = {"get": {**of_everything, "parameters": _HISTORY}}
+    several = _operation("Several interactions: each for itself (batch), or all or none", "Bundle", body="Bundle")
+    del several["responses"]["201"]
+    paths[prefix] = {**paths.get(prefix, {}), "post": _keyed(several)}
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": VERSION, "description": service.description},
         "servers": [{"url": base_url.removesuffix(prefix)}],
         "security": [{"smart": []}],
         "paths": paths,
-        "components": {"schemas": _schemas(registry), "securitySchemes": _security()},
+        "components": {
+            "schemas": _schemas(registry),
+            "parameters": {"IdempotencyKey": _KEY},
+            "securitySchemes": _security(),
+        },
     }
+
+
+def _keyed(operation: dict[str, Any]) -> dict[str, Any]:
+    """The operation as one that takes an Idempotency-Key."""
+    key = {"$ref": "#/components/parameters/IdempotencyKey"}
+    return {**operation, "parameters": [*operation.get("parameters", []), key]}
 
 
 def _type_paths(paths: dict[str, Any], prefix: str, served_type: ServedType) -> None:
@@ -78,7 +98,7 @@ def _type_paths(paths: dict[str, Any], prefix: str, served_type: ServedType) -> 
     if served_type.allows(Interaction.SEARCH_TYPE):
         of_type["get"] = {**_operation(f"Search {name}", "Bundle"), "parameters": _search_parameters(served_type)}
     if served_type.allows(Interaction.CREATE):
-        of_type["post"] = _operation(f"Create a {name}", name, body=name, status="201")
+        of_type["post"] = _keyed(_operation(f"Create a {name}", name, body=name, status="201"))
     if served_type.allows(Interaction.READ):
         read = _operation(f"Read a {name}", name, more={"410": "It was deleted."})
         of_instance["get"] = {**read, "parameters": _VIEW}
@@ -114,7 +134,7 @@ def _changes(
         patch = _operation(f"Change parts of {what}", name, body="Parameters", more={"410": "It was deleted."})
         del patch["responses"]["201"]
         patch["requestBody"]["content"][JSON_PATCH] = {"schema": _PATCH_BODY}
-        path["patch"] = {**patch, **more}
+        path["patch"] = _keyed({**patch, **more})
     if served_type.allows(Interaction.DELETE):
         delete = _operation(f"Delete {what}", None, status="204")
         delete["responses"]["412"] = {
@@ -129,7 +149,7 @@ def _operation_path(paths: dict[str, Any], prefix: str, served_type: ServedType,
     summary, result = f"${operation.name}: {operation.documentation}", operation.result or served_type.name
     body = _operation(summary, result, body="Parameters")
     body["requestBody"]["required"] = False
-    path: dict[str, Any] = {"post": body}
+    path: dict[str, Any] = {"post": _keyed(body) if operation.affects_state else body}
     if not operation.affects_state:
         path["get"] = _operation(summary, result)
     if operation.instance:

@@ -38,6 +38,8 @@ def request_of(bundle: Request, entry: Entry) -> Request:
 def verb_of(engine: Engine, entry: Entry) -> tuple[Verb, str]:
     """What answers the entry, and the interaction's name. Raises FhirError for what is not served."""
     address = entry.address
+    if address.rest == interactions.VALIDATE and entry.method == "POST":
+        return interactions.validate, interactions.VALIDATE
     if address.rest.startswith("$"):
         operation = _operation(engine, entry)
         return partial(_operate, operation), address.rest

@@ -19,20 +19,31 @@ from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.store import WriteConflictError
 
 ATTEMPTS_MAX = 16
-PAUSE_SECONDS = 0.005
-PAUSE_SECONDS_MAX = 0.25
+PAUSE_SECONDS_MAX = 0.05
 
 
 async def transaction(engine: Engine, entries: Sequence[Entry], request: Request) -> Response:
-    """Does all that the entries ask for. Raises the FhirError of the first entry that cannot be done."""
-    for attempt in range(ATTEMPTS_MAX):
-        try:
-            return await Attempt(engine, request, entries).run()
-        except FhirError as error:
-            if error.category is Category.METHOD_NOT_ALLOWED:  # of an entry: the method of the request itself is right
-                raise FhirError(Category.INVALID, error.issues) from None
-            raise
-        except WriteConflictError:
-            # Many who change one resource would meet again and again if all looked at the same moment.
-            await asyncio.sleep(random.random() * min(PAUSE_SECONDS * 2**attempt, PAUSE_SECONDS_MAX))  # noqa: S311  # no secret
+    """Does all that the entries ask for. Raises the FhirError of the first entry that cannot be done.
+
+    Those that met a conflict take turns, in this process and tenant, so that each meets at most what is new.
+    """
+    try:
+        return await Attempt(engine, request, entries).run()
+    except WriteConflictError:
+        pass
+    except FhirError as error:
+        raise _of_entry(error) from None
+    async with engine.turns.setdefault(request.access.tenant, asyncio.Lock()):
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return await Attempt(engine, request, entries).run()
+            except WriteConflictError:  # of another process, or of a request that came meanwhile
+                await asyncio.sleep(random.random() * PAUSE_SECONDS_MAX)  # noqa: S311  no secret, only apart
+            except FhirError as error:
+                raise _of_entry(error) from None
     raise FhirError(Category.CONFLICT, "these resources are being changed by too many at once; try again")
+
+
+def _of_entry(error: FhirError) -> FhirError:
+    """A method that an entry may not use is no fault of the method of the request itself."""
+    return FhirError(Category.INVALID, error.issues) if error.category is Category.METHOD_NOT_ALLOWED else error

@@ -1,7 +1,8 @@
 """What the interactions of one service share, and the changes that they and use cases store."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,8 @@ class Engine:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     bundle_entries_max: int = 1000
+    # by tenant: where transactions that met a conflict take turns
+    turns: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def served(self, resource_type: str, interaction: Interaction) -> ServedType:
         """The type, or 404 when it is not served, or 405 when the interaction is not."""
