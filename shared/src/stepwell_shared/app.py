@@ -57,6 +57,7 @@ RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
 BACKGROUND_PAUSE_SECONDS = 1.0
 DELIVERY_CONNECTIONS_MAX = 256
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 log = structlog.get_logger("stepwell.app")
 
@@ -301,20 +302,28 @@ def _routes(parts: Parts, receiving: "Receiving") -> list[Route]:
     async def ready(_: HttpRequest) -> HttpResponse:
         return await _readiness(parts.runtime.database)
 
-    async def capabilities(_: HttpRequest) -> HttpResponse:
-        return HttpResponse(metadata, media_type=FHIR_JSON)
+    async def capabilities(http: HttpRequest) -> HttpResponse:
+        return _page(http, HttpResponse(metadata, media_type=FHIR_JSON))
 
-    async def discovery(_: HttpRequest) -> HttpResponse:
-        return JSONResponse(configuration)
+    async def discovery(http: HttpRequest) -> HttpResponse:
+        return _page(http, JSONResponse(configuration))
 
     return [
         Route("/livez", live),
         Route("/readyz", ready),
-        Route(f"/{name}/fhir/metadata", capabilities),
-        Route(f"/{name}/fhir/.well-known/smart-configuration", discovery),
+        Route(f"/{name}/fhir/metadata", capabilities, methods=METHODS),
+        Route(f"/{name}/fhir/.well-known/smart-configuration", discovery, methods=METHODS),
         Route(f"/{name}/notifications", _notifications(parts, receiving.receiver), methods=["POST"]),
         *fhir_routes(door, f"/{name}/fhir"),
     ]
+
+
+def _page(http: HttpRequest, page: HttpResponse) -> HttpResponse:
+    """A page for everybody, which takes no other method than those that read it."""
+    if http.method in {"GET", "HEAD"}:
+        return page
+    refusal = error_response(FhirError(Category.METHOD_NOT_ALLOWED, "this address takes GET, HEAD"))
+    return HttpResponse(refusal.body, 405, {"Allow": "GET, HEAD", "X-Request-Id": request_id_of(http)}, FHIR_JSON)
 
 
 async def _readiness(database: Database) -> HttpResponse:

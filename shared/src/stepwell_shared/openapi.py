@@ -8,30 +8,44 @@ from typing import Any
 from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry, ServedType
 from stepwell_shared.fhir.routes import FHIR_JSON
+from stepwell_shared.openapi_examples import example_of, operation_example
+from stepwell_shared.openapi_schemas import component_schemas
 from stepwell_shared.runtime import Service
 
 VERSION = "0.1.0"
 _OUTCOME = {"$ref": "#/components/schemas/OperationOutcome"}
+_ALWAYS = {
+    "414": "The URL is too long; long searches go to POST _search.",
+    "431": "There are too many headers, or they are too long.",
+    "503": "The database does not answer, or too much is being worked on; try again shortly.",
+}
 _REFUSALS = {
+    **_ALWAYS,
     "400": "The request is not valid; every issue says where.",
     "401": "A bearer token is needed (SMART Backend Services).",
     "403": "The token's scopes do not grant this.",
     "404": "There is no such resource for this tenant.",
-    "503": "The database does not answer; try again shortly.",
+    "406": "Only FHIR JSON is served.",
 }
 _WRITE_REFUSALS = {
+    "408": "The body did not arrive in time.",
     "409": "It contradicts what is stored.",
     "412": "It is not at the version that If-Match names, or several match.",
     "413": "The body is too large.",
     "415": "The body is not FHIR JSON.",
     "422": "A business rule or the Questionnaire is not met; every finding says where.",
 }
+_DELETED = {"410": "It was deleted."}
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}}
+_VERSION_ID = {**_ID, "name": "version_id"}
+_SYSTEM_TYPES = ("Bundle", "OperationOutcome", "Parameters")
+
+
 _PATCH_BODY = {
     "description": "JSON Patch (RFC 6902)",
     "type": "array",
     "items": {"$ref": "#/components/schemas/PatchOperation"},
 }
-_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}}
 
 
 def _query(names: dict[str, str]) -> list[dict[str, Any]]:
@@ -50,10 +64,17 @@ _HISTORY = _query(
     }
 )
 
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+
+
+_IF_MATCH = _header("If-Match", 'only if it is still at this version, such as W/"3"')
+_IF_NONE_MATCH = _header("If-None-Match", "304 where the client has this version already")
+_IF_NONE_EXIST = _header("If-None-Exist", "a search; what it finds is answered instead of creating another one")
+_PREFER = _header("Prefer", "return=minimal, return=representation or return=OperationOutcome")
 _KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "What is asked twice under one key happens once, with one answer; visible ASCII, best a UUID.",
+    **_header("Idempotency-Key", "What is asked twice under one key happens once, with one answer; best a UUID."),
     "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
 }
 
@@ -61,103 +82,155 @@ _KEY = {
 def openapi_document(service: Service, registry: Registry, base_url: str) -> dict[str, Any]:
     """Paths of every interaction and operation that the registry serves."""
     prefix = f"/{service.name}/fhir"
-    paths: dict[str, Any] = {
-        f"{prefix}/metadata": {"get": _operation("What this service serves", "CapabilityStatement", secured=False)}
-    }
+    topics = tuple(topic.canonical for topic in service.topics)
+    metadata = _operation("metadata", "What this service serves", "CapabilityStatement", secured=False)
+    bundle = _operation("process-Bundle", "Several requests at once (batch or transaction)", "Bundle", body="Bundle")
+    del bundle["responses"]["201"]
+    bundle["parameters"] = [_KEY]
+    paths: dict[str, Any] = {f"{prefix}/metadata": {"get": metadata}, prefix: {"post": bundle}}
     for served_type in registry:
-        _type_paths(paths, prefix, served_type)
-    of_everything = _operation("Versions of all resources, newest first", "Bundle")
-    paths[f"{prefix}/_history"] = {"get": {**of_everything, "parameters": _HISTORY}}
-    several = _operation("Several interactions: each for itself (batch), or all or none", "Bundle", body="Bundle")
-    del several["responses"]["201"]
-    paths[prefix] = {**paths.get(prefix, {}), "post": _keyed(several)}
+        _type_paths(paths, prefix, served_type, example_of(served_type.name, topics))
+    history = _operation("history", "Versions of all resources, newest first", "Bundle")
+    paths[f"{prefix}/_history"] = {"get": {**history, "parameters": _HISTORY}}
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": VERSION, "description": service.description},
         "servers": [{"url": base_url.removesuffix(prefix)}],
         "security": [{"smart": []}],
+        "tags": [{"name": each.name, "description": each.documentation} for each in registry],
         "paths": paths,
-        "components": {
-            "schemas": _schemas(registry),
-            "parameters": {"IdempotencyKey": _KEY},
-            "securitySchemes": _security(),
-        },
+        "components": {"schemas": _schemas(registry), "securitySchemes": _security()},
     }
 
 
-def _keyed(operation: dict[str, Any]) -> dict[str, Any]:
-    """The operation as one that takes an Idempotency-Key."""
-    key = {"$ref": "#/components/parameters/IdempotencyKey"}
-    return {**operation, "parameters": [*operation.get("parameters", []), key]}
-
-
-def _type_paths(paths: dict[str, Any], prefix: str, served_type: ServedType) -> None:
-    name = served_type.name
+def _type_paths(paths: dict[str, Any], prefix: str, served_type: ServedType, example: dict[str, Any] | None) -> None:
+    name, allows = served_type.name, served_type.allows
+    links = _links(served_type)
     of_type: dict[str, Any] = {}
     of_instance: dict[str, Any] = {"parameters": [_ID]}
-    if served_type.allows(Interaction.SEARCH_TYPE):
-        of_type["get"] = {**_operation(f"Search {name}", "Bundle"), "parameters": _search_parameters(served_type)}
-    if served_type.allows(Interaction.CREATE):
-        of_type["post"] = _keyed(_operation(f"Create a {name}", name, body=name, status="201"))
-    if served_type.allows(Interaction.READ):
-        read = _operation(f"Read a {name}", name, more={"410": "It was deleted."})
-        of_instance["get"] = {**read, "parameters": _VIEW}
-    _changes(of_instance, name, served_type, f"a {name}", [])
-    _changes(of_type, name, served_type, f"the one {name} that the criteria match", _criteria(served_type))
+    if allows(Interaction.SEARCH_TYPE):
+        search = _operation(f"search-{name}", f"Search {name}", "Bundle", tag=name)
+        search["parameters"] = _search_parameters(served_type)
+        found = {"id": "$response.body#/entry/0/resource/id"}
+        search["responses"]["200"]["links"] = {"first match": {"operationId": f"read-{name}", "parameters": found}}
+        of_type["get"] = search
+    if allows(Interaction.CREATE):
+        without_id = {key: value for key, value in (example or {}).items() if key != "id"} or None
+        create = _operation(f"create-{name}", f"Create a {name}", name, body=name, status="201", example=without_id)
+        create["parameters"] = [_IF_NONE_EXIST, _PREFER, _KEY]
+        for status in ("200", "201"):
+            create["responses"][status]["links"] = links
+        of_type["post"] = {**create, "tags": [name]}
+    if allows(Interaction.READ):
+        read = _operation(f"read-{name}", f"Read a {name}", name, more=_DELETED, tag=name)
+        read["parameters"] = [_IF_NONE_MATCH, *_VIEW]
+        read["responses"]["200"]["links"] = {key: link for key, link in links.items() if key == "version"}
+        read["responses"]["304"] = {"description": "The client has this version already."}
+        of_instance["get"] = read
+    _changes(of_instance, served_type, "", f"a {name}", [_IF_MATCH], example)
+    matched = f"the one {name} that the criteria match"
+    _changes(of_type, served_type, "-matching", matched, _criteria(served_type), None)
     paths[f"{prefix}/{name}"] = of_type
     paths[f"{prefix}/{name}/{{id}}"] = of_instance
-    if served_type.allows(Interaction.HISTORY_INSTANCE):
-        history = {**_operation(f"Versions of a {name}, newest first", "Bundle"), "parameters": _HISTORY}
-        paths[f"{prefix}/{name}/{{id}}/_history"] = {"parameters": [_ID], "get": history}
-    if served_type.allows(Interaction.HISTORY_TYPE):
-        history = {**_operation(f"Versions of every {name}, newest first", "Bundle"), "parameters": _HISTORY}
-        paths[f"{prefix}/{name}/_history"] = {"get": history}
-    if served_type.allows(Interaction.VREAD):
-        version = {"name": "version_id", "in": "path", "required": True, "schema": {"type": "string"}}
-        read = _operation(f"Read one version of a {name}", name, more={"410": "It was deleted."})
-        read = {**read, "parameters": _VIEW}
-        paths[f"{prefix}/{name}/{{id}}/_history/{{version_id}}"] = {"parameters": [_ID, version], "get": read}
-    validate = _operation(f"Would this {name} be accepted? Nothing is stored.", "OperationOutcome", body=name)
+    _history_paths(paths, prefix, served_type)
+    validate = _operation(
+        f"validate-{name}",
+        f"Would this {name} be accepted? Nothing is stored.",
+        "OperationOutcome",
+        body=name,
+        tag=name,
+    )
     paths[f"{prefix}/{name}/$validate"] = {"post": validate}
-    paths[f"{prefix}/{name}/{{id}}/$validate"] = {"parameters": [_ID], "post": validate}
+    in_place = {**validate, "operationId": f"validate-{name}-in-place"}
+    paths[f"{prefix}/{name}/{{id}}/$validate"] = {"parameters": [_ID], "post": in_place}
     for operation in served_type.operations:
         _operation_path(paths, prefix, served_type, operation)
 
 
 def _changes(
-    path: dict[str, Any], name: str, served_type: ServedType, what: str, criteria: list[dict[str, Any]]
+    path: dict[str, Any],
+    served_type: ServedType,
+    suffix: str,
+    what: str,
+    parameters: list[dict[str, Any]],
+    example: dict[str, Any] | None,
 ) -> None:
     """Update, patch and delete of the resource at an id or of the one that criteria match."""
-    more = {"parameters": criteria} if criteria else {}
+    name = served_type.name
     if served_type.allows(Interaction.UPDATE):
-        path["put"] = {**_operation(f"Update {what}", name, body=name, more={"405": "Not made by clients."}), **more}
-        patch = _operation(f"Change parts of {what}", name, body="Parameters", more={"410": "It was deleted."})
+        more = {"405": "Clients do not make new ones."}
+        update = _operation(
+            f"update-{name}{suffix}", f"Update {what}", name, body=name, more=more, tag=name, example=example
+        )
+        path["put"] = {**update, "parameters": [*parameters, _PREFER]}
+    if served_type.allows(Interaction.PATCH):
+        patch = _operation(
+            f"patch-{name}{suffix}", f"Change parts of {what}", name, body="Parameters", more=_DELETED, tag=name
+        )
         del patch["responses"]["201"]
         patch["requestBody"]["content"][JSON_PATCH] = {"schema": _PATCH_BODY}
-        path["patch"] = _keyed({**patch, **more})
+        path["patch"] = {**patch, "parameters": [*parameters, _PREFER, _KEY]}
     if served_type.allows(Interaction.DELETE):
-        delete = _operation(f"Delete {what}", None, status="204")
-        delete["responses"]["412"] = {
-            "description": _WRITE_REFUSALS["412"],
-            "content": {FHIR_JSON: {"schema": _OUTCOME}},
-        }
-        path["delete"] = {**delete, **more}
+        delete = _operation(f"delete-{name}{suffix}", f"Delete {what}", None, status="204", tag=name)
+        delete["responses"] |= _refusals({"409": _WRITE_REFUSALS["409"], "412": _WRITE_REFUSALS["412"]})
+        path["delete"] = {**delete, "parameters": parameters}
+
+
+def _history_paths(paths: dict[str, Any], prefix: str, served_type: ServedType) -> None:
+    name = served_type.name
+    if served_type.allows(Interaction.HISTORY_INSTANCE):
+        history = _operation(f"history-{name}", f"Versions of a {name}, newest first", "Bundle", tag=name)
+        get = {**history, "parameters": _HISTORY}
+        paths[f"{prefix}/{name}/{{id}}/_history"] = {"parameters": [_ID], "get": get}
+    if served_type.allows(Interaction.HISTORY_TYPE):
+        history = _operation(f"history-{name}s", f"Versions of every {name}, newest first", "Bundle", tag=name)
+        paths[f"{prefix}/{name}/_history"] = {"get": {**history, "parameters": _HISTORY}}
+    if served_type.allows(Interaction.VREAD):
+        vread = _operation(f"vread-{name}", f"Read one version of a {name}", name, more=_DELETED, tag=name)
+        get = {**vread, "parameters": _VIEW}
+        paths[f"{prefix}/{name}/{{id}}/_history/{{version_id}}"] = {"parameters": [_ID, _VERSION_ID], "get": get}
+
+
+def _links(served_type: ServedType) -> dict[str, Any]:
+    """What can be asked of a resource that was just answered."""
+    id_ = {"id": "$response.body#/id"}
+    verbs = {
+        "read": Interaction.READ,
+        "update": Interaction.UPDATE,
+        "delete": Interaction.DELETE,
+        "history": Interaction.HISTORY_INSTANCE,
+    }
+    links: dict[str, Any] = {
+        verb: {"operationId": f"{verb}-{served_type.name}", "parameters": id_}
+        for verb, interaction in verbs.items()
+        if served_type.allows(interaction)
+    }
+    if served_type.allows(Interaction.VREAD):
+        version = {**id_, "version_id": "$response.body#/meta/versionId"}
+        links["version"] = {"operationId": f"vread-{served_type.name}", "parameters": version}
+    return links
 
 
 def _operation_path(paths: dict[str, Any], prefix: str, served_type: ServedType, operation: Operation) -> None:
     middle = "/{id}" if operation.instance else ""
-    summary, result = f"${operation.name}: {operation.documentation}", operation.result or served_type.name
-    body = _operation(summary, result, body="Parameters")
+    summary, result = f"${operation.name}", operation.result or served_type.name
+    name = f"{operation.name}-{served_type.name}{'' if operation.instance else 's'}"
+    example = operation_example(operation.name)
+    body = _operation(name, summary, result, body="Parameters", more=_DELETED, tag=served_type.name, example=example)
     body["requestBody"]["required"] = False
-    path: dict[str, Any] = {"post": _keyed(body) if operation.affects_state else body}
+    if operation.affects_state:
+        body["parameters"] = [_KEY]
+    path: dict[str, Any] = {"post": {**body, "description": operation.documentation}}
     if not operation.affects_state:
-        path["get"] = _operation(summary, result)
+        get = _operation(f"get-{name}", summary, result, more=_DELETED, tag=served_type.name)
+        path["get"] = {**get, "description": operation.documentation}
     if operation.instance:
         path["parameters"] = [_ID]
     paths[f"{prefix}/{served_type.name}{middle}/${operation.name}"] = path
 
 
 def _operation(
+    operation_id: str,
     summary: str,
     result: str | None,
     *,
@@ -165,8 +238,10 @@ def _operation(
     status: str = "200",
     secured: bool = True,
     more: dict[str, str] | None = None,
+    tag: str | None = None,
+    example: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    refusals = {**_REFUSALS, **(_WRITE_REFUSALS if body else {}), **(more or {})} if secured else {}
+    refusals = {**_REFUSALS, **(_WRITE_REFUSALS if body else {}), **(more or {})} if secured else _ALWAYS
     answer: dict[str, Any] = {"description": "Done."}
     if result is not None:
         answer["content"] = {FHIR_JSON: {"schema": {"$ref": f"#/components/schemas/{result}"}}}
@@ -175,15 +250,25 @@ def _operation(
         responses["200"] = {**answer, "description": "It existed already: sent again, or found by If-None-Exist."}
     if body is not None and status == "200":
         responses["201"] = {**answer, "description": "It was new."}
-    for code, text in sorted(refusals.items()):
-        responses[code] = {"description": text, "content": {FHIR_JSON: {"schema": _OUTCOME}}}
-    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    responses |= _refusals(refusals)
+    operation: dict[str, Any] = {"operationId": operation_id, "summary": summary, "responses": responses}
+    if tag is not None:
+        operation["tags"] = [tag]
     if not secured:
         operation["security"] = []
     if body is not None:
-        content = {FHIR_JSON: {"schema": {"$ref": f"#/components/schemas/{body}"}}}
-        operation["requestBody"] = {"required": True, "content": content}
+        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body}"}}
+        if example is not None:
+            content["examples"] = {"accepted": {"summary": "Accepted as it stands", "value": example}}
+        operation["requestBody"] = {"required": True, "content": {FHIR_JSON: content}}
     return operation
+
+
+def _refusals(texts: dict[str, str]) -> dict[str, Any]:
+    return {
+        code: {"description": text, "content": {FHIR_JSON: {"schema": _OUTCOME}}}
+        for code, text in sorted(texts.items())
+    }
 
 
 def _criteria(served_type: ServedType) -> list[dict[str, Any]]:
@@ -201,17 +286,15 @@ def _search_parameters(served_type: ServedType) -> list[dict[str, Any]]:
 
 
 def _schemas(registry: Registry) -> dict[str, Any]:
-    """The least that is true of each type; the full rules are those of FHIR R4, which every write is held to."""
-    names = {*registry.types, "Bundle", "CapabilityStatement", "OperationOutcome", "Parameters"}
-    return {"PatchOperation": _patch_operation()} | {
-        name: {
-            "type": "object",
-            "description": f"https://hl7.org/fhir/R4/{name.lower()}.html",
-            "required": ["resourceType"],
-            "properties": {"resourceType": {"const": name}},
-        }
-        for name in sorted(names)
+    """Every element of each type; the full rules are those of FHIR R4, which every write is held to."""
+    schemas = component_schemas({*registry.types, *_SYSTEM_TYPES})
+    statement = {
+        "type": "object",
+        "description": "https://hl7.org/fhir/R4/capabilitystatement.html",
+        "required": ["resourceType", "status", "date", "kind", "fhirVersion", "format"],
+        "properties": {"resourceType": {"const": "CapabilityStatement"}, "fhirVersion": {"const": "4.0.1"}},
     }
+    return {**schemas, "CapabilityStatement": statement, "PatchOperation": _patch_operation()}
 
 
 def _patch_operation() -> dict[str, Any]:
