@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from stepwell_shared.fhir import definitions
+from stepwell_shared.fhir import definitions, values
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
@@ -77,10 +77,24 @@ def _in_compartment(served_type: ServedType, value: str, context: Context, found
     if not parameters:
         raise refused(COMPARTMENT, "takes Patient/id, for a type that belongs to the Patient compartment")
     address = f"{name}/{id_}"
-    inside_ = [condition(served_type, each, "", address, context, found) for each in parameters]
-    if served_type.name == name:
-        inside_.append(f"{context.row}.id = {found.add(id_)}")
-    return any_of(inside_)
+    place = found.add(values.index_key(address))
+    table = current_table(served_type.name)
+    ids = [f"SELECT {found.add(id_)}"] if served_type.name == name else []
+    for each in parameters:
+        if each.storage is Storage.COLUMN:
+            column = _indexed_column(served_type, each)
+            ids.append(f"SELECT c.id FROM {table} AS c WHERE c.tenant = s.tenant AND c.{column} = {place}")
+        else:
+            rows = f"{context.index_table} AS i WHERE i.tenant = s.tenant AND i.parameter = '{each.name}'"
+            ids.append(f"SELECT i.id FROM {rows} AND i.code = {place}")
+    return f"{context.row}.id = ANY(ARRAY({' UNION '.join(ids)}))"
+
+
+def _indexed_column(served_type: ServedType, parameter: SearchParameter) -> str:
+    """A patient is found by the column `patient`, which the indexes are on: it says the same as `subject`."""
+    patient = served_type.parameters.get("patient")
+    is_same = parameter.name == "subject" and patient is not None and patient.storage is Storage.COLUMN
+    return patient.column if is_same and patient is not None else parameter.column
 
 
 def _chained(parameter: SearchParameter, target: str, rest: str, value: str, context: Context, found: Values) -> str:
@@ -99,14 +113,23 @@ def _chained(parameter: SearchParameter, target: str, rest: str, value: str, con
         inner = None if served_type is None else _hop(served_type, name, rest, value, context, found)
         if inner is not None:
             ids = f"SELECT '{candidate}/' || {inner[0]}.id {inner[1]}"
-            tests.append(_points_into(parameter, ids, context))
+            tests.append(_points_into(parameter, ids, context, is_key=_is_key(served_type, rest)))
     if not tests:
         raise refused(name, "no type that is served here can be chained so")
     return any_of(tests)
 
 
-def _points_into(parameter: SearchParameter, addresses: str, context: Context) -> str:
+def _is_key(served_type: ServedType | None, name: str) -> bool:
+    """Whether a parameter finds few by its nature: ids and business identifiers."""
+    parameter = served_type.parameters.get(name) if served_type is not None else None
+    return name == "_id" or (parameter is not None and parameter.element_types == {"Identifier"})
+
+
+def _points_into(parameter: SearchParameter, addresses: str, context: Context, *, is_key: bool) -> str:
+    """Few addresses are found first, so that an index on the reference leads on from them."""
     row = context.row
+    if parameter.storage is Storage.COLUMN and is_key:
+        return f"{row}.{parameter.column} = ANY(ARRAY({addresses}))"
     if parameter.storage is Storage.COLUMN:
         return f"{row}.{parameter.column} IN ({addresses})"
     return (
@@ -130,14 +153,14 @@ def _reversed(served_type: ServedType, text: str, value: str, context: Context, 
     low, high = f"{served_type.name}/", f"{served_type.name}{_AFTER_SLASH}"
     if parameter.storage is Storage.COLUMN:
         column = f"{row}.{parameter.column}"
-        ids = f"SELECT substr({column}, {length}) {rest} AND {column} >= '{low}' AND {column} < '{high}'"
+        ids = f"SELECT DISTINCT substr({column}, {length}) {rest} AND {column} >= '{low}' AND {column} < '{high}'"
     else:
         ids = (
-            f"SELECT substr(j.code, {length}) FROM {index_table(source.name)} AS j WHERE j.tenant = s.tenant"
+            f"SELECT DISTINCT substr(j.code, {length}) FROM {index_table(source.name)} AS j WHERE j.tenant = s.tenant"
             f" AND j.parameter = '{parameter.name}' AND j.code >= '{low}' AND j.code < '{high}'"
             f" AND j.id IN (SELECT {row}.id {rest})"
         )
-    return f"{context.row}.id IN ({ids})"
+    return f"{context.row}.id = ANY(ARRAY({ids}))"  # once, not for each row: there may be many and no statistics
 
 
 def _hop(
@@ -170,8 +193,7 @@ def inside(context: Context, resource_type: str, row: str, depth: int) -> Contex
 def makes_few(served_type: ServedType, name: str) -> bool:
     """Whether a parameter leaves so few candidates that the others are best looked up for each."""
     if name == COMPARTMENT:
-        parameters = compartment_parameters(served_type, "Patient")
-        return bool(parameters) and all(each.storage is Storage.COLUMN for each in parameters)
+        return True
     plain, _, modifier = name.partition(":")
     parameter = served_type.parameters.get(plain)
     is_column = parameter is not None and parameter.type == "reference" and parameter.storage is Storage.COLUMN
