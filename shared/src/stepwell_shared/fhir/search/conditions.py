@@ -99,10 +99,11 @@ def _row(context: Context, name: str, test: str, *, is_key: bool = False) -> str
     """Whether an index row of this parameter passes the test.
 
     For few candidates a look-up for each (`OFFSET 0` holds the planner to it, whatever the statistics say of the
-    parameter as a whole); else by the keys that are found first, where they are few by nature; else as it sees fit.
+    parameter as a whole); else by the keys that are found first, where they are few by nature or in a chain, whose
+    plan must not hang on statistics; else as it sees fit.
     """
     rows = f"{context.index_table} AS i WHERE i.tenant = s.tenant AND i.parameter = '{name}'{test}"
-    if is_key and not context.is_probed:
+    if (is_key or context.depth) and not context.is_probed:
         return f"({context.row}.id = ANY(ARRAY(SELECT i.id FROM {rows})))"
     fence = " OFFSET 0" if context.is_probed else ""
     return f"EXISTS (SELECT 1 FROM {rows} AND i.id = {context.row}.id{fence})"
