@@ -10,6 +10,7 @@ from stepwell_shared.fhir.outcome import FhirError
 
 from tests.support.bundles import bundle_of, entry, id_in, places, refused, send, statuses, transact
 from tests.support.engine import BASE_URL, SOUTH, Bench, FakeAccess, Resource, json_of, patient, response
+from tests.support.engine import bench as open_bench
 
 P, Q = "urn:uuid:0f2e1c7a-1111-4444-8888-000000000001", "urn:uuid:0f2e1c7a-1111-4444-8888-000000000002"
 IDENTIFIER = [{"system": "http://hospital.example/mrn", "value": "m-1"}]
@@ -246,6 +247,16 @@ class TestB3:
         assert {id_in(each[0]) for each in answers} == set(patients)
         assert sorted(statuses(each)[0] for each in answers) == ["200"] * 63 + ["201"]
         assert await bench.found("QuestionnaireResponse", f"subject={patients[0]}") == responses
+
+    async def test_b3_two_replicas_make_one_of_each(self, bench: Bench) -> None:
+        sent = [
+            entry("POST", "Patient", patient(identifier=IDENTIFIER), fullUrl=P, ifNoneExist=MRN),
+            entry("POST", "QuestionnaireResponse", of(P, identifier=IDENTIFIER_U)),
+        ]
+        async with open_bench(bench.urls) as other:
+            await asyncio.gather(*(transact(each, *sent) for _ in range(12) for each in (bench, other)))
+        (person,) = await bench.found("Patient")
+        assert len(await bench.found("QuestionnaireResponse", f"subject={person}")) == 1
 
 
 class TestB4:
