@@ -59,7 +59,7 @@ def test_an_exception_keeps_its_place_and_kind_and_none_of_its_words(log: Log) -
         stumble()
     except LookupError:
         log.ours.exception("request failed", request_id="r1")
-        logging.getLogger("uvicorn.error").exception("in another library")
+        logging.getLogger("another.library").exception("in another library")
     ours, theirs = log.lines()
     for line in (ours, theirs):
         assert line["exception"].startswith("LookupError < ValueError\n")
