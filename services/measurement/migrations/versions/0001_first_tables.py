@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-from stepwell_shared.events.tables import Xid8
+from stepwell_shared.database.transaction_id import Xid8
 
 revision = '0001'
 down_revision = None
