@@ -23,6 +23,7 @@ from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
 from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.service_tokens import ServiceTokens, TokenRequestError, service_client_id
+from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.canonical import topic as topic_canonical
 from stepwell_shared.database.functions import Effect
@@ -48,7 +49,7 @@ from stepwell_shared.fhir.routes import FHIR_JSON, Door, error_response, fhir_ro
 from stepwell_shared.fhir.validation import prepare
 from stepwell_shared.http_client import HttpClient, http_client
 from stepwell_shared.openapi import openapi_document
-from stepwell_shared.runtime import Runtime, Service, open_runtime, tenants
+from stepwell_shared.runtime import Runtime, Service, open_runtime
 from stepwell_shared.served import endpoint_policy
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry import configure_logging
@@ -111,10 +112,7 @@ def _limits(name: str, settings: Settings) -> Limits:
 
 
 def _spare_the_collector() -> None:
-    """What stands after the start stays for ever: collections must not walk it again and again.
-
-    They took up to a fifth of the CPU of a busy process.
-    """
+    """What stands after the start stays for ever: walking it again took up to a fifth of a busy process's CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
@@ -150,7 +148,7 @@ async def _start(
 
 def _forgetting(runtime: Runtime) -> Callable[[], Awaitable[None]]:
     """The loop that removes answers which nobody asks for again."""
-    listed, hours = partial(tenants, runtime.database), runtime.settings.idempotency_hours
+    listed, hours = partial(list_tenants, runtime.database), runtime.settings.idempotency_hours
     return partial(keep_forgetting, runtime.store, listed, runtime.clock, hours)
 
 
@@ -159,7 +157,7 @@ async def _seed(service: Service, runtime: Runtime) -> None:
     if service.seed is None:
         return
     try:
-        for tenant in await tenants(runtime.database):
+        for tenant in await list_tenants(runtime.database):
             await service.seed(runtime, tenant)
     except (*UNAVAILABLE_ERRORS, FhirError):
         log.warning("the database does not answer yet; what ships with this release waits for the next start")
@@ -191,7 +189,7 @@ async def _start_events(parts: Parts, settings: Settings, stack: AsyncExitStack)
     http = await stack.enter_async_context(http_client(connections_max=DELIVERY_CONNECTIONS_MAX))
     upkeep = Upkeep(
         database,
-        tenants=partial(tenants, database),
+        tenants=partial(list_tenants, database),
         show=partial(show_status, engine),
         clock=parts.runtime.clock,
         policy=UpkeepPolicy(
@@ -204,7 +202,7 @@ async def _start_events(parts: Parts, settings: Settings, stack: AsyncExitStack)
         database,
         http,
         base_url=settings.url_of(parts.service.name),
-        tenants=partial(tenants, database),
+        tenants=partial(list_tenants, database),
         token=parts.token,
         matches=EngineFilters(engine, parts.service.topics),
         endpoints=endpoint_policy(settings),
@@ -377,7 +375,7 @@ def _receiving(parts: Parts) -> Receiving:
     handlers = {topic_canonical(name): handler for (_, name), handler in listens.items()}
     receiver = Receiver(handlers, database, may_notify)
     catch_up = CatchUp(
-        database, parts.http, receiver, tenants=partial(tenants, database), token=parts.token, may_ask=may_ask
+        database, parts.http, receiver, tenants=partial(list_tenants, database), token=parts.token, may_ask=may_ask
     )
     return Receiving(receiver, catch_up)
 

@@ -174,8 +174,3 @@ async def open_runtime(
             committed=committed,
         )
         yield runtime
-
-
-async def tenants(database: Database) -> list[str]:
-    """The names of all tenants of this deployment."""
-    return [row["id"] for row in await database.fetch("SELECT id FROM tenant ORDER BY id")]

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
-from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 
@@ -59,9 +59,9 @@ class Series:
 # A person whom an identifier names has no address to search by: the steps know which Observations are theirs.
 # LIMIT 1 and OFFSET 0 keep the look-ups in this order (person, then code, then body) even before the tables have
 # statistics; joined freely, 500 persons with three scores each took 1,600 ms instead of 30.
-READ_SERIES = """CREATE OR REPLACE FUNCTION read_series(tenant_in text, person_in text[], code_in text[])
+READ_SERIES = f"""CREATE OR REPLACE FUNCTION read_series(tenant_in text, person_in text[], code_in text[])
 RETURNS TABLE (person text, code text, number integer, outcome text, version integer, body bytea)
-LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT k.person, k.code, last.number, last.outcome, NULL::integer, NULL::bytea

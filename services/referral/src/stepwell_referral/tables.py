@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from stepwell_shared.canonical import code_system
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.functions import INDEXED_PLAN
 from stepwell_shared.database.pool import Database
 
 from stepwell_referral.rules.transitions import WAITING
@@ -23,7 +24,7 @@ class PlaceRow:
 
 READ_PLACES = f"""CREATE OR REPLACE FUNCTION read_places(tenant_in text, tier_in text[])
 RETURNS TABLE (tier text, body bytea, waiting text)
-LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT k.tier, h.body, coalesce(queue.waiting, '{{}}')::text

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
-from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 RISK = "risk"
@@ -47,11 +47,11 @@ class Known(NamedTuple):
     source_version: int
 
 
-READ_EVIDENCE = """CREATE OR REPLACE FUNCTION read_evidence(tenant_in text, subject_in text[])
+READ_EVIDENCE = f"""CREATE OR REPLACE FUNCTION read_evidence(tenant_in text, subject_in text[])
 RETURNS TABLE (
   subject text, name text, value text, observed_at timestamptz, reference text, source_version integer
 )
-LANGUAGE plpgsql SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT DISTINCT ON (e.subject, e.name, e.reference)

@@ -17,7 +17,7 @@ VERSION_CONFLICT = "SW409"
 APPEND_ONLY = "append_only"
 
 # A cached plan made while a table was still small must not scan it for ever.
-_INDEXED = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
+INDEXED_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def update_function(table: sqlalchemy.Table, *index_tables: sqlalchemy.Table | N
         if index_table is not None
     )
     return f"""CREATE OR REPLACE FUNCTION update_{table.name}({_parameters(columns)}) RETURNS void
-LANGUAGE plpgsql {_INDEXED} AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 DECLARE changed bigint;
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);

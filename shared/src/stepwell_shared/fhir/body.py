@@ -3,11 +3,13 @@
 Everything else of the text stays as it was received, so that decimals and dates keep their precision.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import orjson
+
+from stepwell_shared.canonical import instant
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -20,7 +22,7 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
     Tags, profiles and security labels of a received meta are kept; its version and time are replaced.
     """
     members = _members.decode(body)
-    meta = {"versionId": orjson.dumps(str(version)), "lastUpdated": orjson.dumps(fhir_instant(last_updated))}
+    meta = {"versionId": orjson.dumps(str(version)), "lastUpdated": orjson.dumps(instant(last_updated))}
     if "meta" in members:
         received = _members.decode(members["meta"])
         meta |= {name: bytes(value) for name, value in received.items() if name not in _META_OF_SERVER}
@@ -30,11 +32,6 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
 
 def _object(members: dict[str, bytes]) -> bytes:
     return b"{%b}" % b",".join(orjson.dumps(name) + b":" + value for name, value in members.items())
-
-
-def fhir_instant(moment: datetime) -> str:
-    """UTC with milliseconds, as every meta.lastUpdated is written."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def encode(resource: dict[str, Any]) -> bytes:

@@ -4,7 +4,8 @@ Types are read below the snapshot's horizon, the oldest transaction that is stil
 comes above all that was ever shown, so that nobody who goes on from what they saw misses a slow commit.
 """
 
-_STABLE_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
+from stepwell_shared.database.functions import INDEXED_PLAN
+
 # How long a version may wait between getting its time and being committed.
 _COMMIT_DELAY = "interval '1 minute'"
 # A version is current from its own time until the next one's.
@@ -24,7 +25,7 @@ def _read_versions(table: str) -> str:
   tenant_in text, type_in text, id_in text, before_in integer, version_in integer, since_in timestamptz,
   at_low_in timestamptz, at_high_in timestamptz, most_in integer)
 RETURNS TABLE (id text, version integer, last_updated timestamptz, method text, body bytea)
-LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT v.id, v.version, v.last_updated, v.method, v.body FROM {table} AS v
@@ -42,7 +43,7 @@ def _history_floor(table: str) -> str:
     Times follow transactions but for a short delay, so the place is found by halving instead of reading every time.
     """
     return f"""CREATE OR REPLACE FUNCTION history_floor(tenant_in text, type_in text, since_in timestamptz)
-RETURNS xid8 LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
+RETURNS xid8 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 DECLARE
   low bigint := 0;
   high bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
@@ -77,7 +78,7 @@ def _read_history(table: str) -> str:
   transaction_in text, last_updated_in timestamptz, type_in text, id_in text, version_in integer, most_in integer)
 RETURNS TABLE (transaction text, resource_type text, id text, version integer, last_updated timestamptz, method text,
   body bytea)
-LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 DECLARE
   horizon xid8 := pg_snapshot_xmin(pg_current_snapshot());
   place_transaction xid8 := coalesce(transaction_in::xid8, horizon);

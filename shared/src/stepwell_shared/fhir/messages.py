@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import orjson
 
+from stepwell_shared.canonical import instant
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.access import Access
-from stepwell_shared.fhir.body import fhir_instant
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue, outcome_bytes
 from stepwell_shared.fhir.presentation import WHOLE, View
 from stepwell_shared.fhir.registry import ServedType
@@ -158,7 +158,7 @@ def history_entry(base_url: str, served_type: ServedType, stored: Stored, view: 
     entry = orjson.dumps(
         {
             "request": {"method": stored.method.value, "url": url},
-            "response": {"status": status, "etag": etag(stored), "lastModified": fhir_instant(stored.last_updated)},
+            "response": {"status": status, "etag": etag(stored), "lastModified": instant(stored.last_updated)},
         }
     )
     resource = b',"resource":' + outgoing(served_type, stored, view) if stored.body is not None else b""
@@ -173,7 +173,7 @@ def bundle(
     kind: str, total: int | None, links: Sequence[tuple[str, str]], entries: Sequence[bytes], now: datetime
 ) -> bytes:
     """A searchset or history Bundle around entries that are already bytes."""
-    head: dict[str, Any] = {"resourceType": "Bundle", "type": kind, "timestamp": fhir_instant(now)}
+    head: dict[str, Any] = {"resourceType": "Bundle", "type": kind, "timestamp": instant(now)}
     if total is not None:
         head["total"] = total
     head["link"] = [{"relation": relation, "url": url} for relation, url in links]

@@ -6,7 +6,7 @@ import sqlalchemy
 from sqlalchemy import Column, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 
-from stepwell_shared.database.functions import APPEND_ONLY, insert_function, update_function
+from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, insert_function, update_function
 from stepwell_shared.database.transaction_id import Xid8
 from stepwell_shared.fhir.history_functions import history_functions
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
@@ -128,13 +128,10 @@ def function_statements(registry: Registry, metadata: MetaData, effect_tables: I
     return statements
 
 
-_STABLE_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
-
-
 def _read_current(table: sqlalchemy.Table) -> str:
     return f"""CREATE OR REPLACE FUNCTION read_{table.name}(tenant_in text, id_in text[])
 RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
-LANGUAGE plpgsql {_STABLE_PLAN} AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from stepwell_shared.fhir.body import fhir_instant
+from stepwell_shared.canonical import instant
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import FhirError, Issue, outcome_bytes
 
@@ -26,9 +26,9 @@ def response_entry(base_url: str, resource_type: str, response: Response) -> byt
     if "ETag" in headers:
         said["etag"] = headers["ETag"]
     if response.last_updated is not None:
-        said["lastModified"] = fhir_instant(response.last_updated)
+        said["lastModified"] = instant(response.last_updated)
     elif "Last-Modified" in headers:
-        said["lastModified"] = fhir_instant(parsedate_to_datetime(headers["Last-Modified"]))
+        said["lastModified"] = instant(parsedate_to_datetime(headers["Last-Modified"]))
     text, body = orjson.dumps(said), response.body
     if body.startswith(_OUTCOME):
         return b'{"response":%b,"outcome":%b}}' % (text[:-1], body)
