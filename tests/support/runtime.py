@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import orjson
-from starlette.applications import Starlette
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.database.functions import Effect
+from stepwell_shared.events.bodies import completed
 from stepwell_shared.events.notification import (
     Addressee,
     NumberedEvent,
@@ -27,7 +27,7 @@ from stepwell_shared.events.notification import (
 from stepwell_shared.events.outbox import decode_payload, event
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.routes import Door, fhir_routes
+from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.runtime import Runtime, Service, open_runtime
 from stepwell_shared.settings import SERVICES, Settings
 
@@ -105,8 +105,9 @@ async def announced(runtime: Runtime, tenant: str) -> list[Announced]:
     async with runtime.database.transaction(tenant) as connection:
         rows = await connection.fetch("SELECT topic, subject, payload FROM outbox ORDER BY position")
     found = []
-    for row in rows:
-        entries = {entry.full_url: orjson.loads(bytes(entry.resource)) for entry in decode_payload(row["payload"])}
+    carried = await completed(runtime.database, tenant, [decode_payload(row["payload"]) for row in rows])
+    for row, each in zip(rows, carried, strict=True):
+        entries = {entry.full_url: orjson.loads(bytes(entry.resource)) for entry in each}
         found.append(Announced(row["topic"].rpartition("/")[2], row["subject"], next(iter(entries.values())), entries))
     return found
 
@@ -147,7 +148,7 @@ async def http_of(runtime: Runtime, service: Service) -> AsyncIterator[httpx.Asy
         )
 
     door = Door(runtime.engine, authenticate, record)
-    app = Starlette(routes=fhir_routes(door, f"/{service.name}/fhir"))
+    app = FhirApplication(door, f"/{service.name}/fhir")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=URLS[service.name] + "/") as client:
         yield client

@@ -2,13 +2,12 @@
 
 import asyncio
 import gc
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -17,65 +16,81 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stepwell_shared.announcing import Announcing, own_tokens, start_announcing
 from stepwell_shared.auth.audit import audit_effect
-from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
 from stepwell_shared.auth.issuer import Issuer
-from stepwell_shared.auth.service_tokens import ServiceTokens, TokenRequestError, service_client_id
+from stepwell_shared.auth.service_tokens import ServiceTokens
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.auth.verification import TokenVerifier
-from stepwell_shared.canonical import topic as topic_canonical
+from stepwell_shared.background import run_while_open
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.door import Guard, Limits
-from stepwell_shared.events.catch_up import CatchUp
-from stepwell_shared.events.courier import TokenProvider
-from stepwell_shared.events.delivery import Delivery
-from stepwell_shared.events.filters import EngineFilters
-from stepwell_shared.events.notification import Notification
-from stepwell_shared.events.outbox import OutboxNotifier
-from stepwell_shared.events.receiver import Receiver, Sender
-from stepwell_shared.events.sender import DeliveryPolicy
-from stepwell_shared.events.showing import show_status
-from stepwell_shared.events.upkeep import Upkeep, UpkeepPolicy
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.idempotency import keep_forgetting
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.fhir.routes import FHIR_JSON, Door, error_response, fhir_routes, read_body, request_id_of
+from stepwell_shared.fhir.routes import FAULT, Door, FhirApplication
 from stepwell_shared.fhir.validation import prepare
-from stepwell_shared.http_client import HttpClient, http_client
+from stepwell_shared.fhir.wire import FHIR_JSON, Exchange, error_response
+from stepwell_shared.http_client import http_client
 from stepwell_shared.openapi import openapi_document
+from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Runtime, Service, open_runtime
-from stepwell_shared.served import endpoint_policy
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry import configure_logging
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
-BACKGROUND_PAUSE_SECONDS = 1.0
-DELIVERY_CONNECTIONS_MAX = 256
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+
+Page = Callable[[Exchange], Awaitable[None]]
 
 log = structlog.get_logger("stepwell.app")
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a running process needs beside its runtime."""
+@dataclass
+class Doors:
+    """What answers before the web framework is asked: single addresses, and everything below the FHIR base."""
 
-    service: Service
-    registry: Registry
-    runtime: Runtime
-    http: HttpClient
-    verifier: TokenVerifier
-    token: TokenProvider
+    pages: dict[str, Page] = field(default_factory=dict)
+    fhir_base: str = ""
+    fhir_below: str = ""
+    fhir: ASGIApp | None = None
 
 
-def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI with the door in front: FHIR requests and notifications never pass its middleware and its routes,
+    which would be a third of what a read costs.
+    """
+
+    def __init__(self, limits: Limits, **given: Any) -> None:
+        super().__init__(**given)
+        self.doors = Doors()
+        self._guard = Guard(self._behind_the_guard, limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
+
+    async def _behind_the_guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"]
+            page = self.doors.pages.get(path)
+            if page is not None:
+                await page(Exchange(scope, receive, send))
+                return
+            fhir = self.doors.fhir
+            if fhir is not None and (path.startswith(self.doors.fhir_below) or path == self.doors.fhir_base):
+                await fhir(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+def create_app(service: Service, settings: Settings | None = None) -> Application:
     """The application of one service. Settings come from the environment unless given.
 
     Raises pydantic's ValidationError naming every variable that is missing.
@@ -86,15 +101,15 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
     registry = service.resources(runtime)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await _start(app, service, registry, runtime, settings, stack)
             _spare_the_collector()
             yield
 
-    app = FastAPI(title=service.title, lifespan=lifespan, docs_url=f"/{service.name}/docs", redoc_url=None,
-                  openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
-    app.add_middleware(Guard, limits=_limits(service.name, settings))
+    app = Application(_limits(service.name, settings), title=service.title, lifespan=lifespan,
+                      docs_url=f"/{service.name}/docs", redoc_url=None,
+                      openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
     document = openapi_document(service, registry, settings.url_of(service.name))
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it
     return app
@@ -119,31 +134,36 @@ def _spare_the_collector() -> None:
 
 
 async def _start(
-    app: FastAPI, service: Service, registry: Registry, runtime: Runtime, settings: Settings, stack: AsyncExitStack
+    app: Application,
+    service: Service,
+    registry: Registry,
+    runtime: Runtime,
+    settings: Settings,
+    stack: AsyncExitStack,
 ) -> None:
     """Opens what the process needs, in order; the stack closes it in reverse."""
-    events: list[Events] = []
+    listeners: list[Announcing] = []
 
     def committed(tenant: str, tables: frozenset[str]) -> None:
-        for each in events:
+        for each in listeners:
             each.committed(tenant, tables)
 
     http = await stack.enter_async_context(http_client())
     await stack.enter_async_context(open_runtime(service, registry, runtime, settings, committed))
     verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http)
     stack.push_async_callback(verifier.close)
-    token = _token_of(ServiceTokens(http, settings, service.name))
-    parts = Parts(service, registry, runtime, http, verifier, token)
+    token = own_tokens(ServiceTokens(http, settings, service.name))
     prepare(*registry.types)
     await _seed(service, runtime)
-    events.append(await _start_events(parts, settings, stack))
-    receiving = _receiving(parts)
-    await _run_while_open(receiving.catch_up.run, stack)
-    await _run_while_open(_forgetting(runtime), stack)
+    listeners.append(await start_announcing(service, runtime, token, settings, stack))
+    received = receiving(service, runtime, http, token, verifier.authenticate)
+    await run_while_open(received.catch_up.run, stack)
+    await run_while_open(_forgetting(runtime), stack)
     issuer = Issuer.from_settings(settings, runtime.database, http)
     if issuer is not None:
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
-    app.router.routes += _routes(parts, receiving)
+    app.router.routes += _health(runtime.database)
+    app.doors = _doors(service, registry, runtime, verifier, received)
 
 
 def _forgetting(runtime: Runtime) -> Callable[[], Awaitable[None]]:
@@ -163,165 +183,16 @@ async def _seed(service: Service, runtime: Runtime) -> None:
         log.warning("the database does not answer yet; what ships with this release waits for the next start")
 
 
-@dataclass(frozen=True)
-class Events:
-    """What must be told of commits: the first two of new events, the last of written subscriptions."""
-
-    delivery: Delivery
-    notifier: OutboxNotifier
-    upkeep: Upkeep
-
-    def committed(self, tenant: str, tables: frozenset[str]) -> None:
-        """Effects of a tenant's unit of work went to these tables."""
-        if not tables.isdisjoint({"outbox", "subscription_state"}):
-            self.delivery.wake(tenant)
-            self.notifier.notify(tenant)
-        if "subscription_state" in tables:
-            self.upkeep.wake(tenant)
-
-
-async def _start_events(parts: Parts, settings: Settings, stack: AsyncExitStack) -> Events:
-    """Runs the delivery loop of this replica, and the upkeep around it."""
-    database, engine = parts.runtime.database, parts.runtime.engine
-    replica = f"{socket.gethostname()}-{os.getpid()}"
-    listen_url = settings.listen_url or settings.database_url
-    # Its own connections: an endpoint that never answers must not keep the others waiting.
-    http = await stack.enter_async_context(http_client(connections_max=DELIVERY_CONNECTIONS_MAX))
-    upkeep = Upkeep(
-        database,
-        tenants=partial(list_tenants, database),
-        show=partial(show_status, engine),
-        clock=parts.runtime.clock,
-        policy=UpkeepPolicy(
-            retention_days=settings.event_retention_days,
-            give_up_days=settings.subscription_give_up_days,
-            age_warning_seconds=settings.outbox_age_warning_seconds,
-        ),
-    )
-    delivery = Delivery(
-        database,
-        http,
-        base_url=settings.url_of(parts.service.name),
-        tenants=partial(list_tenants, database),
-        token=parts.token,
-        matches=EngineFilters(engine, parts.service.topics),
-        endpoints=endpoint_policy(settings),
-        changed=upkeep.wake,
-        replica=replica,
-        listen_url=listen_url.get_secret_value(),
-        policy=DeliveryPolicy(
-            poll_seconds=settings.delivery_poll_seconds,
-            lease_seconds=settings.delivery_lease_seconds,
-            batch_max=settings.delivery_batch_max,
-            backoff_seconds_max=settings.delivery_backoff_seconds_max,
-        ),
-    )
-    notifier = OutboxNotifier(database, replica)
-    await _run_while_open(upkeep.run, stack)
-    running = asyncio.create_task(_keep_delivering(delivery))
-
-    async def stop() -> None:
-        await delivery.stop()
-        await running
-        await notifier.close()
-
-    stack.push_async_callback(stop)
-    return Events(delivery, notifier, upkeep)
-
-
-async def _run_while_open(run: Callable[[], Awaitable[None]], stack: AsyncExitStack) -> None:
-    """Runs a loop beside the requests, and again after a defect in it, until the process stops."""
-
-    async def keep_running() -> None:
-        while True:
-            try:
-                await run()
-            except Exception:
-                log.exception("a background loop failed and starts again")
-                await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
-
-    task = asyncio.create_task(keep_running())
-
-    async def stop() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(stop)
-
-
-def _token_of(tokens: ServiceTokens) -> TokenProvider:
-    """This service's own tokens; having none now is something that passes."""
-
-    async def token_for(tenant: str) -> str:
-        try:
-            return await tokens.token_for(tenant)
-        except TokenRequestError as error:
-            raise FhirError(Category.UNAVAILABLE, str(error)) from error
-
-    return token_for
-
-
-async def _keep_delivering(delivery: Delivery) -> None:
-    """A defect in the loop is logged and the loop goes on: what was accepted must not wait for a restart."""
-    while True:
-        try:
-            await delivery.run()
-        except Exception:
-            log.exception("delivery failed and starts again")
-            await asyncio.sleep(1)
-        else:
-            return
-
-
-def _routes(parts: Parts, receiving: "Receiving") -> list[Route]:
-    """Health, discovery, notifications and FHIR, in this order: the last one takes every path below its prefix."""
-    name = parts.service.name
-    engine, settings = parts.runtime.engine, parts.runtime.settings
-    statement = capability_statement(
-        parts.registry,
-        title=parts.service.title,
-        description=parts.service.description,
-        base_url=engine.base_url,
-        topics=[topic.canonical for topic in parts.service.topics],
-        released=RELEASED,
-    )
-    metadata = encode(statement)
-    configuration = smart_configuration(settings.issuer_url)
-    door = Door(
-        engine=engine,
-        authenticate=parts.verifier.authenticate,
-        access_record=_access_record(parts.runtime),
-    )
+def _health(database: Database) -> list[Route]:
+    """Whether the process lives, and whether it can work."""
 
     async def live(_: HttpRequest) -> HttpResponse:
         return JSONResponse({"status": "alive"})
 
     async def ready(_: HttpRequest) -> HttpResponse:
-        return await _readiness(parts.runtime.database)
+        return await _readiness(database)
 
-    async def capabilities(http: HttpRequest) -> HttpResponse:
-        return _page(http, HttpResponse(metadata, media_type=FHIR_JSON))
-
-    async def discovery(http: HttpRequest) -> HttpResponse:
-        return _page(http, JSONResponse(configuration))
-
-    return [
-        Route("/livez", live),
-        Route("/readyz", ready),
-        Route(f"/{name}/fhir/metadata", capabilities, methods=METHODS),
-        Route(f"/{name}/fhir/.well-known/smart-configuration", discovery, methods=METHODS),
-        Route(f"/{name}/notifications", _notifications(parts, receiving.receiver), methods=["POST"]),
-        *fhir_routes(door, f"/{name}/fhir"),
-    ]
-
-
-def _page(http: HttpRequest, page: HttpResponse) -> HttpResponse:
-    """A page for everybody, which takes no other method than those that read it."""
-    if http.method in {"GET", "HEAD"}:
-        return page
-    refusal = error_response(FhirError(Category.METHOD_NOT_ALLOWED, "this address takes GET, HEAD"))
-    return HttpResponse(refusal.body, 405, {"Allow": "GET, HEAD", "X-Request-Id": request_id_of(http)}, FHIR_JSON)
+    return [Route("/livez", live), Route("/readyz", ready)]
 
 
 async def _readiness(database: Database) -> HttpResponse:
@@ -332,6 +203,68 @@ async def _readiness(database: Database) -> HttpResponse:
     except UNAVAILABLE_ERRORS:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
     return JSONResponse({"status": "ready"})
+
+
+def _doors(
+    service: Service, registry: Registry, runtime: Runtime, verifier: TokenVerifier, received: Receiving
+) -> Doors:
+    """Discovery, notifications and FHIR."""
+    prefix = f"/{service.name}/fhir"
+    statement = capability_statement(
+        registry,
+        title=service.title,
+        description=service.description,
+        base_url=runtime.engine.base_url,
+        topics=[topic.canonical for topic in service.topics],
+        released=RELEASED,
+    )
+    configuration = smart_configuration(runtime.settings.issuer_url)
+    door = Door(engine=runtime.engine, authenticate=verifier.authenticate, access_record=_access_record(runtime))
+    return Doors(
+        pages={
+            f"{prefix}/metadata": _page(encode(statement)),
+            f"{prefix}/.well-known/smart-configuration": _page(encode(configuration), "application/json"),
+            f"/{service.name}/notifications": _posted(received.take),
+        },
+        fhir_base=prefix,
+        fhir_below=f"{prefix}/",
+        fhir=FhirApplication(door, prefix),
+    )
+
+
+def _page(body: bytes, media_type: str = FHIR_JSON) -> Page:
+    """A page for everybody, which takes no other method than those that read it."""
+    tag = f'W/"{sha256(body).hexdigest()[:16]}"'
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.method not in {"GET", "HEAD"}:
+            await exchange.answer(_refused_method("GET, HEAD"))
+        elif tag in exchange.headers.get("if-none-match", ""):
+            await exchange.answer(Response(304, headers={"ETag": tag}))
+        else:
+            await exchange.answer(Response(200, body, {"ETag": tag}), media_type)
+
+    return answer
+
+
+def _posted(take: Page) -> Page:
+    """An address that takes POST alone; a fault in it is an answer as well, and logged."""
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.method != "POST":
+            await exchange.answer(_refused_method("POST"))
+            return
+        try:
+            await take(exchange)
+        except Exception:
+            log.exception("request failed", interaction="notification", request_id=exchange.request_id)
+            await exchange.answer(error_response(FhirError(Category.FAULT, FAULT)))
+
+    return answer
+
+
+def _refused_method(allowed: str) -> Response:
+    return error_response(FhirError(Category.METHOD_NOT_ALLOWED, f"this address takes {allowed}"), {"Allow": allowed})
 
 
 def _access_record(runtime: Runtime) -> Callable[[Any, str, str, str, int, str], Effect]:
@@ -347,52 +280,3 @@ def _access_record(runtime: Runtime) -> Callable[[Any, str, str, str, int, str],
         )
 
     return record
-
-
-@dataclass(frozen=True)
-class Receiving:
-    """The receiving side: what is pushed, and what must be asked for because it never came."""
-
-    receiver: Receiver
-    catch_up: CatchUp
-
-
-def _receiving(parts: Parts) -> Receiving:
-    settings, database = parts.runtime.settings, parts.runtime.database
-    listens = parts.service.listens(parts.runtime)
-    publishers = sorted({publisher for publisher, _ in listens})
-
-    def may_notify(sender: Sender, notification: Notification) -> bool:
-        return any(
-            sender.client_id == service_client_id(sender.tenant, publisher)
-            and notification.subscription.startswith(f"{settings.url_of(publisher)}/Subscription/")
-            for publisher in publishers
-        )
-
-    def may_ask(subscription: str) -> bool:
-        return any(subscription.startswith(f"{settings.url_of(each)}/Subscription/") for each in publishers)
-
-    handlers = {topic_canonical(name): handler for (_, name), handler in listens.items()}
-    receiver = Receiver(handlers, database, may_notify)
-    catch_up = CatchUp(
-        database, parts.http, receiver, tenants=partial(list_tenants, database), token=parts.token, may_ask=may_ask
-    )
-    return Receiving(receiver, catch_up)
-
-
-def _notifications(parts: Parts, receiver: Receiver) -> Callable[[HttpRequest], Any]:
-    """Where the other services post what happened: answered 200 only when everything is committed."""
-
-    async def take(http: HttpRequest) -> HttpResponse:
-        try:
-            caller: Caller = await parts.verifier.authenticate(http.headers.get("authorization"))
-            caller.require("Bundle", "create")
-            body = await read_body(http)
-            await receiver.receive(caller.tenant, caller.client_id, body)
-            response = Response(200)
-        except FhirError as error:
-            response = error_response(error)
-        headers = {**response.headers, "X-Request-Id": request_id_of(http)}
-        return HttpResponse(response.body, response.status, headers, FHIR_JSON if response.body else None)
-
-    return take

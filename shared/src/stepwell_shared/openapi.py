@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry, ServedType
-from stepwell_shared.fhir.routes import FHIR_JSON
+from stepwell_shared.fhir.wire import FHIR_JSON
 from stepwell_shared.openapi_examples import example_of, operation_example
 from stepwell_shared.openapi_schemas import component_schemas
 from stepwell_shared.runtime import Service

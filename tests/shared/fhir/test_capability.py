@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
-from starlette.applications import Starlette
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.body import encode
@@ -16,7 +15,7 @@ from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.definitions import compartment, resource_types
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction, Registry
-from stepwell_shared.fhir.routes import Door, fhir_routes
+from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.migrations import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
@@ -93,7 +92,7 @@ async def served(request: pytest.FixtureRequest, database_of: DatabaseOf) -> Asy
     service = request.param
     async with open_bench(await database_of(service), service, registry=registry(service)) as bench:
         door = Door(bench.engine, authenticate, access_record)
-        transport = httpx.ASGITransport(Starlette(routes=fhir_routes(door, PREFIX)))
+        transport = httpx.ASGITransport(FhirApplication(door, PREFIX))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://test{PREFIX}", headers=JSON) as client:
             yield service, client
 

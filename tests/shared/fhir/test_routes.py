@@ -9,14 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from starlette.applications import Starlette
 from stepwell_shared.door import Guard, Limits
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.definitions import required_codes, type_definition
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Operation, Registry
-from stepwell_shared.fhir.routes import Door, fhir_routes
+from stepwell_shared.fhir.routes import Door, FhirApplication
 
 from tests.conftest import DatabaseOf
 from tests.support.engine import NORTH, SOUTH, Bench, FakeAccess, access_record, patient, plain_registry
@@ -64,7 +63,7 @@ def registry() -> Registry:
 
 def client_of(bench: Bench, headers: Mapping[str, str] | None = None) -> Client:
     door = Door(bench.engine, authenticate, access_record)
-    transport = httpx.ASGITransport(Guard(Starlette(routes=fhir_routes(door, PREFIX)), LIMITS))
+    transport = httpx.ASGITransport(Guard(FhirApplication(door, PREFIX), LIMITS))
     given = {"authorization": f"Bearer {NORTH}", **(headers or {})}
     return Client(transport=transport, base_url="http://test", headers=given)
 
@@ -275,7 +274,7 @@ class TestBodies:
             "headers": [(b"content-type", FHIR.encode()), (b"authorization", b"Bearer north")],
         }  # fmt: skip
         door = Door(bench.engine, authenticate, access_record)
-        await Starlette(routes=fhir_routes(door, PREFIX))(scope, receive, send)
+        await FhirApplication(door, PREFIX)(scope, receive, send)
         assert sent[0]["status"] == 400
 
     @pytest.mark.parametrize(
@@ -420,7 +419,7 @@ class TestRecord:
             raise RuntimeError("no record today")
 
         door = Door(bench.engine, authenticate, no_record)
-        app = Starlette(routes=fhir_routes(door, PREFIX))
+        app = FhirApplication(door, PREFIX)
         headers = {"authorization": f"Bearer {NORTH}"}
         async with Client(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers) as client:
             with structlog.testing.capture_logs():

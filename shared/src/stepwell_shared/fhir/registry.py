@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from stepwell_shared.fhir.access import Access
@@ -101,19 +102,19 @@ class ServedType:
         """Whether an update may bring a new id into being: where clients may create at all."""
         return self.allows(Interaction.UPDATE) and self.allows(Interaction.CREATE)
 
-    @property
+    @cached_property
     def columns(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage in {Storage.COLUMN, Storage.DATE_COLUMNS}]
 
-    @property
+    @cached_property
     def rows(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage is Storage.ROWS]
 
-    @property
+    @cached_property
     def references(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.type == "reference" and "Reference" in p.element_types]
 
-    @property
+    @cached_property
     def numbers(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage is Storage.NUMBERS]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import httpx
 import orjson
 import pytest
-from starlette.applications import Starlette
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry
-from stepwell_shared.fhir.routes import Door, fhir_routes, joined
+from stepwell_shared.fhir.routes import Door, FhirApplication
+from stepwell_shared.fhir.wire import joined
 
 from tests.conftest import DatabaseOf
 from tests.support.engine import NORTH, Bench, FakeAccess, access_record, patient, plain_registry
@@ -52,9 +52,7 @@ async def bench(database_of: DatabaseOf) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 async def http(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(
-        Starlette(routes=fhir_routes(Door(bench.engine, authenticate, access_record), PREFIX))
-    )
+    transport = httpx.ASGITransport(FhirApplication(Door(bench.engine, authenticate, access_record), PREFIX))
     async with httpx.AsyncClient(transport=transport, base_url=f"http://test{PREFIX}") as client:
         yield client
 

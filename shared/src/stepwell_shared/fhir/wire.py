@@ -1,0 +1,142 @@
+"""HTTP as the engine sees it: one request over ASGI, what its headers ask for, and the answer as bytes.
+
+The only file of the engine that knows what a server hands over; https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Set
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from stepwell_shared.fhir.identifiers import new_id
+from stepwell_shared.fhir.messages import Response
+from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
+from stepwell_shared.fhir.patch import JSON_PATCH
+
+FHIR_JSON = "application/fhir+json"
+JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
+PATCH_TYPES = frozenset({*JSON_TYPES, JSON_PATCH})
+_CONTENT_TYPES = {FHIR_JSON: b"application/fhir+json", "application/json": b"application/json"}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_FHIR_VERSIONS = {"4.0", "4.0.1"}
+
+
+class Exchange:
+    """One request and the way to answer it. Header names are lower case; several of one name are one list."""
+
+    __slots__ = ("_receive", "_send", "headers", "method", "parameters", "path", "request_id")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        query: bytes = scope["query_string"]
+        self.parameters = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
+        self.request_id = safe_request_id(self.headers.get("x-request-id", ""))
+
+    def parameter(self, name: str) -> str | None:
+        """The last value of a parameter in the URL."""
+        return next((value for each, value in reversed(self.parameters) if each == name), None)
+
+    async def body(self) -> bytes:
+        """The body; the guard at the door counts its bytes and its seconds. Raises INVALID when it is cut off."""
+        parts: list[bytes] = []
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise FhirError(Category.INVALID, "the body was cut off")
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def answer(self, response: Response, media_type: str = FHIR_JSON) -> None:
+        """Sends the whole answer."""
+        body = response.body
+        if body and self.parameters and self.parameter("_pretty") == "true":
+            body = msgspec.json.format(body, indent=2)
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
+        headers.append((b"x-request-id", self.request_id.encode()))
+        if body:
+            headers.append((b"content-type", _CONTENT_TYPES.get(media_type) or f"{media_type}; charset=utf-8".encode()))
+        if response.status not in {204, 304}:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+
+
+def accepted(exchange: Exchange) -> str:
+    """The media type of the answer; `_format` overrides Accept. Raises NOT_ACCEPTABLE."""
+    wanted = exchange.parameter("_format") if exchange.parameters else None
+    if wanted:
+        if wanted.partition(";")[0].replace(" ", "+") not in {"json", *JSON_TYPES}:
+            raise FhirError(Category.NOT_ACCEPTABLE, "only JSON is served: _format=json")
+        return FHIR_JSON
+    found = _accepted(exchange.headers.get("accept", ""))
+    if found is None:
+        raise FhirError(Category.NOT_ACCEPTABLE, f"only {FHIR_JSON} (FHIR 4.0) is served")
+    return found
+
+
+@lru_cache(maxsize=256)  # clients send the same few headers for ever
+def _accepted(header: str) -> str | None:
+    if not header:
+        return FHIR_JSON
+    for part in header.split(","):
+        name, parameters = _media_type(part)
+        is_ours = name in {*JSON_TYPES, "*/*", "application/*"} and parameters.get("q") not in {"0", "0.0", "0.00"}
+        if is_ours and parameters.get("fhirversion", "4.0") in _FHIR_VERSIONS:
+            return name if name in JSON_TYPES else FHIR_JSON
+    return None
+
+
+def check_content_type(text: str, taken: Set[str] = JSON_TYPES) -> None:
+    """Raises UNSUPPORTED_MEDIA_TYPE for what is not FHIR JSON of R4 in UTF-8, or another type that is taken."""
+    if not _is_taken(text, frozenset(taken)):
+        kinds = " or ".join(sorted(taken & {FHIR_JSON, JSON_PATCH}))
+        raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, f"send the body as {kinds} (FHIR 4.0) in UTF-8")
+
+
+@lru_cache(maxsize=256)
+def _is_taken(text: str, taken: frozenset[str]) -> bool:
+    name, parameters = _media_type(text)
+    is_utf8 = parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
+    return name in taken and is_utf8 and parameters.get("fhirversion", "4.0") in _FHIR_VERSIONS
+
+
+def _media_type(text: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters, their names in lower case."""
+    name, *parts = text.split(";")
+    pairs = [part.partition("=") for part in parts]
+    return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; one that comes several times is one list (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def form_parameters(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    """Search parameters in a form body (POST _search)."""
+    if body and content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, "send the search as application/x-www-form-urlencoded")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True)
+    except UnicodeDecodeError as error:
+        raise FhirError(Category.INVALID, "the form is not UTF-8") from error
+
+
+def safe_request_id(given: str) -> str:
+    """The client's request id if it can be echoed safely, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else new_id()
+
+
+def error_response(error: FhirError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that carries an error."""
+    return Response(error.status, outcome_bytes(error.issues), {**(headers or {}), **error.headers})
