@@ -9,7 +9,7 @@ from stepwell_shared.fhir.registry import READ_ONLY, Registry, Write
 
 from tests.conftest import DatabaseOf
 from tests.shared.fhir.interactions.refusing import EAST, refused, status_of
-from tests.support.engine import Bench, FakeAccess, patient, plain_registry
+from tests.support.engine import Bench, FakeAccess, patient, plain_registry, response
 from tests.support.engine import bench as open_bench
 
 BASE = "http://hl7.org/fhir/StructureDefinition"
@@ -51,6 +51,39 @@ async def test_i14_an_unknown_profile_is_an_error(bench: Bench) -> None:
         assert await status_of(bench.validate("Patient", patient(), query=f"profile={profile}")) == 404
     known = await bench.validate("Patient", parameters(patient(), profile=f"{BASE}/Patient|4.0.1"))
     assert severities(known) == {"information"}
+
+
+async def test_i14_a_profile_that_is_asked_for_is_held_against_the_resource(bench: Bench) -> None:
+    us_core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    sent = patient(gender="x", name=[{"family": "Example"}])
+    for body, query in ((parameters(sent, profile=f"{us_core}|7.0.0"), ""), (sent, f"profile={us_core}")):
+        found = (await bench.validate("Patient", body, query=query))["issue"]
+        assert [(issue["code"], issue["expression"]) for issue in found] == [
+            ("code-invalid", ["Patient.gender"]), ("required", ["Patient.identifier"])
+        ]  # fmt: skip
+    assert await status_of(bench.validate("Patient", parameters(sent, profile=f"{us_core}|1.0.0"))) == 404
+
+
+async def test_i14_profiles_that_the_resource_claims_are_looked_at_as_far_as_they_are_known(bench: Bench) -> None:
+    known = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    found = (await bench.validate("Patient", patient(meta={"profile": [known, "http://example.org/p"]})))["issue"]
+    assert [(issue["severity"], issue["expression"]) for issue in found] == [
+        ("warning", ["Patient.meta.profile"]), ("error", ["Patient.identifier"]), ("error", ["Patient.name"])
+    ]  # fmt: skip
+    kept = patient(
+        meta={"profile": [known]}, name=[{"family": "Example"}], identifier=[{"system": "urn:x", "value": "1"}]
+    )
+    assert severities(await bench.validate("Patient", kept)) == {"information"}
+    for meta in ({"profile": known}, {"profile": [7]}, 7, {"profile": [f"{BASE}/Observation"]}):
+        assert "error" in severities(await bench.validate("Patient", patient(meta=meta, gender="x")))
+
+
+async def test_i14_a_warning_leaves_the_resource_valid(bench: Bench) -> None:
+    sdc = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaireresponse"
+    sent = response(questionnaire="urn:x|1", authored="2026-11-21T10:00:00Z")
+    sent.pop("subject", None)
+    found = await bench.validate("QuestionnaireResponse", parameters(sent, profile=sdc))
+    assert severities(found) == {"warning", "information"}
 
 
 async def test_i14_validation_must_be_granted_on_a_served_type(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/resource-operation-validate.html
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,10 +19,11 @@ from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue, outcome_bytes
 from stepwell_shared.fhir.registry import Interaction, ServedType, Write
 from stepwell_shared.fhir.unit import UnitOfWork
+from stepwell_shared.fhir.validation import json_text, profiles
+from stepwell_shared.fhir.validation.profiles import Profile
 
 OPERATION = "$validate"
 MODES = {"create": Interaction.CREATE, "update": Interaction.UPDATE, "delete": Interaction.DELETE}
-_BASE = "http://hl7.org/fhir/StructureDefinition/"
 # Refusals that say something about the caller or the moment, not about the resource.
 _COULD_NOT_RUN = frozenset({Category.UNAVAILABLE, Category.FAULT, Category.FORBIDDEN, Category.UNAUTHENTICATED})
 
@@ -56,23 +58,69 @@ _parameters = msgspec.json.Decoder(_Parameters)
 async def validate(engine: Engine, request: Request) -> Response:
     """Answers 200 with every finding, whether the resource is valid or not; nothing is stored.
 
-    Raises FhirError when it cannot run: no resource, an unknown mode, or a profile that is not known here.
+    The resource is held to R4, to the profiles that are asked for, and to those that it claims in `meta.profile` as far
+    as they are known. Raises FhirError when it cannot run: no resource, an unknown mode, or an unknown profile.
     """
     served_type = engine.served(request.resource_type, Interaction.READ)
     request.access.require(served_type.name, OPERATION)
     asked = _asked(request)
-    for profile in asked.profiles:
-        if profile.partition("|")[0] != f"{_BASE}{served_type.name}":
-            text = "this profile is not known here; the base definition of the type is"
-            raise FhirError(Category.NOT_FOUND, [Issue(text, "not-supported", "Parameters.parameter")])
+    wanted = [_profile(canonical, served_type) for canonical in asked.profiles]
+    at = replace(request, body=asked.body)
+    resource: dict[str, Any] | None = None
+    issues: list[Issue] = []
+    if asked.mode != "delete":
+        resource, issues = _content(at, served_type, wanted)
+    if asked.mode and (resource is not None or asked.mode == "delete"):
+        issues += await _of_write(engine, at, served_type, asked.mode, resource)
+    if not any(issue.severity == "error" for issue in issues):
+        text = "the resource is valid" if asked.mode != "delete" else "the resource can be deleted"
+        issues.append(Issue(text, "informational", severity="information"))
+    return Response(200, outcome_bytes(issues), {}, request.id)
+
+
+def _profile(canonical: str, served_type: ServedType) -> Profile:
+    found = profiles.find(canonical, served_type.name)
+    if found is None:
+        known = [each.url for each in profiles.known().values() if each.type == served_type.name]
+        text = (
+            f"this profile is not known here for {served_type.name}; known: {', '.join([_base(served_type), *known])}"
+        )
+        raise FhirError(Category.NOT_FOUND, [Issue(text, "not-supported", "Parameters.parameter")])
+    return found
+
+
+def _base(served_type: ServedType) -> str:
+    return f"{profiles.BASE}{served_type.name}"
+
+
+def _content(
+    request: Request, served_type: ServedType, wanted: Sequence[Profile]
+) -> tuple[dict[str, Any] | None, list[Issue]]:
+    """The resource if R4 takes it, and all that is wrong with it by R4 and by profiles."""
     try:
-        await _check(engine, replace(request, body=asked.body), served_type, asked.mode)
+        parsed, _ = json_text.read(request.body)
     except FhirError as error:
-        if error.category in _COULD_NOT_RUN:
-            raise
-        return Response(200, outcome_bytes(error.issues), {}, request.id)
-    text = "the resource is valid" if asked.mode != "delete" else "the resource can be deleted"
-    return Response(200, outcome_bytes([Issue(text, "informational", severity="information")]), {}, request.id)
+        return None, error.issues
+    try:
+        resource, issues = validation.check(request.body, served_type.name), list[Issue]()
+    except FhirError as error:
+        resource, issues = None, error.issues
+    if parsed.get("resourceType") != served_type.name:
+        return None, issues
+    claimed = [profiles.find(each, served_type.name) for each in _claimed(parsed)]
+    if None in claimed:
+        text = "a profile that the resource claims is not known here and was not looked at"
+        issues.append(Issue(text, "not-supported", f"{served_type.name}.meta.profile", "warning"))
+    for profile in {each.url: each for each in (*wanted, *claimed) if each is not None}.values():
+        issues += profiles.findings(parsed, profile, is_valid=resource is not None)
+    return resource, issues
+
+
+def _claimed(parsed: dict[str, Any]) -> list[str]:
+    """The canonicals in `meta.profile`, as far as they are text."""
+    meta = parsed.get("meta")
+    claimed = meta.get("profile") if isinstance(meta, dict) else None
+    return [each for each in claimed if isinstance(each, str)] if isinstance(claimed, list) else []
 
 
 def _asked(request: Request) -> _Asked:
@@ -118,11 +166,23 @@ def _sent(body: bytes) -> list[_Parameter] | None:
         raise FhirError(Category.INVALID, [Issue(text, "structure", "Parameters.parameter")]) from error
 
 
-async def _check(engine: Engine, request: Request, served_type: ServedType, mode: str) -> None:
-    """Raises FhirError with what a write in this mode would be refused for; without a mode the content alone."""
-    resource = validation.check(request.body, served_type.name) if mode != "delete" else None
-    if not mode:
-        return
+async def _of_write(
+    engine: Engine, request: Request, served_type: ServedType, mode: str, resource: dict[str, Any] | None
+) -> list[Issue]:
+    """What a write in this mode would be refused for. Raises FhirError when that cannot be said."""
+    try:
+        await _try(engine, request, served_type, mode, resource)
+    except FhirError as error:
+        if error.category in _COULD_NOT_RUN:
+            raise
+        return error.issues
+    return []
+
+
+async def _try(
+    engine: Engine, request: Request, served_type: ServedType, mode: str, resource: dict[str, Any] | None
+) -> None:
+    """Goes through a write without committing it. Raises FhirError as the write would."""
     interaction = MODES[mode]
     engine.served(served_type.name, interaction)
     tenant = request.access.tenant
