@@ -16,7 +16,7 @@ SOURCES := shared/src shared/scripts services/screening/src services/routing/src
 # More for pytest: make test ARGS="-k safety -x"
 ARGS ?=
 
-.PHONY: help run test check fuzz lint types imports openapi migrate bench lock clean
+.PHONY: help run test check chaos fuzz lint types imports openapi migrate bench lock clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -30,6 +30,9 @@ test: lint types imports ## everything that needs only pip packages, on real Pos
 
 check: $(INSTALLED) ## what needs Debian or Maven packages: the HL7 validator over all that we emit
 	@$(BIN)/python -m tests.external
+
+chaos: $(INSTALLED) ## 10,000 submissions while everything is killed, CHAOS_SUBMISSIONS=10000, CHAOS_SEED=1, CHAOS_KILLS=0
+	@$(BIN)/python -m tests.chaos
 
 fuzz: $(INSTALLED) ## requests made up from the OpenAPI documents, FUZZ_SECONDS=600 for each service, FUZZ_SEED=1
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/pytest -q tests/schema $(ARGS)

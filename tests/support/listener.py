@@ -34,7 +34,10 @@ async def listening(port: int) -> AsyncIterator[Listener]:
                 for line in head.split(b"\r\n")
                 if line.lower().startswith(b"content-length")
             )
-            body = await reader.readexactly(length)
+            try:
+                body = await reader.readexactly(length)
+            except asyncio.IncompleteReadError:
+                break
             listener.bodies.append(body)
             listener.paths.append(head.split(b" ")[1].decode())
             writer.write(b"HTTP/1.1 %d -\r\nContent-Length: 0\r\n\r\n" % listener.answer(body))

@@ -1,0 +1,71 @@
+"""`make chaos`: thousands of submissions while processes are killed and the network misbehaves; nothing may be lost.
+
+CHAOS_SUBMISSIONS, CHAOS_SEED and CHAOS_KILLS (at least so many) say how much. The seed repeats the faults. Logs of the
+processes stay in build/chaos.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.processes import signals_as_interrupts
+
+from tests.chaos.report import print_report
+from tests.chaos.stage import staged
+from tests.chaos.storm import Run, Size, storm
+from tests.support import postgres
+
+LOGS = Path("build/chaos")
+WIDTH_IN_FILES = 120
+
+
+def main() -> int:
+    """Runs and reports; 1 when anything was lost, doubled or wrong."""
+    size = Size(
+        submissions=int(os.environ.get("CHAOS_SUBMISSIONS", "10000")),
+        seed=int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6)),
+        kills_min=int(os.environ.get("CHAOS_KILLS", "0")),
+    )
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_IN_FILES)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    console.print(f"CHAOS_SEED={size.seed} repeats the faults of this run; logs are kept in {LOGS}.")
+    try:
+        with signals_as_interrupts(), postgres.test_run():
+            run = _storm(console, size)
+    except SetupError as error:
+        console.print(str(error), style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print_report(console, run)
+    return 1 if run.findings else 0
+
+
+def _storm(console: Console, size: Size) -> Run:
+    columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting PostgreSQL and four services", total=size.submissions)
+
+        def told(run: Run) -> None:
+            done = len(run.ledger.acknowledged)
+            is_calm = done == size.submissions
+            state = f"settling, {len(run.findings)} findings so far" if is_calm else f"{run.kills.total()} kills"
+            progress.update(task, completed=done, description=state)
+
+        with staged(postgres.run_folder(), LOGS) as stage:
+            try:
+                return asyncio.run(storm(stage, size, told))
+            finally:
+                shutil.copy(stage.postgres.log, LOGS / "postgresql.log")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
