@@ -210,6 +210,7 @@ def _doors(
 ) -> Doors:
     """Discovery, notifications and FHIR."""
     prefix = f"/{service.name}/fhir"
+    configuration = smart_configuration(runtime.settings.issuer_url)
     statement = capability_statement(
         registry,
         title=service.title,
@@ -217,8 +218,8 @@ def _doors(
         base_url=runtime.engine.base_url,
         topics=[topic.canonical for topic in service.topics],
         released=RELEASED,
+        token_url=configuration["token_endpoint"],
     )
-    configuration = smart_configuration(runtime.settings.issuer_url)
     door = Door(engine=runtime.engine, authenticate=verifier.authenticate, access_record=_access_record(runtime))
     return Doors(
         pages={

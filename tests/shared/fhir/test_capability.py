@@ -40,6 +40,7 @@ VALUES = {
     "composite": "a$1900",
 }
 
+TOKEN_URL = "https://host.example/screening/auth/token"
 
 # The least that R4 requires of types that clients write.
 LEAST: dict[str, dict[str, Any]] = {
@@ -75,6 +76,7 @@ def statement(service: str) -> dict[str, Any]:
         base_url=f"https://host.example/{service}/fhir",
         topics=[topic.canonical for topic in declared.topics],
         released=datetime(2026, 11, 21, tzinfo=UTC),
+        token_url=TOKEN_URL,
     )
 
 
@@ -231,6 +233,11 @@ class TestStatement:
         emitted(body)
         validation.check(body, "CapabilityStatement")
         CapabilityStatement.model_validate_json(body)
+
+    def test_clients_of_the_time_before_smart_discovery_find_the_token_endpoint_here(self, service: str) -> None:
+        (found,) = statement(service)["rest"][0]["security"]["extension"]
+        assert found["url"].endswith("/oauth-uris")
+        assert found["extension"] == [{"url": "token", "valueUri": TOKEN_URL}]
 
     def test_names_are_unique_and_definitions_official(self, service: str) -> None:
         for name, declared in types_of(service).items():

@@ -14,15 +14,26 @@ from stepwell_shared.fhir.registry import Interaction, Operation, Registry, Serv
 VERSION = "0.1.0"
 SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 _VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 TOPIC_EXTENSION = (
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 )
 
 
 def capability_statement(
-    registry: Registry, *, title: str, description: str, base_url: str, topics: Iterable[str], released: datetime
+    registry: Registry,
+    *,
+    title: str,
+    description: str,
+    base_url: str,
+    topics: Iterable[str],
+    released: datetime,
+    token_url: str | None = None,
 ) -> dict[str, Any]:
-    """What this service serves. `topics` are the canonical URLs of the topics that it publishes."""
+    """What this service serves. `topics` are the canonical URLs of the topics that it publishes.
+
+    Clients that are older than /.well-known/smart-configuration look for the `token_url` here.
+    """
     return {
         "resourceType": "CapabilityStatement",
         "id": f"stepwell-{registry.service}",
@@ -44,6 +55,7 @@ def capability_statement(
             {
                 "mode": "server",
                 "security": {
+                    **_oauth_uris(token_url),
                     "cors": False,
                     "service": [
                         {
@@ -64,6 +76,13 @@ def capability_statement(
             }
         ],
     }
+
+
+def _oauth_uris(token_url: str | None) -> dict[str, Any]:
+    """SMART App Launch 1.0: there is no authorize address, for no person signs in here."""
+    if token_url is None:
+        return {}
+    return {"extension": [{"url": OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_url}]}]}
 
 
 def _resource(registry: Registry, served_type: ServedType, topics: Iterable[str]) -> dict[str, Any]:
