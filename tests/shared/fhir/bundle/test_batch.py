@@ -117,21 +117,6 @@ async def test_b6_a_patch_is_a_fhirpath_patch(bench: Bench) -> None:
     assert "gender" not in found[0]["resource"]
 
 
-async def test_b1_operations_are_answered_in_a_batch_and_refused_in_a_transaction(bench: Bench) -> None:
-    found = await do_batch(
-        bench,
-        entry("POST", "Patient/$validate", patient(gender="unknowable")),
-        entry("POST", "Patient/a/$nonsense"),
-        entry("GET", "Patient/$nonsense"),
-    )
-    assert statuses(found) == ["200", "404", "404"]
-    assert found[0]["response"]["outcome"]["issue"][0]["severity"] == "error"
-    with pytest.raises(FhirError) as raised:
-        await send(bench, bundle_of("transaction", entry("POST", "Patient/$validate", patient())))
-    assert raised.value.issues[0].expression == "Bundle.entry[0].request.url"
-    assert await bench.found("Patient") == []
-
-
 async def test_every_entry_is_on_record_with_its_type_and_status(bench: Bench) -> None:
     await do_batch(
         bench,

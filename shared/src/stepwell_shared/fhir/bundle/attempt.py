@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from stepwell_shared.fhir.bundle.answers import located, response_bundle, response_entry
 from stepwell_shared.fhir.bundle.criteria import Pending, pending_matches
-from stepwell_shared.fhir.bundle.dispatch import request_of, verb_of
+from stepwell_shared.fhir.bundle.dispatch import operation_of, request_of, verb_of
 from stepwell_shared.fhir.bundle.entries import Entry
 from stepwell_shared.fhir.bundle.linking import Linking
 from stepwell_shared.fhir.bundle.reading import Reading
@@ -24,7 +24,6 @@ from stepwell_shared.fhir.patch import patched
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.fhir.unit import UnitOfWork
 
-FHIRPATH_PATCH = "application/fhir+json"
 _ORDER = ("DELETE", "POST", "PUT", "PATCH")
 Found = TypeVar("Found")
 
@@ -60,18 +59,23 @@ class Attempt:
         return await self._commit()
 
     def _refuse_unsupported(self) -> None:
-        """Addresses that no interaction answers; operations would commit on their own."""
+        """Addresses that no interaction answers; operations that change something would commit on their own."""
         for entry in self._entries:
-            if entry.address.rest.startswith("$"):
-                text = "operations are not supported in a transaction; send a batch"
-                raise FhirError(Category.INVALID, [Issue(text, "not-supported", f"{entry.at}.request.url")])
-            if entry.is_read:
+            if entry.is_writing:
+                continue
+            try:
                 verb_of(self._engine, entry)
+                operation = operation_of(self._engine, entry) if entry.is_operation else None
+            except FhirError as error:
+                raise located(error, f"{entry.at}.request.url") from None
+            if operation is not None and operation.affects_state:
+                text = "operations that change something are not taken in a transaction; send a batch"
+                raise FhirError(Category.INVALID, [Issue(text, "not-supported", f"{entry.at}.request.url")])
 
     async def _resolve(self) -> None:
         """Deletions first: criteria of the others must not find what will be gone."""
         for methods in (_ORDER[:1], _ORDER[1:]):
-            entries = [entry for entry in self._entries if entry.method in methods]
+            entries = [entry for entry in self._entries if entry.is_writing and entry.method in methods]
             deleted = self._pending.deleted
             found = await together(
                 (entry, target_of(self._engine, entry, request_of(self._request, entry), deleted)) for entry in entries
@@ -101,7 +105,9 @@ class Attempt:
                 text = f"there is no {target.served_type.name} with this id"
                 raise FhirError(Category.NOT_FOUND, [Issue(text, "not-found", target.entry.at)])
             try:
-                target.body, target.resource = patched(target.previous.body, target.entry.body, FHIRPATH_PATCH)
+                target.body, target.resource = patched(
+                    target.previous.body, target.entry.body, target.entry.content_type
+                )
             except FhirError as error:
                 raise located(error, target.entry.at) from None
 
@@ -193,8 +199,8 @@ class Attempt:
             seen.add(identity)
 
     async def _read(self) -> None:
-        """Answers the reading entries as things stand once the unit is committed; searches are tried out here."""
-        reads = [entry for entry in self._entries if entry.is_read]
+        """Answers what reads as things stand once the unit is committed; searches and operations are tried out here."""
+        reads = [entry for entry in self._entries if not entry.is_writing]
         answers = await together((entry, self._answer(self._engine, entry)) for entry in reads)
         for entry, answer in zip(reads, answers, strict=True):
             self._answers[entry.position] = answer

@@ -13,7 +13,7 @@ import structlog
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.bundle.answers import located, refusal_entry, response_bundle, response_entry
 from stepwell_shared.fhir.bundle.dispatch import Verb, request_of, verb_of
-from stepwell_shared.fhir.bundle.entries import Entry
+from stepwell_shared.fhir.bundle.entries import FHIR_JSON, Entry
 from stepwell_shared.fhir.bundle.links import Link, rewrite
 from stepwell_shared.fhir.idempotency import Key, answered_once, digest_of, key_of
 from stepwell_shared.fhir.interactions import Engine
@@ -95,7 +95,7 @@ def _refuse_links(entry: Entry, full_urls: set[str]) -> None:
             text = "entries of a batch cannot refer to each other; send a transaction"
             found.append(Issue(text, "not-supported", link.at))
 
-    if full_urls and entry.resource is not None and isinstance(entry.resource, dict):
+    if full_urls and isinstance(entry.resource, dict) and entry.content_type == FHIR_JSON:
         rewrite(entry.body, f"{entry.at}.resource", look)
     if found:
         raise FhirError(Category.INVALID, found)

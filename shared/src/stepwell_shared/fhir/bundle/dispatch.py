@@ -10,12 +10,13 @@ from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Operation
+from stepwell_shared.fhir.search.criteria import COMPARTMENT
 
 Verb = Callable[[Engine, Request], Awaitable[Response]]
 _HISTORY = "_history"
 # Headers of the Bundle's request that hold for each of its entries.
 _OF_ALL = ("prefer", "x-provenance")
-FHIR_JSON = "application/fhir+json"  # a patch in a Bundle is a FHIRPath Patch
+_SYSTEM_SEARCH = "search-system"
 
 
 def request_of(bundle: Request, entry: Entry) -> Request:
@@ -29,27 +30,39 @@ def request_of(bundle: Request, entry: Entry) -> Request:
         id=entry.address.id,
         version_id=entry.address.version_id,
         body=entry.body,
-        headers={**shared, **entry.headers, "content-type": FHIR_JSON},
-        parameters=entry.address.parameters,
+        headers={**shared, **entry.headers, "content-type": entry.content_type},
+        parameters=_parameters(entry),
         keep=None,
     )
+
+
+def _parameters(entry: Entry) -> list[tuple[str, str]]:
+    """What the address asks by, with the compartment as the search parameter that stands for it."""
+    compartment = entry.address.compartment
+    return [*([(COMPARTMENT, compartment)] if compartment else []), *entry.address.parameters]
 
 
 def verb_of(engine: Engine, entry: Entry) -> tuple[Verb, str]:
     """What answers the entry, and the interaction's name. Raises FhirError for what is not served."""
     address = entry.address
-    if address.rest == interactions.VALIDATE and entry.method == "POST":
-        return interactions.validate, interactions.VALIDATE
-    if address.rest.startswith("$"):
-        operation = _operation(engine, entry)
-        return partial(_operate, operation), address.rest
+    if entry.is_operation:
+        operation = operation_of(engine, entry)
+        return interactions.validate if operation is None else partial(_operate, operation), address.rest
     if entry.is_read:
-        if address.version_id:
-            return interactions.vread, "vread"
-        if address.rest == _HISTORY:
-            return interactions.history, "history-instance" if address.id else "history-type"
-        return (interactions.read, "read") if address.id else (interactions.search, "search-type")
+        return _reading(entry)
     return _WRITES[entry.method]
+
+
+def _reading(entry: Entry) -> tuple[Verb, str]:
+    address = entry.address
+    if address.version_id:
+        return interactions.vread, "vread"
+    if address.rest == _HISTORY:
+        of_type = "history-type" if address.resource_type else interactions.HISTORY_SYSTEM
+        return interactions.history, "history-instance" if address.id else of_type
+    if not address.resource_type:
+        return interactions.search_types, _SYSTEM_SEARCH
+    return (interactions.read, "read") if address.id else (interactions.search, "search-type")
 
 
 _WRITES: dict[str, tuple[Verb, str]] = {
@@ -60,18 +73,30 @@ _WRITES: dict[str, tuple[Verb, str]] = {
 }
 
 
-def _operation(engine: Engine, entry: Entry) -> Operation:
-    name, is_instance = entry.address.rest[1:], bool(entry.address.id)
-    served_type = engine.served(entry.address.resource_type, Interaction.READ)
-    for operation in served_type.operations:
-        if operation.name == name and operation.instance is is_instance:
+def operation_of(engine: Engine, entry: Entry) -> Operation | None:
+    """The operation that an entry asks for; None stands for $validate. Raises FhirError for what is not served."""
+    name, address = entry.address.rest[1:], entry.address
+    if address.rest == interactions.VALIDATE and address.resource_type:
+        if entry.is_read:
+            raise FhirError(Category.METHOD_NOT_ALLOWED, "this operation takes POST")
+        return None
+    for operation in _declared(engine, entry):
+        if operation.name == name:
             if entry.is_read and operation.affects_state:
                 raise FhirError(Category.METHOD_NOT_ALLOWED, "this operation takes POST")
             return operation
     raise FhirError(Category.NOT_FOUND, "no such operation is served")
 
 
+def _declared(engine: Engine, entry: Entry) -> list[Operation]:
+    """The operations at the entry's kind of address: of the service, of the type or of one resource."""
+    if not entry.address.resource_type:
+        return list(engine.registry.operations)
+    served_type = engine.served(entry.address.resource_type, Interaction.READ)
+    return [each for each in served_type.operations if each.instance is bool(entry.address.id)]
+
+
 async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:
-    request.access.require(request.resource_type, operation.interaction)
+    request.access.require(request.resource_type or "*", operation.interaction)
     response: Response = await operation.handler(request)
     return response

@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import msgspec
 
 from stepwell_shared.fhir.definitions import resource_types
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.patch import JSON_PATCH
 
 WRITES = ("DELETE", "POST", "PUT", "PATCH")
 READS = ("GET", "HEAD")
@@ -22,17 +24,23 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _OPERATION = re.compile(r"\$[a-z][a-z0-9-]*")
 _SEARCH = "_search"
 _HISTORY = "_history"
+_EVERYTHING = "*"
+FHIR_JSON = "application/fhir+json"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What `request.url` names. `rest` is "" or what follows the type and id: _search, _history or $operation."""
+    """What `request.url` names. `rest` is "" or what follows the type and id: _search, _history or $operation.
+
+    Without a type it is the whole service, or with `compartment` (`Patient/1`) everything in that.
+    """
 
     resource_type: str
     id: str = ""
     rest: str = ""
     version_id: str = ""
     query: str = ""
+    compartment: str = ""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
@@ -41,7 +49,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: its place in the Bundle, what it asks for, and its resource as text and as parsed JSON."""
+    """One entry: its place in the Bundle, what it asks for, and its resource as text and as parsed JSON.
+
+    `body` is what a request of its own would carry, of the type `content_type`: for a JSON Patch, which comes in a
+    Binary, that is the patch.
+    """
 
     position: int
     method: str
@@ -50,6 +62,7 @@ class Entry:
     headers: Mapping[str, str]
     body: bytes
     resource: dict[str, Any] | None
+    content_type: str = FHIR_JSON
 
     @property
     def at(self) -> str:
@@ -60,9 +73,19 @@ class Entry:
         return self.method in READS
 
     @property
+    def is_operation(self) -> bool:
+        return self.address.rest.startswith("$")
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether it names a resource that it changes."""
+        return not self.is_read and not self.is_operation
+
+    @property
     def is_late(self) -> bool:
         """Whether a transaction can answer it only after its commit: a search, a history, an operation."""
-        return self.is_read and (not self.address.id or (bool(self.address.rest) and not self.address.version_id))
+        is_several = not self.address.id or (bool(self.address.rest) and not self.address.version_id)
+        return self.is_operation or (self.is_read and is_several)
 
 
 class _Entry(msgspec.Struct):
@@ -93,22 +116,54 @@ def entry_of(position: int, parsed: Mapping[str, Any], body: bytes, base_url: st
     if method == "POST" and resource is None and not address.rest:
         raise _refused("POST needs a resource in its entry", "required", f"{at}.resource")
     _check_address(method, address, f"{at}.request.url")
-    return Entry(position, method, address, parsed.get("fullUrl", ""), _headers(request), body, resource)
+    content_type = FHIR_JSON
+    if method == "PATCH" and resource is not None and resource.get("resourceType") == "Binary":
+        body, content_type = _json_patch(resource, f"{at}.resource"), JSON_PATCH
+    full_url = parsed.get("fullUrl", "")
+    return Entry(position, method, address, full_url, _headers(request), body, resource, content_type)
+
+
+def _json_patch(binary: Mapping[str, Any], at: str) -> bytes:
+    """The JSON Patch in a Binary. https://hl7.org/fhir/R4/http.html#patch"""
+    if binary.get("contentType", "").partition(";")[0].strip() != JSON_PATCH or "data" not in binary:
+        raise _refused(f"a Binary with a patch has the contentType {JSON_PATCH} and data", "value", at)
+    return b64decode(binary["data"])
 
 
 def address_of(url: str, base_url: str, at: str) -> Address:
     """Reads `request.url`, which is relative to the base; our own base in front of it is tolerated."""
-    parts = urlsplit(url.removeprefix(f"{base_url}/"))
+    parts = urlsplit(url.removeprefix(f"{base_url}/").removeprefix(f"{base_url}?"))
     steps = [unquote(step) for step in parts.path.split("/")]
-    if parts.scheme or parts.netloc or parts.fragment or steps[0] not in resource_types():
-        raise _refused("the url is Type, Type/id or Type?parameters, relative to this server's base", "value", at)
+    found = None if parts.scheme or parts.netloc or parts.fragment else _of_system(steps, parts.query)
+    if found is None and steps[0] in resource_types() and not (parts.scheme or parts.netloc or parts.fragment):
+        found = _in_compartment(steps, parts.query) or _of_type(steps, parts.query)
+    if found is None:
+        text = "the url is Type, Type/id, Type?parameters or $operation, relative to this server's base"
+        raise _refused(text, "value", at)
+    return found
+
+
+def _of_system(steps: list[str], query: str) -> Address | None:
+    """`?_type=..`, `_history` and `$operation` of the whole service."""
+    if len(steps) != 1 or not (steps[0] == _HISTORY or _OPERATION.fullmatch(steps[0]) or (not steps[0] and query)):
+        return None
+    return Address("", rest=steps[0], query=query)
+
+
+def _in_compartment(steps: list[str], query: str) -> Address | None:
+    """`Patient/1/Task?..` and `Patient/1/*`."""
+    if len(steps) != 3 or not _is_id(steps[1]) or not (steps[2] == _EVERYTHING or steps[2] in resource_types()):
+        return None
+    name = "" if steps[2] == _EVERYTHING else steps[2]
+    return Address(name, query=query, compartment=f"{steps[0]}/{steps[1]}")
+
+
+def _of_type(steps: list[str], query: str) -> Address | None:
     resource_type, *steps = steps
     id_ = steps.pop(0) if steps and _is_id(steps[0]) else ""
     rest = steps.pop(0) if steps and (steps[0] in (_SEARCH, _HISTORY) or _OPERATION.fullmatch(steps[0])) else ""
     version_id = steps.pop(0) if rest == _HISTORY and id_ and steps and _is_id(steps[0]) else ""
-    if steps:
-        raise _refused("nothing is served at this url", "value", at)
-    return Address(resource_type, id_, rest, version_id, parts.query)
+    return None if steps else Address(resource_type, id_, rest, version_id, query)
 
 
 def _is_id(text: str) -> bool:
@@ -117,17 +172,16 @@ def _is_id(text: str) -> bool:
 
 def _check_address(method: str, address: Address, at: str) -> None:
     """Raises when the method does not go with the form of the address."""
-    is_instance, is_criteria = bool(address.id), bool(address.query)
+    is_plain = bool(address.resource_type) and not address.rest and not address.compartment
+    is_one = is_plain and bool(address.id) != bool(address.query)
     fits = {
         "GET": address.rest != _SEARCH,
         "HEAD": address.rest != _SEARCH,
-        "POST": not address.query if not address.rest else address.rest.startswith("$"),
-        "PUT": not address.rest and is_instance != is_criteria,
-        "PATCH": not address.rest and is_instance != is_criteria,
-        "DELETE": not address.rest and is_instance != is_criteria,
+        "POST": address.rest.startswith("$") or (is_plain and not address.id and not address.query),
+        "PUT": is_one,
+        "PATCH": is_one,
+        "DELETE": is_one,
     }[method]
-    if method == "POST" and not address.rest and is_instance:
-        fits = False
     if not fits:
         raise _refused(f"{method} is not taken at this url", "value", at)
 

@@ -63,7 +63,7 @@ async def _transaction(engine: Engine, request: Request, bundle: dict[str, Any])
 def _refuse_late_reads(entries: Sequence[Entry]) -> None:
     """An answer that is committed with its effect cannot hold what is searched after the commit."""
     late = [entry for entry in entries if entry.is_late]
-    if late and any(not entry.is_read for entry in entries):
+    if late and any(entry.is_writing for entry in entries):
         text = "a transaction with an Idempotency-Key that writes cannot also search: search in another request"
         raise FhirError(Category.INVALID, [Issue(text, "not-supported", f"{entry.at}.request") for entry in late])
 
