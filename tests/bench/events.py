@@ -1,12 +1,15 @@
 """`python -m tests.bench.events`: what an event costs the write that announces it, and how soon it is heard.
 
 One process on an embedded PostgreSQL with durable commits. The cost is a ratio: the same unit of work with and without
-its event, in rounds that take turns. The latency is from the answer of the commit to the notification in the hands of
+its event, in rounds that take turns, by the clock and by the processor time of this process and the server, which other
+work on the machine disturbs less. The event is what screening announces: response, score Observation and person. The
+latency is from the answer of the commit to the notification in the hands of
 a subscriber over HTTP, one event at a time; the backlog is drained by one subscription.
 """
 
 import asyncio
 import itertools
+import os
 import shutil
 import statistics
 import tempfile
@@ -15,11 +18,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from stepwell_screening import builders
 from stepwell_screening.app import service
+from stepwell_screening.instruments import instruments
 from stepwell_screening.subscriptions import SCORE_FINALIZED
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.tenants import add_tenant
@@ -30,14 +36,14 @@ from stepwell_shared.database.pool import Database
 from stepwell_shared.events.delivery import Delivery
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.filters import EngineFilters
-from stepwell_shared.events.outbox import OutboxNotifier, event
+from stepwell_shared.events.outbox import Content, OutboxNotifier, Version, event
 from stepwell_shared.events.subscriptions import Peer, subscribe_internally
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.interactions import Engine, built, create
 from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.registry import Registry, Write
-from stepwell_shared.fhir.unit import UnitOfWork
+from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.http_client import http_client
 from stepwell_shared.migrations import migrate
 from stepwell_shared.runtime import Runtime
@@ -52,8 +58,21 @@ ROUND_SECONDS = 2.0
 IDLE_EVENTS = 300
 IDLE_PAUSE_SECONDS = 0.02
 BACKLOGS = (2_000, 20_000)
+PHQ_9 = "https://stepwell.health/fhir/Questionnaire/phq-9|1.0.0"
 
 Resource = dict[str, Any]
+
+PERSON: Resource = {
+    "resourceType": "Patient",
+    "id": "p",
+    "identifier": [{"system": "https://hospital.example/mrn", "value": "1234567"}],
+    "name": [{"family": "Example", "given": ["Alex"]}],
+    "gender": "unknown",
+    "birthDate": "1985-03-02",
+    "address": [{"line": ["1 Main Street"], "city": "Springfield", "postalCode": "12345"}],
+    "telecom": [{"system": "phone", "value": "+1 555 0100"}],
+    "communication": [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "en"}]}, "preferred": True}],
+}
 
 
 @dataclass(frozen=True)
@@ -64,36 +83,54 @@ class Latency:
     p99: float
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What an event takes away from the writes that announce one, and adds to their processor time."""
+
+    per_second_without: float
+    per_second_with: float
+    rate_ratio: float
+    processor_ratio: float
+
+
 def response(patient: str) -> Resource:
-    """A filled-in form of nine questions, about as large as a PHQ-9."""
+    """A filled-in PHQ-9."""
     answer = {"valueCoding": {"system": "http://loinc.org", "code": "LA6569-3", "display": "Several days"}}
     return {
         "resourceType": "QuestionnaireResponse",
         "id": new_id(),
-        "questionnaire": "https://stepwell.health/fhir/Questionnaire/phq-9|1.0.0",
+        "questionnaire": PHQ_9,
         "status": "completed",
         "subject": {"reference": f"Patient/{patient}"},
         "authored": "2026-11-21T20:54:00Z",
-        "item": [{"linkId": f"/44250-{n}", "answer": [answer]} for n in range(9)],
+        "item": [{"linkId": link_id, "answer": [answer]} for link_id in instruments()[PHQ_9].definition.item_link_ids],
     }
 
 
-def announced(runtime: Runtime, resource: Resource, body: bytes) -> Effect:
+@cache
+def score() -> Resource:
+    """The Observation that screening makes of such a response."""
+    instrument, filled = instruments()[PHQ_9], response("p")
+    return builders.score_observation(
+        observation_id=new_id(),
+        definition=instrument.definition,
+        result=instrument.score(filled),
+        response_url=f"https://stepwell.example/screening/fhir/QuestionnaireResponse/{filled['id']}",
+        subject=filled["subject"],
+        effective=filled["authored"],
+        issued=datetime.now(UTC),
+    )
+
+
+def announced(runtime: Runtime, resource: Resource, stored: Stored) -> Effect:
     """The event of a response with its score and the person, as screening announces it."""
     base_url, subject = runtime.engine.base_url, resource["subject"]["reference"]
-    score = {
-        "resourceType": "Observation",
-        "id": new_id(),
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "44261-6"}]},
-        "subject": resource["subject"],
-        "valueQuantity": {"value": 9, "unit": "{score}", "system": "http://unitsofmeasure.org", "code": "{score}"},
-    }
+    observation = {**score(), "id": new_id(), "subject": resource["subject"]}
     focus = f"QuestionnaireResponse/{resource['id']}"
-    entries: list[tuple[str, bytes | Resource]] = [
-        (f"{base_url}/{focus}", body),
-        (f"{base_url}/Observation/{score['id']}", score),
-        (f"{base_url}/{subject}", {"resourceType": "Patient", "id": subject.partition("/")[2]}),
+    entries: list[tuple[str, Content]] = [
+        (f"{base_url}/{focus}", stored),
+        (f"{base_url}/Observation/{observation['id']}", observation),
+        (f"{base_url}/Patient/{PERSON['id']}", Version("Patient", PERSON["id"], 1)),
     ]
     return event(SCORE_FINALIZED.canonical, subject, focus, entries, datetime.now(UTC))
 
@@ -103,7 +140,7 @@ def engines(runtime: Runtime) -> dict[bool, Engine]:
 
     async def announce(written: Write) -> None:
         resource = {**(written.resource or {}), "id": written.stored.id}
-        written.unit.effects.append(announced(runtime, resource, written.stored.body or b""))
+        written.unit.effects.append(announced(runtime, resource, written.stored))
 
     engine = runtime.engine
     found = {}
@@ -131,10 +168,13 @@ async def write(runtime: Runtime, engine: Engine, patient: str) -> None:
     await create(engine, Request(access, witness, "QuestionnaireResponse", body=encode(response(patient))))
 
 
-async def writes_per_second(runtime: Runtime, engine: Engine, notifier: OutboxNotifier | None) -> float:
-    """Throughput of many writers at once; an event is followed by its notice."""
+async def writes(
+    runtime: Runtime, engine: Engine, notifier: OutboxNotifier | None, server_pid: int
+) -> tuple[float, float]:
+    """Writes a second of many writers at once, and processor seconds each; an event is followed by its notice."""
     until = time.perf_counter() + ROUND_SECONDS
     numbers = itertools.count()
+    used = processor_seconds(server_pid)
 
     async def writer() -> None:
         while time.perf_counter() < until:
@@ -145,21 +185,42 @@ async def writes_per_second(runtime: Runtime, engine: Engine, notifier: OutboxNo
     await asyncio.gather(*(writer() for _ in range(WRITERS)))
     if notifier is not None:
         await notifier.close()
-    return next(numbers) / ROUND_SECONDS
+    count = next(numbers)
+    return count / ROUND_SECONDS, (processor_seconds(server_pid) - used) / count
 
 
-async def event_cost(runtime: Runtime) -> tuple[float, float, float]:
-    """Writes per second without and with an event, and the median of the rounds' ratios."""
+def processor_seconds(server_pid: int) -> float:
+    """What this process and the server's processes have used so far (proc(5): fields 14 to 17, in clock ticks)."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended; its parent has counted it
+        pid, parent = int(stat.parent.name), int(fields[1])
+        if pid == server_pid:
+            ticks += sum(map(int, fields[11:15]))
+        elif parent == server_pid:
+            ticks += sum(map(int, fields[11:13]))
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+async def event_cost(runtime: Runtime, server_pid: int) -> Cost:
+    """Medians of the rounds, and of the ratios of their two sides."""
     notifier = OutboxNotifier(runtime.database, "bench")
     sides = engines(runtime)
-    await writes_per_second(runtime, sides[True], notifier)
+    await writes(runtime, sides[True], notifier, server_pid)
     rounds = []
     for turn in range(ROUNDS):
         order = (False, True) if turn % 2 else (True, False)
-        found = {each: await writes_per_second(runtime, sides[each], notifier if each else None) for each in order}
+        found = {each: await writes(runtime, sides[each], notifier if each else None, server_pid) for each in order}
         rounds.append((found[False], found[True]))
-    without, with_it = (statistics.median(side) for side in zip(*rounds, strict=True))
-    return without, with_it, statistics.median(b / a for a, b in rounds)
+    return Cost(
+        statistics.median(without[0] for without, _ in rounds),
+        statistics.median(with_it[0] for _, with_it in rounds),
+        statistics.median(with_it[0] / without[0] for without, with_it in rounds),
+        statistics.median(with_it[1] / without[1] for without, with_it in rounds),
+    )
 
 
 class Hearing(Subscriber):
@@ -196,14 +257,14 @@ async def idle_latency(runtime: Runtime, delivery: Delivery, hearing: Hearing) -
 
 async def drained_per_second(runtime: Runtime, delivery: Callable[[], Any], hearing: Hearing, count: int) -> float:
     """Events per second while a backlog of so many is delivered."""
-    effects = []
-    for n in range(count):
-        resource = response(f"p{n % 500}")
-        effects.append(
-            announced(runtime, resource, built(runtime.engine, resource, datetime.now(UTC)).stored.body or b"")
-        )
     for start in range(0, count, 1_000):
-        await runtime.store.commit(UnitOfWork(TENANT, effects=effects[start : start + 1_000]))
+        units = UnitOfWork(TENANT)
+        for n in range(start, min(start + 1_000, count)):
+            resource = response(f"p{n % 500}")
+            change = built(runtime.engine, resource, datetime.now(UTC))
+            units.changes.append(change)
+            units.effects.append(announced(runtime, resource, change.stored))
+        await runtime.store.commit(units)
     hearing.count = 0
     began = time.perf_counter()
     async with delivery():
@@ -243,16 +304,19 @@ async def delivering(runtime: Runtime) -> AsyncIterator[Delivery]:
             await running_task
 
 
-async def measure(urls: DatabaseUrls, folder: Path, console: Console) -> None:
+async def measure(urls: DatabaseUrls, folder: Path, console: Console, server_pid: int) -> None:
     """Measures everything and prints it."""
     await migrate(service.name, urls.owner, RUNTIME_ROLE)
     async with Database.open(urls.runtime) as database:
         await add_tenant(database, TENANT, datetime.now(UTC))
     async with running(service, urls, folder) as runtime, Hearing().up() as hearing:
         assert isinstance(hearing, Hearing)
-        without, with_it, ratio = await event_cost(runtime)
+        await runtime.store.commit(UnitOfWork(TENANT, [built(runtime.engine, PERSON, datetime.now(UTC))]))
+        cost = await event_cost(runtime, server_pid)
         console.print(
-            f"write with its event     {ratio:.2f} of the write alone ({with_it:,.0f} / {without:,.0f} a second)"
+            f"write with its event     {cost.rate_ratio:.2f} of the rate of the write alone"
+            f" ({cost.per_second_with:,.0f} / {cost.per_second_without:,.0f} a second),"
+            f" {cost.processor_ratio:.2f} of its processor time"
         )
         peer = Peer(SCORE_FINALIZED, "bench", hearing.url)
         await subscribe_internally(runtime.database, TENANT, runtime.engine.base_url, [peer])
@@ -272,7 +336,7 @@ def main() -> None:
     try:
         with postgres:
             urls = asyncio.run(bootstrap(postgres.url(), ["bench"], folder / "credentials.json", server_is_ours=True))
-            asyncio.run(measure(urls["bench"], folder, Console(width=120)))
+            asyncio.run(measure(urls["bench"], folder, Console(width=120), postgres.pid or 0))
     finally:
         shutil.rmtree(postgres.home, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)

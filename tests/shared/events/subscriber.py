@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import Database
-from stepwell_shared.events.outbox import StoredEntry, decode_payload, event
+from stepwell_shared.events.outbox import Entry, decode_payload, event
 from stepwell_shared.events.topics import Topic
 
 BASE_URL = "http://screening.test/screening/fhir"
@@ -149,7 +149,7 @@ def scored(response_id: str, patient: str, *, topic: Topic = SCORES, body: bytes
     return event(topic.canonical, f"Patient/{patient}", focus, [(f"{BASE_URL}/{focus}", resource)], RECORDED)
 
 
-def entries_of(effect: Effect) -> Sequence[StoredEntry]:
+def entries_of(effect: Effect) -> Sequence[Entry]:
     """What lies in the payload of an event."""
     payload = effect.values[3]
     assert isinstance(payload, bytes)

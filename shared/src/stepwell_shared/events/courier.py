@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from stepwell_shared.events.answers import Answer, Verdict, read_answer
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
-from stepwell_shared.events.outbox import decode_payload
 from stepwell_shared.events.progress import Numbered, Subscription
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.http_client import AddressError, HttpClient, HttpError, Target, public_target
@@ -37,7 +36,7 @@ class Courier:
         status = "requested" if kind == "handshake" else "active"
         url = f"{self._base_url}/Subscription/{subscription.subscription_id}"
         addressee = Addressee(url, subscription.topic, status, subscription.content)
-        events = [NumberedEvent(n.number, n.event.recorded, decode_payload(n.event.payload)) for n in numbered]
+        events = [NumberedEvent(n.number, n.event.recorded, n.event.entries) for n in numbered]
         body = notification(addressee, kind, events, events_total=events_total, sent=datetime.now(UTC))
         try:
             async with asyncio.timeout(subscription.timeout_seconds or TIMEOUT_SECONDS):

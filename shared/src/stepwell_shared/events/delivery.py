@@ -37,7 +37,7 @@ class Delivery:
 
     `tenants` lists them; `listen_url` is a direct (not transaction-pooled) database URL for LISTEN, None to
     rely on the poll; `replica` names this process among all that serve the database; `changed` is told of
-    a tenant in which a subscription has changed its status.
+    a tenant in which a subscription has changed its status; `courier` takes the place of the usual one.
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class Delivery:
         policy: DeliveryPolicy | None = None,
         changed: Callable[[str], None] = lambda tenant: None,
         jitter: Callable[[], float] = random.random,
+        courier: Courier | None = None,
     ) -> None:
         self._database = database
-        self._courier = Courier(client, base_url, token, endpoints)
+        self._courier = courier or Courier(client, base_url, token, endpoints)
         self._matches = matches
         self._changed = changed
         self._tenants = tenants

@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from stepwell_shared.events.outbox import decode_payload
 from stepwell_shared.events.progress import PendingEvent, Subscription
 from stepwell_shared.events.topics import SUBJECT_FILTERS, Topic
 from stepwell_shared.fhir.indexing import Localise
@@ -58,6 +57,11 @@ class Filtering(Protocol):
 
     async def __call__(self, subscription: Subscription, event: PendingEvent) -> bool:
         """Whether the event passes every filter of the subscription."""
+
+
+def ask_for_content(filters: Iterable[str]) -> bool:
+    """Whether one of these filters can only be answered from the focus itself."""
+    return any(criterion.name not in SUBJECT_FILTERS for text in filters for criterion in parse_filter(text))
 
 
 def passes_subject(criteria: Iterable[Filter], subject: str, localise: Localise) -> bool:
@@ -117,7 +121,7 @@ class EngineFilters:
 
     async def _found(self, tenant: str, criteria: Sequence[Filter], event: PendingEvent) -> bool:
         resource_type, _, id_ = event.focus.partition("/")
-        body = bytes(decode_payload(event.payload)[0].resource)
+        body = bytes(event.entries[0].resource)
         resource = _resource.decode(body)
         change = change_of(self._engine, Stored(resource_type, id_, 1, _updated(resource, event), body), resource)
         statement = reach_statement(

@@ -6,6 +6,7 @@ before they are answered: what a crash of the database forgets is sent again und
 """
 
 from stepwell_shared.database.functions import insert_columns, insert_function
+from stepwell_shared.events.bodies import READ_BODIES
 from stepwell_shared.events.function_style import AS_TENANT, STYLE
 from stepwell_shared.events.receiving_functions import RECEIVING_FUNCTIONS
 from stepwell_shared.events.tables import SubscriptionState
@@ -255,6 +256,7 @@ def event_functions() -> list[str]:
     return [
         upsert_subscription_function(),
         *(CLAIM, TAKE, SETTLE, WAITING, SETTLE_WAITING, HEARTBEAT, ACTIVATE, BACK_OFF, RENEW, RELEASE),
+        READ_BODIES,
         *UPKEEP_FUNCTIONS,
         *RECEIVING_FUNCTIONS,
     ]

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from stepwell_shared.canonical import derived_id, instant
-from stepwell_shared.events.outbox import StoredEntry
+from stepwell_shared.events.outbox import Entry
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
@@ -22,6 +22,17 @@ STATUS_PROFILE = f"{BACKPORT}/backport-subscription-status-r4"
 RECEIVED_KINDS = frozenset({"handshake", "heartbeat", "event-notification"})
 QUERIED_KINDS = frozenset({"query-event"})
 EVENT_NUMBER_MAX = 2**63 - 1
+
+# What stands in place of a resource that is not stored any more, such as after a restore from a backup.
+_GONE = orjson.dumps(
+    {
+        "status": "410",
+        "outcome": {
+            "resourceType": "OperationOutcome",
+            "issue": [{"severity": "warning", "code": "deleted", "diagnostics": "this version is not stored any more"}],
+        },
+    }
+)
 
 Decoded = TypeVar("Decoded")
 
@@ -42,7 +53,7 @@ class NumberedEvent:
 
     number: int
     recorded: datetime
-    entries: Sequence[StoredEntry]
+    entries: Sequence[Entry]
 
 
 def notification(
@@ -115,8 +126,10 @@ def _status_entry(bundle_id: str, subscription_url: str, status: dict[str, Any])
     )
 
 
-def _entry(entry: StoredEntry, *, full: bool) -> bytes:
+def _entry(entry: Entry, *, full: bool) -> bytes:
     url = orjson.dumps(entry.full_url)
+    if full and not entry.is_complete:
+        return b'{"fullUrl":' + url + b',"request":{"method":"GET","url":' + url + b'},"response":' + _GONE + b"}"
     if not full:
         return b'{"fullUrl":' + url + b',"request":{"method":"GET","url":' + url + b'},"response":{"status":"200"}}'
     relative = orjson.dumps("/".join(entry.full_url.rsplit("/", 2)[-2:]))

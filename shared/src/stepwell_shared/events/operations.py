@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.events.bodies import completed
 from stepwell_shared.events.notification import (
     EVENT_NUMBER_MAX,
     Addressee,
@@ -18,7 +19,7 @@ from stepwell_shared.events.notification import (
     notification,
     subscription_status,
 )
-from stepwell_shared.events.outbox import decode_payload
+from stepwell_shared.events.outbox import Entry, decode_payload
 from stepwell_shared.events.standing import Standing, standing, unsent
 from stepwell_shared.events.subscriptions import CONTENT_LEVELS
 from stepwell_shared.events.topics import Topic, Topics
@@ -111,24 +112,30 @@ async def events(database: Database, base_url: str, topics: Topics, now: datetim
     require_topic(request.access, topics.get(found[0].topic))
     url = f"{base_url}/Subscription/{request.id}"
     addressee = Addressee(url, found[0].topic, found[0].status, level or found[0].content)
-    numbered = await _numbered(database, tenant, request.id, since, until)
+    full = addressee.content == "full-resource"
+    numbered = await _numbered(database, tenant, request.id, since, until, full=full)
     body = notification(addressee, "query-event", numbered, events_total=found[0].events_total, sent=now)
     return Response(200, body, {}, request.id)
 
 
-async def _numbered(database: Database, tenant: str, id_: str, since: int, until: int) -> list[NumberedEvent]:
+async def _numbered(
+    database: Database, tenant: str, id_: str, since: int, until: int, *, full: bool
+) -> list[NumberedEvent]:
     statement = "SELECT * FROM numbered_events($1, $2, $3, $4, $5)"
     try:
         rows = await database.fetch(statement, tenant, id_, since, until, EVENTS_MAX)
+        carried: list[list[Entry]] = [decode_payload(row["payload"]) for row in rows]
+        if full:
+            carried = await completed(database, tenant, carried)
     except UNAVAILABLE_ERRORS as error:
         raise _unavailable() from error
     size_bytes = 0
     numbered: list[NumberedEvent] = []
-    for row in rows:
-        size_bytes += len(row["payload"])
+    for row, entries in zip(rows, carried, strict=True):
+        size_bytes += sum(len(memoryview(entry.resource)) for entry in entries)
         if numbered and size_bytes > EVENTS_BYTES_MAX:
             break
-        numbered.append(NumberedEvent(row["event_number"], row["recorded"], decode_payload(row["payload"])))
+        numbered.append(NumberedEvent(row["event_number"], row["recorded"], entries))
     return numbered
 
 

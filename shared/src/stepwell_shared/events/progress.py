@@ -1,7 +1,7 @@
 """One leaseholder's view of one subscription: what to send next, and the record of what became of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from stepwell_shared.database.pool import Database
+from stepwell_shared.events.bodies import completed
+from stepwell_shared.events.outbox import Entry, decode_payload
 
 Cursor = tuple[int, int]
 
@@ -38,15 +40,20 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An outbox row to deliver; `behind` when an earlier event of its subject still waits."""
+    """An outbox row to deliver, focus first; `behind` when an earlier event of its subject still waits."""
 
     cursor: Cursor
     subject: str
     focus: str
-    payload: bytes
+    entries: Sequence[Entry]
     traceparent: str | None
     recorded: datetime
     behind: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """How much its resources weigh, as far as they are here."""
+        return sum(len(memoryview(entry.resource)) for entry in self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,16 @@ class Progress:
             cursor=(row["cursor_transaction"], row["cursor_position"]),
             **{name: row[name] for name in _STATE},
         )
+
+    async def completed(self, events: Sequence[PendingEvent], *, focus_only: bool = False) -> list[PendingEvent]:
+        """The same events with the resources that they refer to, or with those that they are about."""
+        tenant, *_ = self._key
+        named = [event.entries[:1] if focus_only else event.entries for event in events]
+        found = await completed(self._database, tenant, named)
+        return [
+            replace(event, entries=[*entries, *event.entries[len(entries) :]])
+            for event, entries in zip(events, found, strict=True)
+        ]
 
     async def settle(
         self, before: Cursor, after: Cursor, dispositions: Sequence[Disposition], *, attempts: int
@@ -177,7 +194,7 @@ def _pending(row: Any, *, transaction: int, behind: bool) -> PendingEvent:
         cursor=(transaction, row["position"]),
         subject=row["subject"],
         focus=row["focus"],
-        payload=row["payload"],
+        entries=decode_payload(row["payload"]),
         traceparent=row["traceparent"],
         recorded=row["recorded"],
         behind=behind,

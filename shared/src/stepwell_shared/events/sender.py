@@ -15,12 +15,13 @@ record of the numbers then move in one commit.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from time import monotonic
 
 from stepwell_shared.events.answers import Answer, Verdict, backoff_seconds
 from stepwell_shared.events.courier import Courier
+from stepwell_shared.events.filters import ask_for_content
 from stepwell_shared.events.progress import Disposition, Numbered, PendingEvent, Progress, Subscription
 
 log = logging.getLogger(__name__)
@@ -188,16 +189,36 @@ class Sender:
     ) -> tuple[Sequence[PendingEvent], list[Numbered]]:
         """The longest run of events that one notification may hold, and those of them that pass the filters."""
         limit = min(subscription.max_count or self._policy.batch_max, self._policy.batch_max)
-        numbered: list[Numbered] = []
+        passing = await self._passing(subscription, taken, limit + 1)
+        events = await self._with_content(subscription, [event for _, event in passing[:limit]])
         size_bytes = 0
-        for index, event in enumerate(taken):
-            if subscription.filters and not await self._matches(subscription, event):
-                continue
-            size_bytes += len(event.payload)
-            if len(numbered) == limit or (numbered and size_bytes > self._policy.batch_bytes_max):
+        numbered: list[Numbered] = []
+        for (index, _), event in zip(passing, events, strict=False):
+            size_bytes += event.size_bytes
+            if numbered and size_bytes > self._policy.batch_bytes_max:
                 return taken[:index], numbered
             numbered.append(Numbered(subscription.next_event_number + len(numbered), event))
-        return taken, numbered
+        return taken[: passing[limit][0]] if len(passing) > limit else taken, numbered
+
+    async def _passing(
+        self, subscription: Subscription, taken: Sequence[PendingEvent], most: int
+    ) -> list[tuple[int, PendingEvent]]:
+        """The first events that pass the filters, with their places."""
+        if not subscription.filters:
+            return list(enumerate(taken[:most]))
+        if ask_for_content(subscription.filters):
+            taken = await self._progress.completed(taken, focus_only=True)
+        passing: list[tuple[int, PendingEvent]] = []
+        for index, event in enumerate(taken):
+            if await self._matches(subscription, event):
+                passing.append((index, event))
+                if len(passing) == most:
+                    break
+        return passing
+
+    async def _with_content(self, subscription: Subscription, events: list[PendingEvent]) -> list[PendingEvent]:
+        """The events with as much as this subscription is sent."""
+        return await self._progress.completed(events) if subscription.content == "full-resource" else events
 
     async def _one_by_one(
         self,
@@ -237,7 +258,9 @@ class Sender:
         return await self._back_off(subscription, answer, attempts)
 
     async def _retry_waiting(self, subscription: Subscription) -> Step:
-        for n in await self._progress.waiting(self._policy.batch_max):
+        waiting = await self._progress.waiting(self._policy.batch_max)
+        events = await self._with_content(subscription, [n.event for n in waiting])
+        for n in (replace(n, event=event) for n, event in zip(waiting, events, strict=True)):
             answer = await self._send(subscription, [n])
             if answer.verdict is Verdict.UNAVAILABLE:
                 return await self._back_off(subscription, answer, subscription.attempts + 1)

@@ -13,7 +13,7 @@ from typing import Any
 
 from stepwell_shared.canonical import code_system, derived_id
 from stepwell_shared.database.coalescing import Coalescer
-from stepwell_shared.events.outbox import event
+from stepwell_shared.events.outbox import Content, Version, event
 from stepwell_shared.fhir import values
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
@@ -184,8 +184,9 @@ def _announce(revision: _Revision, key: SeriesKey, told: str | None) -> str | No
         return outcome
     compared = dict.fromkeys([_id_of(path.baseline), last] if path else [])
     base_url = revision.runtime.engine.base_url
-    entries: list[tuple[str, bytes | Resource]] = [(f"{base_url}/Observation/{focus.id}", focus.body or b"")]
-    entries += [(f"{base_url}/Observation/{id_}", revision.members[id_].resource) for id_ in compared]
+    entries: list[tuple[str, Content]] = [(f"{base_url}/Observation/{focus.id}", focus)]
+    versions = [Version("Observation", id_, revision.members[id_].version) for id_ in compared]
+    entries += [(f"{base_url}/Observation/{version.id}", version) for version in versions]
     effect = event(TRAJECTORY_CHANGED.canonical, key.person, f"Observation/{focus.id}", entries, revision.now)
     revision.unit.effects.append(effect)
     return outcome

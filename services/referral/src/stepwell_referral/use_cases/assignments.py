@@ -38,7 +38,6 @@ class Assignment:
     """One version of a tier assignment: `url` is where routing has it, `source` this version of it."""
 
     resource: Resource
-    body: bytes
     url: str
     source: str
     tier: str
@@ -93,7 +92,7 @@ def _assignment(runtime: Runtime, event: ReceivedEvent) -> Assignment:
     if version is None or tier is None or not ("reference" in subject or "value" in subject.get("identifier", {})):
         raise _refusal("a tier assignment has a version, a tier as its category, and a subject", event.expression)
     source = f"{url}/_history/{version}"
-    return Assignment(resource, event.bodies[url], url, source, tier, subject_key(runtime, subject))
+    return Assignment(resource, url, source, tier, subject_key(runtime, subject))
 
 
 async def _unit(runtime: Runtime, tenant: str, assignment: Assignment) -> UnitOfWork:
@@ -109,7 +108,7 @@ async def _unit(runtime: Runtime, tenant: str, assignment: Assignment) -> UnitOf
     if task is not None:
         moved = built(runtime.engine, task, now, version=1 if stored is None else stored.version + 1)
         unit.changes.append(moved)
-        context = [(assignment.url, assignment.body)]
+        context = [(assignment.url, change.stored)]
         unit.effects.append(referral_changed(runtime, moved.stored, task, context, now))
     return unit
 

@@ -43,18 +43,23 @@ async def change_task(runtime: Runtime, write: Write) -> None:
     request = await request_of(write.read, task)
     if before["status"] == "draft" and task["status"] == "requested":
         _refuse_unauthorised(request)
-    url = task["focus"]["reference"]
-    entries = [] if request is None else [(url, request.body or b"")]
+    entries = [] if request is None else [context_of(runtime, task, request)]
     write.unit.effects.append(referral_changed(runtime, write.stored, task, entries, write.now))
 
 
 def referral_changed(
-    runtime: Runtime, stored: Stored, task: Resource, context: list[tuple[str, bytes]], now: datetime
+    runtime: Runtime, stored: Stored, task: Resource, context: list[tuple[str, Stored]], now: datetime
 ) -> Effect:
     """The event that goes with this version of the Task."""
     focus = f"Task/{stored.id}"
-    entries = [(f"{runtime.engine.base_url}/{focus}", stored.body or b""), *context]
+    entries = [(f"{runtime.engine.base_url}/{focus}", stored), *context]
     return event(REFERRAL_CHANGED.canonical, subject_key(runtime, task["for"]), focus, entries, now)
+
+
+def context_of(runtime: Runtime, task: Resource, request: Stored) -> tuple[str, Stored]:
+    """Our copy of the ServiceRequest as subscribers get it: under the address of its owner, or ours when that is us."""
+    url = str(task["focus"]["reference"])
+    return (url if ":" in url else f"{runtime.engine.base_url}/{url}"), request
 
 
 def subject_key(runtime: Runtime, subject: Resource) -> str:

@@ -88,6 +88,6 @@ def _accepted(
         previous=standing.episode_body,
     )
     moved = built(engine, episode, now, version=standing.episode.version + 1 if standing.episode else 1)
-    entries = [(f"{engine.base_url}/{focus}", change.stored.body or b"")]
+    entries = [(f"{engine.base_url}/{focus}", change.stored)]
     effects = [event(TIER_ASSIGNED.canonical, key, focus, entries, now)]
     return UnitOfWork(tenant, [change, moved, built(engine, provenance, now)], effects), change.stored

@@ -219,7 +219,7 @@ def _evidence_effects(cause: Cause) -> list[Effect]:
 
 def _announced(runtime: Runtime, subject_key: str, stored: Stored, now: datetime) -> Effect:
     focus = f"{stored.resource_type}/{stored.id}"
-    entries = [(f"{runtime.engine.base_url}/{focus}", stored.body or b"")]
+    entries = [(f"{runtime.engine.base_url}/{focus}", stored)]
     return outbox_event(TIER_ASSIGNED.canonical, subject_key, focus, entries, now)
 
 

@@ -16,7 +16,7 @@ from stepwell_screening.rules.safety import POSITIVE, UNANSWERED, SafetyFinding
 from stepwell_screening.subscriptions import SAFETY_ALERT
 from stepwell_screening.use_cases.subjects import Subject
 
-Entry = tuple[str, bytes]
+Entry = tuple[str, Stored]
 
 
 @dataclass
@@ -49,7 +49,7 @@ async def open_alerts(runtime: Runtime, write: Write, subject: Subject, findings
 
 def entry_of(runtime: Runtime, stored: Stored) -> Entry:
     """A stored resource as a notification carries it."""
-    return f"{runtime.engine.base_url}/{stored.resource_type}/{stored.id}", stored.body or b""
+    return f"{runtime.engine.base_url}/{stored.resource_type}/{stored.id}", stored
 
 
 def alert_id(runtime: Runtime, tenant: str, resource_type: str, assessment_id: str) -> str:

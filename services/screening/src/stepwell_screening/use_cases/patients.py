@@ -10,5 +10,5 @@ from stepwell_screening.subscriptions import PATIENT_CHANGED
 async def change_patient(runtime: Runtime, write: Write) -> None:
     """Announces the new version with the write itself."""
     focus = f"Patient/{write.stored.id}"
-    entries = [(f"{runtime.engine.base_url}/{focus}", write.stored.body or b"")]
+    entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
     write.unit.effects.append(event(PATIENT_CHANGED.canonical, focus, focus, entries, write.now))

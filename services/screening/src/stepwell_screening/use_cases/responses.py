@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from stepwell_shared.canonical import derived_id
-from stepwell_shared.events.outbox import event
+from stepwell_shared.events.outbox import Content, event
 from stepwell_shared.fhir.body import same_content
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -47,8 +47,8 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
         url = f"{runtime.settings.url_of('measurement')}/Observation/{observation['id']}"
         made.insert(0, url)
         focus = f"QuestionnaireResponse/{write.stored.id}"
-        entries: list[tuple[str, bytes | Resource]] = [
-            (f"{runtime.engine.base_url}/{focus}", write.stored.body or b""),
+        entries: list[tuple[str, Content]] = [
+            (f"{runtime.engine.base_url}/{focus}", write.stored),
             (url, observation),
             *alerts.entries,
             *subject.entries,

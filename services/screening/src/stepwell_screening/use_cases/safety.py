@@ -112,8 +112,8 @@ async def _settle(runtime: Runtime, write: Write, level: RiskLevel) -> None:
     write.unit.changes += changes
     base_url = runtime.engine.base_url
     entries = [
-        (f"{base_url}/Task/{write.stored.id}", write.stored.body or b""),
-        (f"{base_url}/RiskAssessment/{assessment_id}", changes[0].stored.body or b""),
+        (f"{base_url}/Task/{write.stored.id}", write.stored),
+        (f"{base_url}/RiskAssessment/{assessment_id}", changes[0].stored),
     ]
     focus = f"Task/{write.stored.id}"
     write.unit.effects.append(

@@ -5,6 +5,7 @@ from typing import Any
 
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Reader
+from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
 
@@ -18,7 +19,7 @@ class Subject:
     key: str
     reference: dict[str, Any]
     local_reference: dict[str, Any]
-    entries: list[tuple[str, bytes]] = field(default_factory=list)
+    entries: list[tuple[str, Stored]] = field(default_factory=list)
 
 
 async def subject_of(runtime: Runtime, read: Reader, reference: Any, expression: str) -> Subject:
@@ -34,7 +35,7 @@ async def subject_of(runtime: Runtime, read: Reader, reference: Any, expression:
         text = "this Patient is not known here; create it first, or refer to it by the absolute URL of its EHR"
         raise _refusal(text, "business-rule", f"{expression}.reference")
     url = f"{runtime.engine.base_url}/{key}"
-    return Subject(key, {**reference, "reference": url}, {**reference, "reference": key}, [(url, stored.body)])
+    return Subject(key, {**reference, "reference": url}, {**reference, "reference": key}, [(url, stored)])
 
 
 def subject_key(runtime: Runtime, reference: Any, expression: str) -> str:
