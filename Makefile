@@ -53,7 +53,7 @@ openapi: $(INSTALLED) ## write openapi/<service>.yaml from the code
 migrate: $(INSTALLED) ## bring the databases to the newest schema
 	@$(BIN)/stepwell migrate
 
-bench: $(INSTALLED) ## throughput and latency as ratios to the PostgreSQL floor
+bench: $(INSTALLED) ## ratios to the PostgreSQL floor; BENCH=engine, job, events or all, BENCH_ROWS=1000000
 	@$(BIN)/python -m tests.bench
 
 lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, in requirements.lock

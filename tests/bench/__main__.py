@@ -1,6 +1,7 @@
 """`make bench`: what Stepwell does in a second, as ratios to what PostgreSQL alone can do on the same machine.
 
-`python -m tests.bench --quick` takes about a minute, the whole less than five. A missed goal is printed, never fatal.
+`BENCH=engine` measures create, read and search on a loaded database, `BENCH=job` the way of a response through all
+four services, `BENCH=events` what an event costs; `BENCH=all` is everything. A missed goal is printed, never fatal.
 """
 
 import argparse
@@ -8,43 +9,62 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.processes import signals_as_interrupts
 
+from tests.bench import events
+from tests.bench.engine_report import print_engine
+from tests.bench.engine_rounds import EnginePace, EngineRounds
+from tests.bench.engine_stage import engine_staged
+from tests.bench.engine_suite import FOLDER, LoadedSuite, loaded_suite
 from tests.bench.facts import disturbance, machine_facts, processors
+from tests.bench.goals import GOAL_CLIENTS
+from tests.bench.job_report import print_job
+from tests.bench.job_rounds import JobPace, JobRounds
+from tests.bench.job_stage import job_staged
 from tests.bench.load import LoadProcess
-from tests.bench.report import GOAL_CLIENTS, print_report
-from tests.bench.rounds import Chain, Comparison, Pace, Rounds
-from tests.bench.stage import Size, Stage, staged
+from tests.bench.loading import Advance
+from tests.bench.population import Population
 from tests.bench.suite import BenchSuite, running_suite
 
 RESULTS = Path("build/bench.json")
+PARTS = ("engine", "job", "events")
+ROWS = 1_000_000
+PATIENTS_OF_JOB = 24_000
+JOB_PACE = JobPace(2, 8.0, 200)
 WIDTH_IN_FILES = 120
-WARM_UP_SECONDS = 3.0
-IDLE_SECONDS = 3.0
-QUICK = (Pace(2, 1.2, 2.0, 40, (1, 16, 64), (16,)), Size(6_000, 400))
-FULL = (Pace(2, 4.0, 8.0, 200, (1, 16, 64), (1, 16, 64)), Size(24_000, 2_000))
+
+Results = dict[str, Any]
 
 
 def main() -> int:
-    """Runs everything and prints it; 1 only when something did not work at all."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure against the PostgreSQL floor.")
-    parser.add_argument("--quick", action="store_true", help="about a minute: shorter rounds, smaller tables")
-    pace, size = QUICK if parser.parse_args().quick else FULL
+    """Runs what was asked for and prints it; 1 only when something did not work at all."""
+    wanted = _arguments()
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_IN_FILES)
+    parts = PARTS if wanted.part == "all" else (wanted.part,)
+    pace = EnginePace(wanted.rounds, wanted.seconds)
     try:
-        with signals_as_interrupts(), LoadProcess() as load:
-            console.print("Starting PostgreSQL and the four services in a temporary folder ...")
-            with running_suite() as suite:
-                asyncio.run(_bench(console, suite, load, pace, size))
+        with signals_as_interrupts():
+            if "engine" in parts:
+                keep(wanted.results, engine(console, Population(wanted.rows), pace, wanted.folder, wanted.results))
+            if "job" in parts:
+                keep(wanted.results, job(console))
+            if "events" in parts:
+                console.rule("[bold]Events[/bold]", align="left")
+                events.main()
     except (SetupError, RuntimeError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -53,39 +73,96 @@ def main() -> int:
     return 0
 
 
-async def _bench(console: Console, suite: BenchSuite, load: LoadProcess, pace: Pace, size: Size) -> None:
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure against the PostgreSQL floor.")
+    default = os.environ.get("BENCH") or "all"
+    parser.add_argument("part", nargs="?", choices=[*PARTS, "all"], default=default, help="BENCH says the same")
+    rows = int(os.environ.get("BENCH_ROWS") or ROWS)
+    parser.add_argument("--rows", type=int, default=rows, help="Observations in the database; BENCH_ROWS says the same")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each side is measured in a round")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the loaded database is kept")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+def engine(console: Console, population: Population, pace: EnginePace, folder: Path, results: Path) -> Results:
+    """Create, read and search on a loaded database; what is to be kept of it."""
+    console.rule(f"[bold]The engine on {population.observations:,} Observations[/bold]", align="left")
+    with LoadProcess() as load, _loading_bar(console) as advance, loaded_suite(folder, population, advance) as suite:
+        earlier = _earlier(results).get("engine", {})
+        comparable = earlier if earlier.get("observations") == population.observations else {}
+        return asyncio.run(_engine(console, suite, load, pace, comparable))
+
+
+async def _engine(
+    console: Console, suite: LoadedSuite, load: LoadProcess, pace: EnginePace, earlier: Mapping[str, Any]
+) -> Results:
     facts = machine_facts(suite.postgres.data, await _server_version(suite))
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("recording and loading", total=_planned_seconds(pace))
-        async with staged(suite, size) as stage:
-            rounds = Rounds(stage, load, pace, lambda what, s: progress.update(task, advance=s, description=what))
+    async with engine_staged(suite) as stage:
+        with _measuring_bar(console, pace.planned_seconds) as advance, _disturbance(suite.postgres, facts):
+            found = await EngineRounds(stage, load, pace, advance).run()
+        print_engine(console, found, stage, pace, earlier)
+        _print_facts(console, facts)
+    started = {name: asdict(each) for name, each in suite.started.items()}
+    about = {"facts": facts, "observations": suite.population.observations, "pace": asdict(pace), "started": started}
+    return {"engine": {**about, **found.as_json()}}
+
+
+def job(console: Console) -> Results:
+    """The main job through all four services; what is to be kept of it."""
+    console.rule("[bold]The main job[/bold]", align="left")
+    console.print("Starting PostgreSQL and the four services in a temporary folder ...")
+    with LoadProcess() as load, running_suite() as suite:
+        return asyncio.run(_job(console, suite, load, JOB_PACE))
+
+
+async def _job(console: Console, suite: BenchSuite, load: LoadProcess, pace: JobPace) -> Results:
+    facts = machine_facts(suite.postgres.data, await _server_version(suite))
+    async with job_staged(suite, PATIENTS_OF_JOB) as stage:
+        with _measuring_bar(console, pace.planned_seconds) as advance, _disturbance(suite.postgres, facts):
+            rounds = JobRounds(stage, load, pace, advance)
             await rounds.warm_up()
-            ours = (os.getpid(), suite.postgres.pid or 0)
-            before = processors(*ours)
-            comparisons = await _compare(rounds, stage, pace)
             chain = await rounds.chain(GOAL_CLIENTS)
-            facts["meanwhile"] = disturbance(processors(*ours).others_since(before))
-    print_report(console, facts, comparisons, chain, stage, pace)
-    _keep(facts, comparisons, chain)
-    console.print(f"\nThe same as data: {RESULTS}")
+        print_job(console, chain, stage, pace)
+        _print_facts(console, facts)
+    return {"main_job": {"facts": facts, **chain.as_json()}}
 
 
-async def _compare(rounds: Rounds, stage: Stage, pace: Pace) -> list[Comparison]:
-    creates = [
-        await rounds.compare(
-            "create", clients, lambda c, s: stage.write_floor(stage.observation_floor, c, s), stage.create
-        )
-        for clients in pace.clients
-    ]
-    reads = [await rounds.compare("read", n, stage.read_floor, stage.read) for n in pace.clients_of_reads]
-    searches = [await rounds.compare("search", n, stage.search_floor, stage.search) for n in pace.clients_of_reads]
-    return [*creates, *reads, *searches]
+@contextmanager
+def _loading_bar(console: Console) -> Iterator[Advance]:
+    """Shows how far loading and starting are; gone when measuring begins."""
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("preparing the database", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield advance
 
 
-def _planned_seconds(pace: Pace) -> float:
-    compared = len(pace.clients) + 2 * len(pace.clients_of_reads)
-    return WARM_UP_SECONDS + IDLE_SECONDS + pace.rounds * (2 * compared * pace.seconds + 1.5 * pace.chain_seconds)
+@contextmanager
+def _measuring_bar(console: Console, planned_seconds: float) -> Iterator[Any]:
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("measuring", total=planned_seconds)
+        yield lambda what, seconds: progress.update(task, advance=seconds, description=what)
+
+
+@contextmanager
+def _disturbance(postgres: EmbeddedPostgres, facts: dict[str, str]) -> Iterator[None]:
+    """Adds how much others used the machine meanwhile."""
+    ours = (os.getpid(), postgres.pid or 0)
+    before = processors(*ours)
+    yield
+    facts["meanwhile"] = disturbance(processors(*ours).others_since(before))
+
+
+def _print_facts(console: Console, facts: Mapping[str, str]) -> None:
+    for name, value in facts.items():
+        console.print(f"  {name:<14} {value}", highlight=False, soft_wrap=True)
+    console.print()
 
 
 async def _server_version(suite: BenchSuite) -> str:
@@ -96,15 +173,20 @@ async def _server_version(suite: BenchSuite) -> str:
         await connection.close()
 
 
-def _keep(facts: dict[str, str], comparisons: list[Comparison], chain: Chain) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    content = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "facts": facts,
-        "operations": [each.as_json() for each in comparisons],
-        "main_job": chain.as_json(),
-    }
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def keep(path: Path, results: Results) -> None:
+    """Puts these parts into the file of results; the other parts stay as they were."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {**_earlier(path), "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), **results}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _earlier(path: Path) -> Results:
+    """What the file of results holds."""
+    try:
+        found: Results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 if __name__ == "__main__":

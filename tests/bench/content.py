@@ -17,7 +17,7 @@ LOINC = "http://loinc.org"
 PHQ_9_TOTAL, GAD_7_TOTAL = ("44261-6", "PHQ-9 total score"), ("70274-6", "GAD-7 total score")
 PHQ_9_WEIGHTS = (2, 2, 2, 2, 2, 2, 2, 2, 0)
 PAGE = 20
-"""Hits of the search: the PHQ-9 scores that each loaded patient has."""
+"""Hits of the search: the PHQ-9 scores that each patient has."""
 OTHERS = 5
 """Scores on another code that the search must pass over."""
 
@@ -109,22 +109,6 @@ async def clone_patients(connection: asyncpg.Connection, patient_id: str, count:
     )
 
 
-async def clone_observations(
-    connection: asyncpg.Connection, source: str, patient_id: str, *, kind: str, patients: int, each: int
-) -> None:
-    """Loads `each` Observations like this one for each of the first loaded patients, in the order of their dates."""
-    ids = loaded_id_sql(kind, "n")
-    await _clone(
-        connection,
-        "Observation",
-        source=source,
-        renames=((source, ids), (patient_id, loaded_id_sql("patient", f"n % {patients}"))),
-        id_sql=ids,
-        count=patients * each,
-        dates=f"make_interval(hours => (n / {patients})::integer)",
-    )
-
-
 async def _clone(
     connection: asyncpg.Connection,
     resource_type: str,
@@ -133,7 +117,6 @@ async def _clone(
     renames: Sequence[tuple[str, str]],
     id_sql: str,
     count: int,
-    dates: str = "",
 ) -> None:
     """Copies every row of one resource `count` times under other ids; n runs from 0."""
     current = f"fhir_{resource_type.lower()}"
@@ -148,7 +131,7 @@ async def _clone(
             " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
             table,
         )
-        values = [_value(row["name"], row["type"], renames, id_sql, dates) for row in columns]
+        values = [_value(row["name"], row["type"], renames, id_sql) for row in columns]
         names = ", ".join(row["name"] for row in columns)
         await connection.execute(
             f"INSERT INTO {table} ({names}) SELECT {', '.join(values)} FROM {table} AS t,"
@@ -156,12 +139,10 @@ async def _clone(
         )
 
 
-def _value(name: str, type_: str, renames: Sequence[tuple[str, str]], id_sql: str, dates: str) -> str:
+def _value(name: str, type_: str, renames: Sequence[tuple[str, str]], id_sql: str) -> str:
     """SQL for one column of a copy."""
     if name == "id":
         return id_sql
-    if name.endswith(("date_low", "date_high")) and dates:
-        return f"t.{name} + {dates}"
     if type_ not in {"text", "bytea"}:
         return f"t.{name}"
     value = f"convert_from(t.{name}, 'UTF8')" if type_ == "bytea" else f"t.{name}"

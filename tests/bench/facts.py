@@ -5,6 +5,7 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def fsync_milliseconds(folder: Path) -> float:
     return statistics.median(times) * 1000
 
 
+def memory_mib(pid: int) -> float:
+    """Resident memory of a process in MiB (proc_pid_status(5)); 0 where the system does not tell."""
+    return float(_field(f"/proc/{pid}/status", "VmRSS").partition(" ")[0] or 0) / 1024
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time of a process so far (proc_pid_stat(5)); 0 where the system does not tell."""
     fields = _stat(Path(f"/proc/{pid}"))
@@ -65,14 +71,7 @@ class Processors:
 
 def processors(*roots: int) -> Processors:
     """The processors now; ours are the processes with these numbers and all that descend from them (proc(5))."""
-    stats = {int(path.name): _stat(path) for path in Path("/proc").glob("[0-9]*")}
-    family = set(roots)
-    found = -1
-    while found != len(family):
-        found = len(family)
-        family |= {pid for pid, fields in stats.items() if fields and int(fields[1]) in family}
-    # 11 to 14: user and system time of the process, and of its children that have ended.
-    ticks = sum(sum(map(int, fields[11:15])) for pid in family if (fields := stats.get(pid)))
+    ticks = _family_ticks(roots)
     try:
         user, nice, system, _idle, _wait, *rest = (
             Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:]
@@ -82,6 +81,22 @@ def processors(*roots: int) -> Processors:
         busy = ticks
     per_second = os.sysconf("SC_CLK_TCK")
     return Processors(busy / per_second, ticks / per_second, time.monotonic())
+
+
+def family_cpu_seconds(root: int) -> float:
+    """Processor time so far of a process and of all that descend from it."""
+    return _family_ticks((root,)) / os.sysconf("SC_CLK_TCK")
+
+
+def _family_ticks(roots: Sequence[int]) -> int:
+    stats = {int(path.name): _stat(path) for path in Path("/proc").glob("[0-9]*")}
+    family = set(roots)
+    found = -1
+    while found != len(family):
+        found = len(family)
+        family |= {pid for pid, fields in stats.items() if fields and int(fields[1]) in family}
+    # 11 to 14: user and system time of the process, and of its children that have ended.
+    return sum(sum(map(int, fields[11:15])) for pid in family if (fields := stats.get(pid)))
 
 
 def _stat(process: Path) -> list[str]:

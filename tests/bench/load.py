@@ -69,7 +69,9 @@ class Cycled:
 
 
 class Job(Protocol):
-    """One round of load."""
+    """One round of load, so many seconds long."""
+
+    seconds: float
 
     async def run(self) -> Measured:
         """Connects, warms nothing up, and measures from the first request to the last answer."""

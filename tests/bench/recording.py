@@ -49,18 +49,21 @@ class Snapshot:
     rows: Mapping[str, Mapping[Key, Row]]
 
 
-async def snapshot(connection: asyncpg.Connection) -> Snapshot:
-    """What a database holds now."""
+async def snapshot(connection: asyncpg.Connection, tenant: str | None = None) -> Snapshot:
+    """What a database holds now, or what it holds of one tenant."""
     columns: dict[str, list[Column]] = {}
     for name, *column in await connection.fetch(_COLUMNS, list(_NOT_PER_OPERATION)):
         columns.setdefault(name, []).append(Column(*column))
+    if tenant is not None:
+        columns = {name: found for name, found in columns.items() if found[0].name == "tenant"}
+    where = "" if tenant is None else f"WHERE tenant = '{tenant}'"
     rows: dict[str, dict[Key, Row]] = {}
     for name, found in columns.items():
         keys = [column.name for column in found if column.key]
         listed = ", ".join(f'"{column.name}"' for column in found)
         rows[name] = {
             tuple(record[key] for key in keys): dict(record)
-            for record in await connection.fetch(f"SELECT {listed} FROM {name}")
+            for record in await connection.fetch(f"SELECT {listed} FROM {name} {where}")
         }
     return Snapshot(columns, rows)
 
@@ -121,7 +124,7 @@ def _random_id() -> str:
 
 
 def floor_write(found: Sequence[NewRows], patient_id: str) -> FloorWrite:
-    """The statement that writes all these rows; tables are named `<service>.<table>`.
+    """The statement that writes all these rows; `service` of each is the schema of its table.
 
     `patient_id` was there before the operation; the floor takes another patient each time, as the load does.
     """

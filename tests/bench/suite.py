@@ -1,19 +1,16 @@
-"""A throw-away suite with durable commits: embedded PostgreSQL, four services as real processes, one tenant.
-
-Beside the services' databases there is one more, with the tables of all four: the floor is written there.
-"""
+"""A suite with durable commits for the benches: embedded PostgreSQL, four services as real processes, its tenants."""
 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 from stepwell_shared.auth.clients import Client
-from stepwell_shared.auth.keys import make_private_key, public_key_set
+from stepwell_shared.auth.keys import load_private_key, make_private_key, public_key_set
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.cli.access import add_client
 from stepwell_shared.cli.bootstrap import OWNER_ROLE, RUNTIME_ROLE, bootstrap, database_name
@@ -24,13 +21,12 @@ from stepwell_shared.migrations import migrate
 from stepwell_shared.settings import SERVICES
 
 TENANT = "bench"
-CLIENT = f"{TENANT}.load"
 FLOOR = "stepwell_floor"
 
 
 @dataclass(frozen=True)
 class BenchSuite:
-    """What the bench measures against."""
+    """What a bench measures against."""
 
     folder: Path
     postgres: EmbeddedPostgres
@@ -43,8 +39,13 @@ class BenchSuite:
 
     @property
     def floor_url(self) -> str:
-        """The database in which the floor writes; it has one schema for each service."""
+        """The database in which the floor of the main job writes; it has one schema for each service."""
         return self.postgres.url(FLOOR)
+
+
+def client_of(tenant: str) -> str:
+    """The client that sends a tenant's load."""
+    return f"{tenant}.load"
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def running_suite() -> Iterator[BenchSuite]:
     postgres = EmbeddedPostgres(folder / "postgres", say=lambda _: None)
     try:
         with postgres:
-            deployment = asyncio.run(_prepare(folder, postgres))
+            deployment = asyncio.run(_prepare_with_floor(folder, postgres))
             with ServiceProcesses(deployment.commands(), folder / "logs") as processes:
                 processes.wait_until_ready()
                 yield BenchSuite(folder, postgres, deployment, processes)
@@ -64,8 +65,9 @@ def running_suite() -> Iterator[BenchSuite]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _prepare(folder: Path, postgres: EmbeddedPostgres) -> LocalDeployment:
-    names = [*(database_name(service) for service in SERVICES), FLOOR]
+async def prepare(folder: Path, postgres: EmbeddedPostgres, tenants: Sequence[str]) -> LocalDeployment:
+    """Databases, keys, tenants and a client for each; doing it again changes nothing but the ports."""
+    names = [database_name(service) for service in SERVICES]
     urls = await bootstrap(postgres.url(), names, folder / "credentials.json", server_is_ours=True)
     ports: dict[str, int] = {}
     while len(set(ports.values())) < len(SERVICES):
@@ -77,12 +79,20 @@ async def _prepare(folder: Path, postgres: EmbeddedPostgres) -> LocalDeployment:
         extra_environment={"STEPWELL_LOG_LEVEL": "WARNING"},
     )
     await deployment.migrate()
-    await _migrate_floor(postgres, urls[FLOOR].owner)
     deployment.write_settings()
-    await deployment.add_tenant(TENANT)
-    key = make_private_key(deployment.access().key_file(CLIENT))
-    client = Client(CLIENT, Scopes.parse("system/*.cruds"), jwks=public_key_set([key]))
-    await add_client(deployment.access(), client)
+    for tenant in tenants:
+        await deployment.add_tenant(tenant)
+        key_file = deployment.access().key_file(client_of(tenant))
+        key = load_private_key(key_file) if key_file.exists() else make_private_key(key_file)
+        client = Client(client_of(tenant), Scopes.parse("system/*.cruds"), jwks=public_key_set([key]))
+        await add_client(deployment.access(), client, replace=True)
+    return deployment
+
+
+async def _prepare_with_floor(folder: Path, postgres: EmbeddedPostgres) -> LocalDeployment:
+    deployment = await prepare(folder, postgres, [TENANT])
+    floor = await bootstrap(postgres.url(), [FLOOR], folder / "credentials.json", server_is_ours=True)
+    await _migrate_floor(postgres, floor[FLOOR].owner)
     return deployment
 
 
