@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from stepwell_shared.fhir.messages import Request, Response
-from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Operation
 
 from tests.conftest import DatabaseOf
@@ -25,8 +24,6 @@ async def bench(database_of: DatabaseOf) -> AsyncIterator[Bench]:
     opened: list[Bench] = []
 
     async def ask(request: Request) -> Response:
-        if request.id == "missing":
-            raise FhirError(Category.NOT_FOUND, "there is none")
         return Response(200, PARAMETERS, id=request.id)
 
     async def act(request: Request) -> Response:
@@ -47,6 +44,7 @@ async def bench(database_of: DatabaseOf) -> AsyncIterator[Bench]:
 
 
 async def test_b1_a_batch_takes_every_operation(bench: Bench) -> None:
+    await bench.update(patient(id="a"))
     found = await do_batch(
         bench,
         entry("POST", "Patient/$validate", patient(gender="unknowable")),
@@ -62,7 +60,7 @@ async def test_b1_a_batch_takes_every_operation(bench: Bench) -> None:
         entry("POST", "$ask", ANYTHING),
         entry("POST", "$act"),
         entry("POST", "$nonsense"),
-        entry("GET", "Patient/missing/$ask"),
+        entry("GET", "Patient/nobody/$ask"),
     )
     assert statuses(found) == [
         *("200", "200", "404", "404", "405", "200", "200"),
@@ -73,12 +71,30 @@ async def test_b1_a_batch_takes_every_operation(bench: Bench) -> None:
 
 
 async def test_b1_an_operation_needs_its_own_right(bench: Bench) -> None:
+    await bench.update(patient(id="a", gender="male"))
     access = FakeAccess(denied=frozenset({"Patient.update", "*.update"}))
     found = await do_batch(
         bench, entry("POST", "Patient/$act"), entry("POST", "$act"), entry("GET", "Patient/a/$ask"), access=access
     )
     assert statuses(found) == ["403", "403", "200"]
+    narrowed = FakeAccess(narrowed={"Patient.read": ["gender=female"]})
+    assert statuses(await do_batch(bench, entry("GET", "Patient/a/$ask"), access=narrowed)) == ["404"]
     assert (await refused(bench, entry("GET", "$ask"), access=FakeAccess(denied=frozenset({"*.read"})))).status == 403
+
+
+async def test_i13_an_operation_is_of_what_is_there_and_takes_valid_bodies(bench: Bench) -> None:
+    await bench.update(patient(id="a"))
+    await bench.delete("Patient", "a")
+    bad = {"resourceType": "Parameters", "parameter": [{"valueString": "x"}]}
+    found = await do_batch(
+        bench,
+        entry("GET", "Patient/a/$ask"),
+        entry("POST", "Patient/$ask", bad),
+        entry("POST", "Patient/$ask", {"resourceType": "Nothing"}),
+        entry("POST", "Patient/$ask", patient()),
+    )
+    assert statuses(found) == ["410", "400", "400", "200"]
+    assert found[1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.parameter[0].name"]
 
 
 @pytest.mark.parametrize("url", ["Patient/$act", "Patient/a/$act", "$act"])
@@ -90,7 +106,7 @@ async def test_b3_a_transaction_takes_no_operation_that_changes_something(bench:
 
 @pytest.mark.parametrize(("method", "url", "status"), [
     ("POST", "Patient/$nonsense", 404), ("GET", "$nonsense", 404), ("GET", "$act", 400),
-    ("GET", "Patient/$validate", 400), ("GET", "Patient/missing/$ask", 404),
+    ("GET", "Patient/$validate", 400), ("GET", "Patient/nobody/$ask", 404),
 ])  # fmt: skip
 async def test_b3_an_operation_that_cannot_be_answered_fails_the_whole(
     bench: Bench, method: str, url: str, status: int

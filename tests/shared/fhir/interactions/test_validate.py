@@ -32,6 +32,8 @@ def severities(outcome: dict[str, Any]) -> set[str]:
     [
         (None, ""),
         (b"{", ""),
+        (b"[null, null]", ""),
+        (b"7", "mode=create"),
         (b"\xff", "mode=delete"),
         ({"resourceType": "Parameters", "parameter": "x"}, "mode=delete"),
         (parameters(), ""),

@@ -7,6 +7,7 @@ from functools import partial
 from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.bundle.entries import Entry
 from stepwell_shared.fhir.interactions import Engine
+from stepwell_shared.fhir.interactions.operating import operate
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Operation
@@ -47,7 +48,7 @@ def verb_of(engine: Engine, entry: Entry) -> tuple[Verb, str]:
     address = entry.address
     if entry.is_operation:
         operation = operation_of(engine, entry)
-        return interactions.validate if operation is None else partial(_operate, operation), address.rest
+        return interactions.validate if operation is None else partial(operate, operation), address.rest
     if entry.is_read:
         return _reading(entry)
     return _WRITES[entry.method]
@@ -94,9 +95,3 @@ def _declared(engine: Engine, entry: Entry) -> list[Operation]:
         return list(engine.registry.operations)
     served_type = engine.served(entry.address.resource_type, Interaction.READ)
     return [each for each in served_type.operations if each.instance is bool(entry.address.id)]
-
-
-async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:
-    request.access.require(request.resource_type or "*", operation.interaction)
-    response: Response = await operation.handler(request)
-    return response

@@ -153,8 +153,11 @@ def _sent(body: bytes) -> list[_Parameter] | None:
         return []
     try:
         kind = _kind.decode(body).resource_type
-    except msgspec.ValidationError:
-        return None
+    except msgspec.ValidationError as error:
+        if body.lstrip().startswith(b"{"):
+            return None
+        text = "this takes a JSON object: a resource, or Parameters"
+        raise FhirError(Category.INVALID, [Issue(text, "structure")]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FhirError(Category.INVALID, [Issue("the body is not JSON (RFC 8259, UTF-8)", "structure")]) from error
     if kind != "Parameters":
