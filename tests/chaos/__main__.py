@@ -1,7 +1,8 @@
 """`make chaos`: thousands of submissions while processes are killed and the network misbehaves; nothing may be lost.
 
-CHAOS_SUBMISSIONS, CHAOS_SEED and CHAOS_KILLS (at least so many) say how much. The seed repeats the faults. Logs of the
-processes stay in build/chaos.
+CHAOS_SUBMISSIONS, CHAOS_MINUTES (after which no further one begins), CHAOS_SEED, CHAOS_KILLS (at least so many) and
+CHAOS_PACE (a factor on the pauses between kills) say how much. The seed repeats the faults. Logs of the processes stay
+in build/chaos.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +25,8 @@ from tests.support import postgres
 
 LOGS = Path("build/chaos")
 WIDTH_IN_FILES = 120
+LINE_SECONDS = 60.0
+"""How often a run whose output goes to a file says how far it is."""
 
 
 def main() -> int:
@@ -31,6 +35,8 @@ def main() -> int:
         submissions=int(os.environ.get("CHAOS_SUBMISSIONS", "10000")),
         seed=int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6)),
         kills_min=int(os.environ.get("CHAOS_KILLS", "0")),
+        pace=float(os.environ.get("CHAOS_PACE", "1")),
+        minutes_max=float(os.environ.get("CHAOS_MINUTES", "600")),
     )
     console = Console()
     if not console.is_terminal:
@@ -54,11 +60,17 @@ def _storm(console: Console, size: Size) -> Run:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting PostgreSQL and four services", total=size.submissions)
 
+        said_at = time.monotonic()
+
         def told(run: Run) -> None:
+            nonlocal said_at
             done = len(run.ledger.acknowledged)
             is_calm = done == size.submissions
             state = f"settling, {len(run.findings)} findings so far" if is_calm else f"{run.kills.total()} kills"
             progress.update(task, completed=done, description=state)
+            if not console.is_terminal and time.monotonic() - said_at > LINE_SECONDS:
+                said_at = time.monotonic()
+                console.print(f"{done:,} acknowledged, {state}")
 
         with staged(postgres.run_folder(), LOGS) as stage:
             try:

@@ -1,10 +1,11 @@
 """Clients that submit until they are answered: they try again, with the same keys, whatever becomes of the answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from tests.chaos.stage import CLIENT, Stage
 SYSTEM = "urn:ietf:rfc:3986"
 ATTEMPT_SECONDS_MAX = 6.0
 RETRY_SECONDS = 0.25
+RETRY_SECONDS_MAX = 1.0
 SENT_AGAIN_EVERY = 10
 """Every so many acknowledged submissions, one is sent once more: it must be answered with the same ids."""
 FORMS = (("phq-9", (2, 2, 2, 2, 2, 2, 2, 2, 0)), ("gad-7", (2, 2, 2, 2, 2, 2, 0)))
@@ -113,7 +115,7 @@ class Submitter:
     ) -> HttpResponse:
         """The first 2xx. What is neither that nor something that passes is written down, and tried again."""
         body = None if resource is None else orjson.dumps(resource)
-        while True:
+        for tries in count():
             answer = await self._attempt(method, path, body, headers, parameters)
             if answer is not None and answer.is_success:
                 return answer
@@ -121,7 +123,8 @@ class Submitter:
                 self.ledger.wrong[f"{path or 'Bundle'} answered {_said(answer)}"].append(identifier)
             elif answer is not None and "retry-after" not in answer.headers:
                 self.ledger.wrong[f"{answer.status_code} without Retry-After"].append(identifier)
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(min(RETRY_SECONDS * 2**tries, RETRY_SECONDS_MAX))
+        raise AssertionError("it is tried for ever")
 
     async def _attempt(
         self,
@@ -156,17 +159,3 @@ async def submitting(stage: Stage, ledger: Ledger) -> AsyncIterator[Submitter]:
         submitter = Submitter(SuiteClient(stage.deployment, http, CLIENT), ledger)
         await submitter.prepare()
         yield submitter
-
-
-async def submit_all(
-    submitter: Submitter, count: int, clients: int, answered: Callable[[], None] = lambda: None
-) -> None:
-    """Submits 0 to count - 1, so many at a time; `answered` is called after each."""
-    numbers = iter(range(count))
-
-    async def work(numbers: Iterator[int]) -> None:
-        for number in numbers:
-            await submitter.submit(number)
-            answered()
-
-    await asyncio.gather(*(work(numbers) for _ in range(clients)))

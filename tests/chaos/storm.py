@@ -14,7 +14,7 @@ from stepwell_shared.cli.client import SuiteClient
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.http_client import http_client
 
-from tests.chaos.clients import submit_all, submitting
+from tests.chaos.clients import Submitter, submitting
 from tests.chaos.ledger import Ledger
 from tests.chaos.oracle import Finding, examine, examine_ehr
 from tests.chaos.schedule import Faults, Kill, Manner, kills
@@ -39,6 +39,8 @@ class Size:
     kills_min: int = 0
     pace: float = 1.0
     """Factor on the pauses between kills."""
+    minutes_max: float = 600.0
+    """After these no further submission begins; what began is finished."""
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Run:
     ended_by_themselves: Counter[str] = field(default_factory=Counter)
     faults: Counter[tuple[str, Fault]] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
+    subscription_id: str = ""
+    """Through which a record system hears of referrals."""
     storm_seconds: float = 0.0
     calm_seconds: float = 0.0
     """From the last kill until the oracle found nothing any more, or gave up."""
@@ -63,19 +67,34 @@ async def storm(stage: Stage, size: Size, told: Callable[[Run], None] = lambda r
         proxies = await stack.enter_async_context(stage.proxies(fair))
         listener = await stack.enter_async_context(listening(stage.listener_port))
         submitter = await stack.enter_async_context(submitting(stage, run.ledger))
-        subscription_id = await _subscribe(stage)
+        run.subscription_id = await _subscribe(stage)
         for proxy in proxies:
             proxy.follow(Faults(size.seed))
         began = time.monotonic()
-        sending = asyncio.create_task(submit_all(submitter, size.submissions, size.clients, lambda: told(run)))
+        sending = asyncio.create_task(_submit(submitter, run, told))
         killing = asyncio.create_task(_kill(stage, run, sending, told))
         await asyncio.gather(sending, killing)
         run.storm_seconds = time.monotonic() - began
-        await _examine_when_settled(stage, run, proxies, listener, subscription_id, told)
+        await _examine_when_settled(stage, run, proxies, listener, told)
         run.calm_seconds = time.monotonic() - began - run.storm_seconds
         for proxy in proxies:
             run.faults.update(proxy.counts)
     return run
+
+
+async def _submit(submitter: Submitter, run: Run, told: Callable[[Run], None]) -> None:
+    """Every submission, so many clients at a time."""
+    numbers = iter(range(run.size.submissions))
+    until = time.monotonic() + run.size.minutes_max * 60
+
+    async def work() -> None:
+        for number in numbers:
+            if time.monotonic() > until:
+                return
+            await submitter.submit(number)
+            told(run)
+
+    await asyncio.gather(*(work() for _ in range(run.size.clients)))
 
 
 async def _subscribe(stage: Stage) -> str:
@@ -140,12 +159,7 @@ async def _wait_until_ready(stage: Stage, run: Run, name: str) -> None:
 
 
 async def _examine_when_settled(
-    stage: Stage,
-    run: Run,
-    proxies: list[FaultProxy],
-    listener: Listener,
-    subscription_id: str,
-    told: Callable[[Run], None],
+    stage: Stage, run: Run, proxies: list[FaultProxy], listener: Listener, told: Callable[[Run], None]
 ) -> None:
     """Asks the oracle until it finds nothing, or until nothing has moved for long."""
     before: object = None
@@ -160,7 +174,7 @@ async def _examine_when_settled(
                     await proxy.settled()
                 run.ledger.heard = _heard(listener)
                 run.findings = await examine(connections, run.ledger)
-                run.findings += await examine_ehr(connections, run.ledger, subscription_id)
+                run.findings += await examine_ehr(connections, run.ledger, run.subscription_id)
                 run.findings += _refused_on_the_way(proxies)
         told(run)
         if not run.findings:

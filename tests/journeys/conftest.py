@@ -12,10 +12,3 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """Four services that stay up; tests make people of their own."""
     with running_suite(tmp_path_factory.mktemp("suite")) as running:
         yield running
-
-
-@pytest.fixture
-def own_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """Four services that a test may kill."""
-    with running_suite(tmp_path_factory.mktemp("own-suite")) as running:
-        yield running
