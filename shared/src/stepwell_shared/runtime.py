@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy
 from sqlmodel import SQLModel
 
+from stepwell_shared.auth.audit import AUDIT_TABLE
 from stepwell_shared.auth.tables import AssertionSeen, Audit, Client, IssuerKeySet, Tenant
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.functions import event_functions
@@ -43,7 +44,7 @@ SHARED_TABLES: tuple[type[SQLModel], ...] = (
     IdempotencyKey,
 )
 # Tables that effects of a unit of work may go to.
-EFFECT_TABLES = ("audit", "outbox", "subscription_state", idempotency.TABLE)
+EFFECT_TABLES = (AUDIT_TABLE, "outbox", "subscription_state", idempotency.TABLE)
 
 Handler = Callable[[Received, str], Awaitable[None]]
 
@@ -114,7 +115,7 @@ class Service:
     def function_statements(self) -> list[str]:
         """The SQL functions of this service's database."""
         effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
-        derived = function_statements(self.resources(Runtime()), self.metadata(), effects)
+        derived = function_statements(self.resources(Runtime()), self.metadata(), effects, AUDIT_TABLE)
         return [*derived, *idempotency.functions(), *event_functions(), *self.functions]
 
 

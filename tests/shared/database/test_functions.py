@@ -2,7 +2,7 @@
 
 import sqlalchemy
 from sqlalchemy import Column, Identity, Integer, MetaData, Table, Text
-from stepwell_shared.database.functions import insert_columns, insert_function, security_statements, update_function
+from stepwell_shared.database.functions import insert_columns, insert_function, security_statements
 
 TABLE = Table(
     "thing",
@@ -24,9 +24,8 @@ def test_arguments_are_arrays_of_the_columns_types() -> None:
 
 
 def test_functions_set_the_tenant_before_anything_else() -> None:
-    for function in (insert_function(TABLE), update_function(TABLE, None)):
-        body = function.partition("BEGIN")[2]
-        assert body.strip().startswith("PERFORM set_config('stepwell.tenant', tenant_in, true);")
+    body = insert_function(TABLE).partition("BEGIN")[2]
+    assert body.strip().startswith("PERFORM set_config('stepwell.tenant', tenant_in, true);")
 
 
 def test_a_table_without_tenant_gets_rights_and_no_policy() -> None:

@@ -1,44 +1,71 @@
-"""Look-ups that arrive in one turn of the event loop share one statement."""
+"""Look-ups that arrive together share one statement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
 Found = TypeVar("Found")
 
+Batch: TypeAlias = dict[Hashable, list[asyncio.Future[Found | None]]]
+
+# Of one group so many statements run at once; what arrives meanwhile goes with the next one, all of it together.
+LANES = 2
+
 
 class Coalescer(Generic[Found]):
-    """Collects keys per group (tenant and kind) and fetches them together, once per turn of the loop."""
+    """Collects keys per group (tenant and kind) and fetches them together: those of one turn of the loop, and under
+    load those that came while the statements before them ran.
+    """
 
-    def __init__(self, fetch: Callable[[tuple[str, ...], Sequence[str]], Awaitable[Mapping[str, Found]]]) -> None:
+    def __init__(
+        self, fetch: Callable[[tuple[str, ...], Sequence[Any]], Awaitable[Mapping[Any, Found]]], *, lanes: int = LANES
+    ) -> None:
         self._fetch = fetch
-        self._batches: dict[tuple[str, ...], dict[str, asyncio.Future[Found | None]]] = {}
+        self._lanes = lanes
+        self._waiting: dict[tuple[str, ...], Batch[Found]] = {}
+        self._running: dict[tuple[str, ...], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, group: tuple[str, ...], key: str) -> Found | None:
-        """What the fetch found for the key, or None; an error of the fetch reaches every waiting reader."""
-        batch = self._batches.get(group)
+    async def get(self, group: tuple[str, ...], key: Hashable) -> Found | None:
+        """What the fetch found for the key, or None; an error of the fetch reaches everybody who waits for it."""
+        batch = self._waiting.get(group)
         if batch is None:
-            batch = self._batches[group] = {}
-            task = asyncio.create_task(self._run(group))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        future = batch.get(key)
-        if future is None:
-            future = batch[key] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(future)
+            batch = self._waiting[group] = {}
+            if self._running.get(group, 0) < self._lanes:
+                self._start(group)
+        future: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        batch.setdefault(key, []).append(future)
+        return await future
+
+    def _start(self, group: tuple[str, ...]) -> None:
+        self._running[group] = self._running.get(group, 0) + 1
+        task = asyncio.create_task(self._run(group))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, group: tuple[str, ...]) -> None:
-        await asyncio.sleep(0)  # the other readers of this turn of the loop join first
-        batch = self._batches.pop(group)
+        try:
+            await asyncio.sleep(0)  # the other readers of this turn of the loop join first
+            while (batch := self._waiting.pop(group, None)) is not None:
+                await self._answer(group, batch)
+        finally:
+            self._running[group] -= 1
+            if not self._running[group]:
+                del self._running[group]
+
+    async def _answer(self, group: tuple[str, ...], batch: Batch[Found]) -> None:
         try:
             found = await self._fetch(group, list(batch))
         except Exception as error:  # noqa: BLE001  whatever it was, somebody waits for the answer
-            for future in batch.values():
-                if not future.done():
-                    future.set_exception(error)
-                    future.exception()  # a reader who went away must not leave a warning behind
+            for future in _open(batch):
+                future.set_exception(error)
             return
-        for key, future in batch.items():
-            if not future.done():
-                future.set_result(found.get(key))
+        for key, futures in batch.items():
+            for future in futures:
+                if not future.done():
+                    future.set_result(found.get(key))
+
+
+def _open(batch: Batch[Found]) -> list[asyncio.Future[Found | None]]:
+    """Those who still wait: a reader may have gone away."""
+    return [future for futures in batch.values() for future in futures if not future.done()]

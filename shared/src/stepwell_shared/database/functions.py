@@ -41,11 +41,13 @@ def _type(column: sqlalchemy.Column[object]) -> str:
     return str(column.type.compile(dialect=dialect)).split(" COLLATE")[0]
 
 
-def _parameters(columns: Sequence[sqlalchemy.Column[object]]) -> str:
+def array_parameters(columns: Sequence[sqlalchemy.Column[object]]) -> str:
+    """The parameters of a batch function: the tenant, and an array for each column."""
     return ", ".join([f"{TENANT}_in text", *(f"{c.name}_in {_type(c)}[]" for c in columns)])
 
 
-def _unnest(columns: Sequence[sqlalchemy.Column[object]]) -> str:
+def unnested(columns: Sequence[sqlalchemy.Column[object]]) -> str:
+    """The arrays of a batch function as rows `u`."""
     return f"unnest({', '.join(f'{c.name}_in' for c in columns)}) AS u({', '.join(c.name for c in columns)})"
 
 
@@ -53,44 +55,16 @@ def insert_function(table: sqlalchemy.Table) -> str:
     """`insert_<table>(tenant, column arrays)`: one row per array position."""
     columns = insert_columns(table)
     names = ", ".join(c.name for c in columns)
-    return f"""CREATE OR REPLACE FUNCTION insert_{table.name}({_parameters(columns)}) RETURNS void
+    return f"""CREATE OR REPLACE FUNCTION insert_{table.name}({array_parameters(columns)}) RETURNS void
 LANGUAGE plpgsql AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
-  INSERT INTO {table.name} ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {_unnest(columns)};
+  INSERT INTO {table.name} ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {unnested(columns)};
 END $function$"""
 
 
 def names_of(alias: str, columns: Sequence[sqlalchemy.Column[object]]) -> str:
     return ", ".join(f"{alias}.{c.name}" for c in columns)
-
-
-def update_function(table: sqlalchemy.Table, *index_tables: sqlalchemy.Table | None) -> str:
-    """`update_<table>(tenant, column arrays)`: each row must still be at the version before, or none is changed.
-
-    Raises SQLSTATE SW409 when another writer was first. Index rows of the old version go; the caller
-    inserts those of the new one.
-    """
-    columns = insert_columns(table)
-    assignments = ", ".join(f"{c.name} = u.{c.name}" for c in columns if c.name != "id")
-    forget = " ".join(
-        f"DELETE FROM {index_table.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);"
-        for index_table in index_tables
-        if index_table is not None
-    )
-    return f"""CREATE OR REPLACE FUNCTION update_{table.name}({_parameters(columns)}) RETURNS void
-LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
-DECLARE changed bigint;
-BEGIN
-  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
-  UPDATE {table.name} AS t SET {assignments} FROM {_unnest(columns)}
-    WHERE t.{TENANT} = {TENANT}_in AND t.id = u.id AND t.version = u.version - 1;
-  GET DIAGNOSTICS changed = ROW_COUNT;
-  IF changed <> cardinality(id_in) THEN
-    RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another version was stored first';
-  END IF;
-  {forget}
-END $function$"""
 
 
 def security_statements(tables: Iterable[sqlalchemy.Table], runtime_role: str) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -10,6 +11,8 @@ import asyncpg.pool
 
 Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 
+IDLE_SECONDS_MAX = 300
+ACQUIRE_SECONDS_MAX = 10
 TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SET_TENANT = "SELECT set_config('stepwell.tenant', $1, true)"
 
@@ -45,6 +48,10 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        # Connections between two statements, with the time of the last one. To hand one back to asyncpg's pool and
+        # to ask for it again costs as much as a small statement, so only what nobody wants for a while goes there.
+        self._at_hand: list[tuple[Connection, float]] = []
+        self._waiting = 0
 
     @classmethod
     @asynccontextmanager
@@ -56,30 +63,76 @@ class Database:
             max_size=connections_max,
             connection_class=_Connection,
             statement_cache_size=512,
-            max_inactive_connection_lifetime=300,
+            max_inactive_connection_lifetime=IDLE_SECONDS_MAX,
             command_timeout=30,
         )
         await pool
+        database = cls(pool)
         try:
-            yield cls(pool)
+            yield database
         finally:
-            await pool.close()
+            await database._close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection with no tenant: for functions that set it themselves and for tables without one."""
-        async with self._pool.acquire(timeout=10) as connection:
+        connection = await self._take()
+        try:
             yield connection
+        except BaseException:
+            await self._pool.release(connection)  # asyncpg clears up what was cut off
+            raise
+        await self._give_back(connection)
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[Connection]:
         """A transaction in which row-level security shows exactly this tenant's rows."""
-        async with self._pool.acquire(timeout=10) as connection, connection.transaction():
+        async with self.connection() as connection, connection.transaction():
             await connection.execute(SET_TENANT, tenant)
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of one statement outside any tenant, or of a function that sets the tenant itself."""
-        async with self._pool.acquire(timeout=10) as connection:
+        connection = await self._take()
+        try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-            return rows
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+        await self._give_back(connection)
+        return rows
+
+    async def _take(self) -> Connection:
+        """A connection that is at hand and alive, or else the pool's next one."""
+        while self._at_hand:
+            connection, used_at = self._at_hand.pop()
+            if _is_alive(connection):
+                if monotonic() - used_at < IDLE_SECONDS_MAX:
+                    return connection
+                connection.terminate()  # who knows what has become of the way between here and the server
+            await self._pool.release(connection)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_SECONDS_MAX)
+        finally:
+            self._waiting -= 1
+
+    async def _give_back(self, connection: Connection) -> None:
+        """Keeps the connection at hand, unless somebody waits for one at the pool."""
+        if self._waiting or not _is_alive(connection):
+            await self._pool.release(connection)
+        else:
+            self._at_hand.append((connection, monotonic()))
+
+    async def _close(self) -> None:
+        while self._at_hand:
+            await self._pool.release(self._at_hand.pop()[0])
+        await self._pool.close()
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Whether it is connected still; a connection that broke has left the pool by itself."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False

@@ -41,6 +41,8 @@ class Request:
     keep: "Callable[[Response], Effect] | None" = None
     # the witness of an access to another type: for the entries of a Bundle
     witness_of: Callable[[str], Witness] | None = None
+    # whether it came as a request of its own; an entry of a Bundle sees what the entries before it will have written
+    stands_alone: bool = False
 
     def records(self, interaction: str, response: "Response") -> list[Effect]:
         """The rows to commit with an act: the access, and the answer where the client may ask for it again."""

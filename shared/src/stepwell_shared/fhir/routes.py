@@ -128,6 +128,7 @@ class Door:
             body=body,
             headers=exchange.headers,
             parameters=parameters,
+            stands_alone=True,
         )
 
     def _witness(self, access: Access, request_id: str, resource_type: str) -> Witness:

@@ -6,11 +6,17 @@ import sqlalchemy
 from sqlalchemy import Column, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 
-from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, insert_function, update_function
+from stepwell_shared.database.functions import APPEND_ONLY, insert_function
 from stepwell_shared.database.transaction_id import Xid8
 from stepwell_shared.fhir.history_functions import history_functions
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Registry, ServedType
+from stepwell_shared.fhir.store_functions import (
+    insert_version_function,
+    read_function,
+    recorded_read_function,
+    update_version_function,
+)
 
 VERSION_TABLE = "fhir_version"
 
@@ -115,25 +121,23 @@ def _declare_numbers(name: str, metadata: MetaData) -> None:
     Index(f"{name}_value", table.c.tenant, table.c.parameter, table.c.key_code, table.c.low, table.c.id)
 
 
-def function_statements(registry: Registry, metadata: MetaData, effect_tables: Iterable[str]) -> list[str]:
-    """The batch functions for the registry's tables and for the tables that effects go to."""
-    statements = [insert_function(metadata.tables[VERSION_TABLE]), *history_functions(VERSION_TABLE)]
+def function_statements(
+    registry: Registry, metadata: MetaData, effect_tables: Iterable[str], record_table: str
+) -> list[str]:
+    """The batch functions for the registry's tables and for the tables that effects go to; reads are kept on record
+    in one of these."""
+    versions = metadata.tables[VERSION_TABLE]
+    statements = history_functions(VERSION_TABLE)
     statements += [insert_function(metadata.tables[name]) for name in effect_tables]
     for served_type in registry:
         table = metadata.tables[current_table(served_type.name)]
         names = [index_table(served_type.name), number_table(served_type.name)]
         rows = [metadata.tables[name] for name in names if name in metadata.tables]
-        statements += [insert_function(table), update_function(table, *rows), _read_current(table)]
+        statements += [
+            insert_version_function(table, versions, served_type.name),
+            update_version_function(table, versions, served_type.name, *rows),
+            read_function(table),
+            recorded_read_function(table, metadata.tables[record_table]),
+        ]
         statements += [insert_function(each) for each in rows]
     return statements
-
-
-def _read_current(table: sqlalchemy.Table) -> str:
-    return f"""CREATE OR REPLACE FUNCTION read_{table.name}(tenant_in text, id_in text[])
-RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
-LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
-BEGIN
-  PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
-    WHERE t.tenant = tenant_in AND t.id = ANY(id_in);
-END $function$"""

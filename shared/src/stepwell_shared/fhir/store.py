@@ -13,10 +13,11 @@ import asyncpg
 import structlog
 
 from stepwell_shared.database.coalescing import Coalescer
-from stepwell_shared.database.functions import VERSION_CONFLICT
+from stepwell_shared.database.functions import VERSION_CONFLICT, Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
+from stepwell_shared.fhir.schema import current_table, index_table, number_table
+from stepwell_shared.fhir.store_functions import recorded_read
 from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
 
@@ -34,6 +35,14 @@ class WriteConflictError(Exception):
 
 class AlreadyAnsweredError(Exception):
     """A request with the same Idempotency-Key was committed first. Nothing was written."""
+
+
+@dataclass(slots=True, eq=False)
+class RecordedRead:
+    """One look-up and the values of the row that keeps it on record; no two are the same."""
+
+    id: str
+    values: tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -58,6 +67,7 @@ class Store:
         self._waiting: list[_Waiting] = []
         self._draining: asyncio.Task[None] | None = None
         self._reads = Coalescer(self._read_batch)
+        self._recorded_reads = Coalescer(self._read_recorded_batch)
 
     async def commit(self, unit: UnitOfWork) -> None:
         """Returns when the unit is durable.
@@ -149,6 +159,24 @@ class Store:
             raise _translated(error) from error
         return {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
 
+    async def read_recorded(self, tenant: str, resource_type: str, id_: str, record: Effect) -> Stored | None:
+        """The current version like `read`, with a row that is kept in the same commit if there is something to see."""
+        found = await self._recorded_reads.get((tenant, resource_type, record.table), RecordedRead(id_, record.values))
+        if found is not None and found.body is not None:
+            self._committed(tenant, frozenset({record.table}))
+        return found
+
+    async def _read_recorded_batch(
+        self, group: tuple[str, ...], reads: Sequence[RecordedRead]
+    ) -> dict[RecordedRead, Stored]:
+        tenant, resource_type, effect_table = group
+        columns = list(zip(*((each.id, *each.values) for each in reads), strict=True))
+        places = ", ".join(f"${number + 2}" for number in range(len(columns)))
+        function = recorded_read(current_table(resource_type), effect_table)
+        records = await self.fetch(f"SELECT * FROM {function}($1, {places})", tenant, *columns)
+        found = {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
+        return {each: found[each.id] for each in reads if each.id in found}
+
     async def versions(
         self,
         tenant: str,
@@ -216,9 +244,8 @@ def _collect(change: Change, rows: dict[str, list[tuple[object, ...]]]) -> None:
     stored = change.stored
     table = current_table(stored.resource_type)
     verb = "insert" if stored.version == 1 else "update"
-    rows[f"{verb}_{table}"].append((stored.id, stored.version, stored.last_updated, stored.body, *change.columns))
-    rows[f"insert_{VERSION_TABLE}"].append(
-        (stored.resource_type, stored.id, stored.version, stored.last_updated, stored.method.value, stored.body)
+    rows[f"{verb}_{table}"].append(
+        (stored.id, stored.version, stored.last_updated, stored.body, *change.columns, stored.method.value)
     )
     for row in change.rows:
         rows[f"insert_{index_table(stored.resource_type)}"].append((stored.id, *row))

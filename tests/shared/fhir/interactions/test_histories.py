@@ -197,8 +197,12 @@ async def test_i12_what_commits_slowly_holds_back_what_came_later_and_is_never_s
     try:
         transaction = slow.transaction()
         await transaction.start()
-        arguments = (NORTH, ["Patient"], ["slow"], [1], [bench.clock.now], ["PUT"], [b'{"resourceType":"Patient"}'])
-        await slow.execute("SELECT insert_fhir_version($1, $2, $3, $4, $5, $6, $7)", *arguments)
+        await slow.execute("SELECT set_config('stepwell.tenant', $1, true)", NORTH)
+        await slow.execute(
+            "INSERT INTO fhir_version (tenant, resource_type, id, version, last_updated, method, body)"
+            " VALUES ($1, 'Patient', 'slow', 1, $2, 'PUT', $3)",
+            *(NORTH, bench.clock.now, b'{"resourceType":"Patient"}'),
+        )
         bench.clock.advance(seconds=1)
         await bench.update(patient(id="fast"))
         for address in ("Patient", ""):

@@ -7,7 +7,7 @@ from stepwell_shared.fhir.interactions.reach import visible
 from stepwell_shared.fhir.messages import Request, Response, is_unchanged, outgoing, version_headers
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import View, view_of
-from stepwell_shared.fhir.registry import Interaction
+from stepwell_shared.fhir.registry import Interaction, ServedType
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -15,12 +15,33 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 async def read(engine: Engine, request: Request) -> Response:
     """https://hl7.org/fhir/R4/http.html#read"""
     served_type = engine.permitted(request, Interaction.READ)
+    if request.stands_alone and not _is_conditional(request) and not _is_narrowed(request):
+        return await _read_on_record(engine, request, served_type)
     view = _view(request)
     found = await engine.store.read(request.access.tenant, request.resource_type, request.id)
     stored = await visible(engine, request, served_type, found)
     if is_unchanged(request, stored):
         return Response(304, b"", version_headers(stored), stored.id)
     return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id)
+
+
+async def _read_on_record(engine: Engine, request: Request, served_type: ServedType) -> Response:
+    """What most reads are: nothing but the record of it stands between the request and the resource."""
+    view = _view(request)
+    record = request.witness(Interaction.READ, request.id, 200)
+    found = await engine.store.read_recorded(request.access.tenant, request.resource_type, request.id, record)
+    stored = await visible(engine, request, served_type, found)
+    return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id, witnessed=True)
+
+
+def _is_narrowed(request: Request) -> bool:
+    """Whether the caller's scopes reach only some resources of the type."""
+    return bool(request.access.filters(request.resource_type, Interaction.READ))
+
+
+def _is_conditional(request: Request) -> bool:
+    """Whether the answer may be that nothing has changed."""
+    return "if-none-match" in request.headers or "if-modified-since" in request.headers
 
 
 async def vread(engine: Engine, request: Request) -> Response:

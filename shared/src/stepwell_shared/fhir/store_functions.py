@@ -1,0 +1,109 @@
+"""SQL behind the store: a batch of new versions with their history in one call, and reads that are kept on record.
+
+Each function sets the transaction's tenant itself; see `database.functions`.
+"""
+
+import sqlalchemy
+
+from stepwell_shared.database.functions import (
+    INDEXED_PLAN,
+    TENANT,
+    VERSION_CONFLICT,
+    array_parameters,
+    insert_columns,
+    names_of,
+    unnested,
+)
+
+
+def insert_version_function(table: sqlalchemy.Table, versions: sqlalchemy.Table, resource_type: str) -> str:
+    """`insert_<table>(tenant, column arrays, methods)`: new resources, and the first version of each."""
+    columns = insert_columns(table)
+    names = ", ".join(column.name for column in columns)
+    return f"""CREATE OR REPLACE FUNCTION insert_{table.name}({array_parameters(columns)}, method_in text[])
+RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  INSERT INTO {table.name} ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {unnested(columns)};
+  {_insert_versions(versions, resource_type)}
+END $function$"""
+
+
+def update_version_function(
+    table: sqlalchemy.Table, versions: sqlalchemy.Table, resource_type: str, *index_tables: sqlalchemy.Table
+) -> str:
+    """`update_<table>(tenant, column arrays, methods)`: each row must still be at the version before, or none is
+    changed; the new versions join the history.
+
+    Raises SQLSTATE SW409 when another writer was first. Index rows of the old version go; the caller
+    inserts those of the new one.
+    """
+    columns = insert_columns(table)
+    assignments = ", ".join(f"{column.name} = u.{column.name}" for column in columns if column.name != "id")
+    forget = " ".join(
+        f"DELETE FROM {each.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);" for each in index_tables
+    )
+    return f"""CREATE OR REPLACE FUNCTION update_{table.name}({array_parameters(columns)}, method_in text[])
+RETURNS void LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+DECLARE changed bigint;
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  UPDATE {table.name} AS t SET {assignments} FROM {unnested(columns)}
+    WHERE t.{TENANT} = {TENANT}_in AND t.id = u.id AND t.version = u.version - 1;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  IF changed <> cardinality(id_in) THEN
+    RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another version was stored first';
+  END IF;
+  {forget}
+  {_insert_versions(versions, resource_type)}
+END $function$"""
+
+
+def _insert_versions(versions: sqlalchemy.Table, resource_type: str) -> str:
+    return f"""INSERT INTO {versions.name} ({TENANT}, resource_type, id, version, last_updated, method, body)
+    SELECT {TENANT}_in, '{resource_type}', u.id, u.version, u.last_updated, u.method, u.body
+    FROM unnest(id_in, version_in, last_updated_in, method_in, body_in)
+      AS u(id, version, last_updated, method, body);"""
+
+
+def read_function(table: sqlalchemy.Table) -> str:
+    """`read_<table>(tenant, ids)`: the current versions, deletions included."""
+    return f"""CREATE OR REPLACE FUNCTION read_{table.name}(tenant_in text, id_in text[])
+RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
+    WHERE t.tenant = tenant_in AND t.id = ANY(id_in);
+END $function$"""
+
+
+def recorded_read(table: str, record_table: str) -> str:
+    """The name of the function that reads from one table and keeps the reads in another."""
+    return f"read_{table}_with_{record_table}"
+
+
+def recorded_read_function(table: sqlalchemy.Table, records: sqlalchemy.Table) -> str:
+    """`read_<table>_with_<records>(tenant, ids, column arrays)`: like read, and for each id that is there, and not
+    deleted, the row at the same place of the arrays is kept; what is seen and what is kept are one commit.
+    """
+    columns = insert_columns(records)
+    names = ", ".join(column.name for column in columns)
+    parameters = array_parameters(columns).removeprefix(f"{TENANT}_in text, ")
+    given = ", ".join(f"{column.name}_in" for column in columns)
+    return f"""CREATE OR REPLACE FUNCTION {recorded_read(table.name, records.name)}(
+  tenant_in text, wanted_in text[], {parameters})
+RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
+LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY WITH found AS MATERIALIZED (
+    SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
+      WHERE t.tenant = tenant_in AND t.id = ANY(wanted_in)
+  ), kept AS (
+    INSERT INTO {records.name} ({TENANT}, {names}) SELECT tenant_in, {names_of("u", columns)}
+      FROM unnest(wanted_in, {given}) AS u(wanted, {names})
+      WHERE u.wanted IN (SELECT f.id FROM found AS f WHERE f.body IS NOT NULL)
+  )
+  SELECT f.id, f.version, f.last_updated, f.body FROM found AS f;
+END $function$"""

@@ -1,0 +1,27 @@
+"""The SQL behind the store, as it is derived from every service's tables."""
+
+import pytest
+from stepwell_shared.fhir.schema import VERSION_TABLE, current_table
+from stepwell_shared.fhir.store_functions import (
+    insert_version_function,
+    read_function,
+    recorded_read_function,
+    update_version_function,
+)
+from stepwell_shared.migrations import service_named
+from stepwell_shared.settings import SERVICES
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_function_sets_the_tenant_before_anything_else(service: str) -> None:
+    metadata = service_named(service).metadata()
+    versions, records = metadata.tables[VERSION_TABLE], metadata.tables["audit"]
+    table = metadata.tables[current_table("Subscription")]
+    for function in (
+        insert_version_function(table, versions, "Subscription"),
+        update_version_function(table, versions, "Subscription"),
+        read_function(table),
+        recorded_read_function(table, records),
+    ):
+        body = function.partition("BEGIN")[2]
+        assert body.strip().startswith("PERFORM set_config('stepwell.tenant', tenant_in, true);")
