@@ -28,7 +28,7 @@ from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.schema import declare_tables, function_statements
 from stepwell_shared.fhir.store import Store
-from stepwell_shared.fhir.tables import IdempotencyKey
+from stepwell_shared.fhir.tables import IdempotencyKey, SearchShape
 from stepwell_shared.settings import SERVICES, Settings
 
 SHARED_TABLES: tuple[type[SQLModel], ...] = (
@@ -42,6 +42,7 @@ SHARED_TABLES: tuple[type[SQLModel], ...] = (
     SubscriptionEvent,
     ReceivedEvent,
     IdempotencyKey,
+    SearchShape,
 )
 # Tables that effects of a unit of work may go to.
 EFFECT_TABLES = (AUDIT_TABLE, "outbox", "subscription_state", idempotency.TABLE)

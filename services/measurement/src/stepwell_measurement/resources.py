@@ -29,7 +29,7 @@ def registry(runtime: Runtime) -> Registry:
             ],
             interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
             on_write=partial(change_observation, runtime),
-            indexes=(("patient", "date"),),
+            indexes=(("patient", "code", "-date"), ("code", "-date"), ("-date",)),
             documentation="Scores of questionnaires, reliable change from the second score on, and what EHRs post.",
         )
     )

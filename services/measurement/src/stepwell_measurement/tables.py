@@ -74,6 +74,9 @@ BEGIN
     FROM unnest(person_in, code_in) AS k(person, code)
     CROSS JOIN LATERAL (
       SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
+        AND p.p_code = k.code AND p.p_code_system = 'http://loinc.org'
+      UNION
+      SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person AND p.p_code IS NULL
         AND (SELECT true FROM fhir_observation_index AS i WHERE i.tenant = tenant_in AND i.id = p.id
           AND i.parameter = 'code' AND i.system = 'http://loinc.org' AND i.code = k.code LIMIT 1)
       UNION

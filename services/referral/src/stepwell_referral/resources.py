@@ -30,7 +30,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
             "ServiceRequest",
             SERVICE_REQUEST_PARAMETERS,
             interactions=READ_ONLY,
-            indexes=(("patient", "authored"),),
+            indexes=(("patient", "-authored"),),
             documentation="The tier assignments as routing sent them, under the ids that it gave. Routing owns them.",
         )
     )
@@ -40,7 +40,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
             TASK_PARAMETERS,
             interactions=READ_ONLY | {Interaction.UPDATE},
             on_write=partial(change_task, runtime),
-            indexes=(("patient", "authored-on"), ("owner", "status", "priority")),
+            indexes=(("patient", "-authored-on"), ("owner", "status", "priority")),
             documentation="One referral each, with its place, its wait and the support until then. Coordinators move"
             " them for the place that was asked, clinicians for who refers.",
         )

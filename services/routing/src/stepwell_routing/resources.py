@@ -16,7 +16,7 @@ def registry(runtime: Runtime) -> Registry:
             "ServiceRequest",
             SERVICE_REQUEST_PARAMETERS,
             interactions=READ_ONLY,
-            indexes=(("patient", "authored"),),
+            indexes=(("patient", "-authored"),),
             operations=tuple(operations(runtime)),
             documentation="Tier assignments: a proposal of the machine, a plan once a clinician has accepted it.",
         )
@@ -29,7 +29,7 @@ def registry(runtime: Runtime) -> Registry:
                 *("patient", "status", "type"),
             ],
             interactions=READ_ONLY,
-            indexes=(("patient", "date"),),
+            indexes=(("patient", "-date"),),
             documentation="One per person and pathway, with the tier in force.",
         )
     )

@@ -50,7 +50,7 @@ def registry(runtime: Runtime) -> Registry:
             ],
             interactions=KEPT,
             on_write=partial(submit_response, runtime),
-            indexes=(("patient", "authored"),),
+            indexes=(("patient", "-authored"),),
             unique_identifier=True,
             documentation="Answers, held to their Questionnaire and scored when finished. Sent twice with one"
             " identifier, they are stored once.",
@@ -69,7 +69,7 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
             TASK_PARAMETERS,
             interactions=CHANGED,
             on_write=partial(change_safety_task, runtime),
-            indexes=(("patient", "authored-on"), ("status", "authored-on")),
+            indexes=(("patient", "-authored-on"), ("status", "authored-on")),
             operations=tuple(operations(runtime)),
             documentation="Safety reviews. A clinician closes one by recording a risk level.",
         )
@@ -82,7 +82,7 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
                 *("probability", "risk", "subject"),
             ],
             interactions=READ_ONLY,
-            indexes=(("patient", "date"),),
+            indexes=(("patient", "-date"),),
         )
     )
     found.add(

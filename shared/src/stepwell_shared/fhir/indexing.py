@@ -36,6 +36,8 @@ def columns_of(served_type: ServedType, resource: dict[str, Any] | None, localis
     for parameter in served_type.columns:
         if parameter.storage is Storage.DATE_COLUMNS:
             found += _interval(parameter, resource)
+        elif parameter.storage is Storage.CODED:
+            found += _only_coding(parameter, resource) or (None, None, None)
         else:
             found.append(next(_texts(parameter, resource, localise), None) if resource is not None else None)
     return tuple(found)
@@ -47,29 +49,39 @@ Row = tuple[str, str, str, str | None]
 def rows_of(served_type: ServedType, resource: dict[str, Any], localise: Localise) -> list[Row]:
     """(parameter, system, code, display) for every value of the parameters that are kept in rows, without repeats.
 
-    A string keeps its exact text as the system. `name:of-type` and `name:identifier` are rows of modifiers.
+    A string keeps its exact text as the system. `name:of-type` and `name:identifier` are rows of modifiers. What
+    stands in coded columns has no rows.
     """
     found: dict[tuple[str, str, str], str | None] = {}
     for parameter in served_type.rows:
-        name = parameter.name
+        if parameter.storage is Storage.CODED and _only_coding(parameter, resource):
+            continue
         for value in parameter.extract(resource):
-            if parameter.type == "token":
-                for system, code, display in values.displayed_tokens(value):
-                    found[name, values.index_key(system), values.index_key(code)] = display
-                for kind, code in values.typed_identifiers(value):
-                    found[f"{name}:of-type", values.index_key(kind), values.index_key(code)] = None
-            elif parameter.type == "string":
-                for key, exact in values.strings(value):
-                    found[name, values.index_key(exact), key] = None
-            elif parameter.type == "reference":
-                for address in values.references(value, localise):
-                    found[name, "", values.index_key(address)] = None
-            else:
-                found[name, "", values.index_key(str(value))] = None
+            found.update(_rows(parameter, value, localise))
     for parameter in served_type.references:
         for system, code in values.logical(parameter.extract(resource)):
             found[f"{parameter.name}:identifier", values.index_key(system), values.index_key(code)] = None
     return [(*key, display) for key, display in found.items()]
+
+
+def _rows(
+    parameter: SearchParameter, value: Any, localise: Localise
+) -> Iterator[tuple[tuple[str, str, str], str | None]]:
+    """The key and the display of every row that one element makes."""
+    name = parameter.name
+    if parameter.type == "token":
+        for system, code, display in values.displayed_tokens(value):
+            yield (name, values.index_key(system), values.index_key(code)), display
+        for kind, code in values.typed_identifiers(value):
+            yield (f"{name}:of-type", values.index_key(kind), values.index_key(code)), None
+    elif parameter.type == "string":
+        for key, exact in values.strings(value):
+            yield (name, values.index_key(exact), key), None
+    elif parameter.type == "reference":
+        for address in values.references(value, localise):
+            yield (name, "", values.index_key(address)), None
+    else:
+        yield (name, "", values.index_key(str(value))), None
 
 
 def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[object, ...]]:
@@ -108,6 +120,16 @@ def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise
             yield from (values.index_key(code) for _, code in values.tokens(value))
         else:
             yield values.index_key(str(value))
+
+
+def _only_coding(parameter: SearchParameter, resource: dict[str, Any] | None) -> tuple[str, str, str | None] | None:
+    """(code, system, display) of a concept with exactly one coding that has a code."""
+    found = [] if resource is None else parameter.extract(resource)
+    tokens = [token for value in found for token in values.displayed_tokens(value)]
+    if len(tokens) != 1 or not tokens[0][1]:
+        return None
+    system, code, display = tokens[0]
+    return values.index_key(code), values.index_key(system), display
 
 
 def _interval(parameter: SearchParameter, resource: dict[str, Any] | None) -> tuple[object, object]:

@@ -1,6 +1,6 @@
 """Search parameters of R4, ready to index: what each reads of a resource and where its values are kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stepwell_shared.fhir import definitions
@@ -12,9 +12,14 @@ COMMON_PARAMETERS = ("_profile", "_security", "_source", "_tag")
 
 class Storage(StrEnum):
     """Where a parameter's values are kept: in columns of the row, as rows of one of the type's two index tables, or
-    nowhere because other parameters say it: one of them (`ANY_OF`) or all of them (`ALL_OF`)."""
+    nowhere because other parameters say it: one of them (`ANY_OF`) or all of them (`ALL_OF`).
+
+    `CODED` is for a concept that does not repeat: its one coding stands in columns; what a column cannot say (several
+    codings, words alone) stands in rows while the columns are empty.
+    """
 
     COLUMN = "column"
+    CODED = "coded columns"
     DATE_COLUMNS = "date columns"
     ROWS = "rows"
     NUMBERS = "numbers"
@@ -27,7 +32,9 @@ class SearchParameter:
     """One search parameter of one type, with the extractor compiled from its official expression.
 
     `parts` are the parameters that answer for it, or of a composite the kinds of its parts; `members` extract the
-    parts from each element that `extract` finds. `element_types` are the types of what it reads.
+    parts from each element that `extract` finds. `element_types` are the types of what it reads, `paths` where it
+    stands, and `is_single` says that there is at most one. `patient_column` of a reference is the column that says
+    the same of the patients among its targets.
     """
 
     name: str
@@ -40,6 +47,15 @@ class SearchParameter:
     members: tuple[Extractor, ...] = ()
     element_types: frozenset[str] = frozenset()
     codes: str | None = None
+    paths: tuple[str, ...] = ()
+    is_single: bool = False
+    patient_column: str = ""
+
+    @property
+    def can_be_coded(self) -> bool:
+        """Whether it is a concept that does not repeat, which columns can keep."""
+        is_concept = self.element_types == {"CodeableConcept"} and self.storage is Storage.ROWS
+        return self.type == "token" and is_concept and self.is_single
 
     @property
     def column(self) -> str:
@@ -61,7 +77,7 @@ def search_parameter(resource_type: str, name: str) -> SearchParameter:
 
     extract, paths = compile_path(resource_type, definition.expression, choice_types)
     targets = filtered_targets(resource_type, definition.expression) or definition.targets
-    elements = [definitions.element(resource_type, path.partition(".")[2]) for path in paths if path[0] != "R"]
+    elements = [definitions.element(resource_type, path.partition(".")[2]) for path in paths]
     return SearchParameter(
         name,
         definition.type,
@@ -71,7 +87,20 @@ def search_parameter(resource_type: str, name: str) -> SearchParameter:
         extract,
         element_types=frozenset(kind for element in elements for kind in element.types),
         codes=elements[0].codes if len(elements) == 1 else None,
+        paths=tuple(paths),
+        is_single=name not in COMMON_PARAMETERS and _is_single(resource_type, paths),
     )
+
+
+def coded(parameter: SearchParameter) -> SearchParameter:
+    """The parameter with its one coding in columns, for a composite index. Raises ValueError when it may repeat."""
+    if not parameter.can_be_coded:
+        raise ValueError(f"{parameter.name} is kept in rows and cannot be part of a composite index")
+    return replace(parameter, storage=Storage.CODED)
+
+
+def _is_single(resource_type: str, paths: list[str]) -> bool:
+    return len(paths) == 1 and definitions.is_single_valued(resource_type, paths[0].partition(".")[2])
 
 
 def _choice_types(resource_type: str, path: str) -> list[str]:
@@ -110,14 +139,13 @@ def _composite(resource_type: str, definition: definitions.SearchParameterDefini
 
 
 def _storage(resource_type: str, kind: str, paths: list[str]) -> Storage:
-    relative = [path.partition(".")[2] for path in paths]
-    single = len(paths) == 1 and definitions.is_single_valued(resource_type, relative[0])
+    single = _is_single(resource_type, paths)
     if kind == "date":
         return Storage.DATE_COLUMNS
     if kind in {"number", "quantity"}:
         return Storage.NUMBERS
     if kind == "token":
-        element = definitions.element(resource_type, relative[0])
+        element = definitions.element(resource_type, paths[0].partition(".")[2])
         primitive = all(definitions.type_definition(kind).kind == "primitive-type" for kind in element.types)
         return Storage.COLUMN if single and primitive and not element.is_choice else Storage.ROWS
     if kind in {"reference", "uri"} and single:

@@ -3,14 +3,14 @@ the CapabilityStatement and OpenAPI all follow from it; a second registration of
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from stepwell_shared.fhir.access import Access
-from stepwell_shared.fhir.parameters import COMMON_PARAMETERS, SearchParameter, Storage, search_parameter
+from stepwell_shared.fhir.parameters import COMMON_PARAMETERS, SearchParameter, Storage, coded, search_parameter
 from stepwell_shared.fhir.unit import Stored, UnitOfWork
 
 
@@ -78,9 +78,15 @@ class Operation:
     result: str | None = None
 
 
+_IN_COLUMNS = frozenset({Storage.COLUMN, Storage.CODED, Storage.DATE_COLUMNS})
+
+
 @dataclass(frozen=True)
 class ServedType:
-    """A resource type as one service serves it."""
+    """A resource type as one service serves it.
+
+    Each of `indexes` names the parameters of a composite b-tree; `-date` descends, as the newest are asked for first.
+    """
 
     name: str
     interactions: frozenset[Interaction]
@@ -104,11 +110,18 @@ class ServedType:
 
     @cached_property
     def columns(self) -> list[SearchParameter]:
-        return [p for p in self.parameters.values() if p.storage in {Storage.COLUMN, Storage.DATE_COLUMNS}]
+        return [p for p in self.parameters.values() if p.storage in _IN_COLUMNS]
 
     @cached_property
     def rows(self) -> list[SearchParameter]:
-        return [p for p in self.parameters.values() if p.storage is Storage.ROWS]
+        return [p for p in self.parameters.values() if p.storage in {Storage.ROWS, Storage.CODED}]
+
+    @cached_property
+    def looked_up(self) -> list[SearchParameter]:
+        """References and URIs in columns that no composite index leads with: each has an index of its own."""
+        leading = {index[0] for index in self.indexes}
+        kept = [p for p in self.columns if p.storage is Storage.COLUMN and p.type in {"reference", "uri"}]
+        return [p for p in kept if p.name not in leading]
 
     @cached_property
     def references(self) -> list[SearchParameter]:
@@ -151,7 +164,8 @@ def served(
 ) -> ServedType:
     """Declares a type with official search parameters by name; `indexes` name parameters searched together.
 
-    `mask` changes the bytes that leave the server, for secrets that only a write may carry.
+    A concept that an index names is kept in columns (`Storage.CODED`). `mask` changes the bytes that leave the server,
+    for secrets that only a write may carry.
     """
     names = [*search, *COMMON_PARAMETERS]
     if len(names) != len(set(names)):
@@ -160,10 +174,12 @@ def served(
     for each in parameters.values():
         if each.storage in {Storage.ANY_OF, Storage.ALL_OF} and not parameters.keys() >= set(each.parts):
             raise ValueError(f"{name}: {each.name} needs {', '.join(each.parts)}")
-    for index in indexes:
-        for parameter in index:
-            if parameters[parameter].storage not in {Storage.COLUMN, Storage.DATE_COLUMNS}:
-                raise ValueError(f"{name}: {parameter} is kept in rows and cannot be part of a composite index")
+    for parameter in {each.removeprefix("-") for index in indexes for each in index}:
+        if parameters[parameter].storage not in _IN_COLUMNS:
+            parameters[parameter] = coded(parameters[parameter])
+    subject, patient = parameters.get("subject"), parameters.get("patient")
+    if subject and patient and subject.paths == patient.paths and patient.storage is Storage.COLUMN:
+        parameters["subject"] = replace(subject, patient_column=patient.column)
     return ServedType(
         name, interactions, parameters, on_write, mask, indexes, unique_identifier, operations, profiles, documentation
     )

@@ -1,6 +1,7 @@
 """The tables that a registry needs: one of current rows and one of index rows per type, one of all versions."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Column, Double, Index, Integer, MetaData, Table, Text
@@ -42,6 +43,8 @@ def column_names(parameter: SearchParameter) -> tuple[str, ...]:
     """The columns that keep a parameter which is not kept in rows."""
     if parameter.storage is Storage.DATE_COLUMNS:
         return f"{parameter.column}_low", f"{parameter.column}_high"
+    if parameter.storage is Storage.CODED:
+        return parameter.column, f"{parameter.column}_system", f"{parameter.column}_display"
     return (parameter.column,)
 
 
@@ -82,9 +85,7 @@ def _declare(served_type: ServedType, metadata: MetaData) -> None:
         Column("body", BYTEA),
         *promoted,
     )
-    for parameters in served_type.indexes:
-        columns = [column_names(served_type.parameters[parameter])[0] for parameter in parameters]
-        Index(f"{name}_{'_'.join(parameters).replace('-', '_')}", *(table.c[c] for c in ["tenant", *columns, "id"]))
+    _declare_indexes(served_type, table)
     if served_type.rows:
         rows = Table(
             index_table(served_type.name),
@@ -99,6 +100,27 @@ def _declare(served_type: ServedType, metadata: MetaData) -> None:
         Index(f"{rows.name}_code", rows.c.tenant, rows.c.parameter, rows.c.code, rows.c.system, rows.c.id)
     if served_type.numbers:
         _declare_numbers(number_table(served_type.name), metadata)
+
+
+def _declare_indexes(served_type: ServedType, table: Table) -> None:
+    """The composite b-trees, one for the time of the last change, and one for each reference that none of them leads
+    with: partial, so that a resource without it costs nothing. A subject that is a patient is found as `patient`."""
+    c = table.c
+    for parameters in served_type.indexes:
+        columns: list[Any] = []
+        for name in parameters:
+            column = c[column_names(served_type.parameters[name.removeprefix("-")])[0]]
+            columns.append(sqlalchemy.nulls_last(column.desc()) if name[0] == "-" else column)
+        last = c.id.desc() if parameters[-1][0] == "-" else c.id
+        stem = "_".join(name[1:] + "-desc" if name[0] == "-" else name for name in parameters).replace("-", "_")
+        Index(f"{table.name}_{stem}", c.tenant, *columns, last)
+    Index(f"{table.name}_last_updated", c.tenant, c.last_updated, c.id)
+    for parameter in served_type.looked_up:
+        column = c[parameter.column]
+        is_elsewhere = c[parameter.patient_column].is_(None) if parameter.patient_column else sqlalchemy.true()
+        where = sqlalchemy.and_(column.is_not(None), is_elsewhere)
+        stem = parameter.name.replace("-", "_")
+        Index(f"{table.name}_{stem}", c.tenant, column, c.id, postgresql_where=where)
 
 
 def _declare_numbers(name: str, metadata: MetaData) -> None:
@@ -118,7 +140,10 @@ def _declare_numbers(name: str, metadata: MetaData) -> None:
         Column("low", Double),
         Column("high", Double),
     )
-    Index(f"{name}_value", table.c.tenant, table.c.parameter, table.c.key_code, table.c.low, table.c.id)
+    c = table.c
+    Index(f"{name}_value", c.tenant, c.parameter, c.key_code, c.low, c.id)
+    # What reaches above its lower bound is rare: a range, or a value with a comparator.
+    Index(f"{name}_high", c.tenant, c.parameter, c.key_code, c.high, c.id, postgresql_where=c.low < c.high)
 
 
 def function_statements(

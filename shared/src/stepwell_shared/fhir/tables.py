@@ -1,4 +1,4 @@
-"""Tables of the engine that hold no resource: the answers that were given under an Idempotency-Key."""
+"""Tables of the engine that hold no resource: answers under an Idempotency-Key, and what search is indexed for."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -34,3 +34,12 @@ class IdempotencyKey(SQLModel, table=True):
     resource_id: str = Field(sa_column=_text())
     body: bytes = Field(sa_column=Column(BYTEA, nullable=False))
     created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+
+
+class SearchShape(SQLModel, table=True):
+    """What the stored resources of a type were last re-indexed for: the digest of its search parameters."""
+
+    __tablename__: ClassVar[str] = "search_shape"
+
+    resource_type: str = Field(sa_column=_key())
+    shape: str = Field(sa_column=_text())

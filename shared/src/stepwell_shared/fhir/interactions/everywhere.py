@@ -4,14 +4,15 @@ https://hl7.org/fhir/R4/http.html#vsearch
 """
 
 from stepwell_shared.fhir.interactions.engine import Engine
-from stepwell_shared.fhir.interactions.reach import query_of, stored_of
+from stepwell_shared.fhir.interactions.reach import resolved_query, stored_of
 from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, match_entry
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.parameters import COMMON_PARAMETERS
 from stepwell_shared.fhir.presentation import PARAMETERS, view_of
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.search.criteria import COMPARTMENT, compartment_parameters
-from stepwell_shared.fhir.search.order import CURSOR
+from stepwell_shared.fhir.search.order import CURSOR, Cursor
+from stepwell_shared.fhir.search.paging import Paging, check_common_order, ends_of_types, page_of_types
 from stepwell_shared.fhir.search.query import PRESENTATION, SearchQuery
 from stepwell_shared.fhir.search.terms import refused
 
@@ -21,59 +22,70 @@ _COMMON = {
     *COMMON_PARAMETERS,
     COMPARTMENT,
     "_count",
+    "_sort",
     "_total",
     CURSOR,
     *PARAMETERS,
     *PRESENTATION,
 }
-_BETWEEN = "~"
 
 
 async def search_types(engine: Engine, request: Request) -> Response:
-    """Matches type by type, in the order of ids; only parameters that all types have. Raises FhirError INVALID."""
+    """Matches in the order that was asked for, else type by type; only parameters that all these types have.
+
+    Raises FhirError INVALID.
+    """
     given = [(name, value) for name, value in request.parameters if name != "_type" and value]
-    for name, _ in given:
-        if name.partition(":")[0] not in _COMMON:
-            raise refused(name[:64], "is not a parameter of every type; search one type by it")
     types = _types(engine, request, given)
-    place = next((value for name, value in given if name == CURSOR), "")
+    for name, _ in given:
+        if name.partition(":")[0] not in _COMMON and not _is_named(request, types, name):
+            raise refused(name[:64], "is not a parameter of every one of these types; search one type by it")
     plain = [(name, value) for name, value in given if name != CURSOR]
-    first, _, inner = place.partition(_BETWEEN)
-    if place and first not in [each.name for each in types]:
-        raise refused(CURSOR, "is not a page link of this search")
-    queries = [_query(engine, request, served_type, plain) for served_type in types]
-    left = queries[0].count if queries else 0
-    used = [(name, value) for name, value in request.parameters if name == "_type"] + plain
+    queries = [await _query(engine, request, served_type, plain) for served_type in types]
+    check_common_order(queries)
+    paging = _paging(engine, request, queries, given, plain)
+    count = queries[0].count if queries else 0
+    statement = page_of_types(queries, paging.cursor, count + 1)
+    records = await engine.store.search(request.access.tenant, *statement) if count else []
+    page = records[:count][:: -1 if paging.is_backward else 1]
+    around = paging.links(ends_of_types(queries, page), is_full=len(records) > count > 0)
+    links = [(relation, address_of(engine.base_url, parameters)) for relation, parameters in around]
     view = view_of(request.parameters)
-    entries: list[bytes] = []
-    following = ""
-    passed = not place
-    for query in queries:
-        passed = passed or query.served_type.name == first
-        if not passed:
-            continue
-        if left == 0:
-            following = query.served_type.name + _BETWEEN
-            break
-        query.count, query.page = left, inner if query.served_type.name == first else ""
-        records = await engine.store.search(request.access.tenant, *query.page_statement())
-        page = records[:left]
-        stored = [stored_of(query.served_type, record) for record in page]
-        entries += [match_entry(engine.base_url, query.served_type, each, view) for each in stored]
-        left -= len(page)
-        if len(records) > len(page):
-            following = query.served_type.name + _BETWEEN + dict(query.page_after(page[-1]))[CURSOR]
-            break
-    links = [("self", address_of(engine.base_url, [*used, (CURSOR, place)] if place else used))]
-    if following and entries:
-        links.append(("next", address_of(engine.base_url, [*used, (CURSOR, following)])))
+    entries = []
+    for row in page:
+        served_type = types[row["position"]]
+        entries.append(match_entry(engine.base_url, served_type, stored_of(served_type, row), view))
     total = await _total(engine, request, queries)
     return Response(200, bundle("searchset", total, links, entries, engine.clock()))
 
 
-def _query(engine: Engine, request: Request, served_type: ServedType, parameters: list[tuple[str, str]]) -> SearchQuery:
+def _is_named(request: Request, types: list[ServedType], name: str) -> bool:
+    """Whether a parameter is one of every type that `_type` names."""
+    plain = name.partition(":")[0]
+    return any(each == "_type" for each, _ in request.parameters) and all(plain in each.parameters for each in types)
+
+
+def _paging(
+    engine: Engine,
+    request: Request,
+    queries: list[SearchQuery],
+    given: list[tuple[str, str]],
+    plain: list[tuple[str, str]],
+) -> Paging:
+    """A cursor belongs to these types in this order."""
+    used = [(name, value) for name, value in request.parameters if name == "_type"] + plain
+    names = ",".join(query.served_type.name for query in queries)
+    place = f"{names} {queries[0].order.name if queries else ''}"
+    text = next((value for name, value in given if name == CURSOR), "")
+    cursor = Cursor.opened(place, text, engine.cursor_key) if text else None
+    return Paging(used, place, engine.cursor_key, text, cursor)
+
+
+async def _query(
+    engine: Engine, request: Request, served_type: ServedType, parameters: list[tuple[str, str]]
+) -> SearchQuery:
     granted = request.access.filters(served_type.name, Interaction.SEARCH_TYPE)
-    return query_of(engine, served_type, parameters, granted, strict=True)
+    return await resolved_query(engine, request, served_type, parameters, granted)
 
 
 def _types(engine: Engine, request: Request, given: list[tuple[str, str]]) -> list[ServedType]:

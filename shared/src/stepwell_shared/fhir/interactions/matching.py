@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/http.html#cond-update
 """
 
 from stepwell_shared.fhir.interactions.engine import Engine
-from stepwell_shared.fhir.interactions.reach import query_of, stored_of
+from stepwell_shared.fhir.interactions.reach import resolved_query, stored_of
 from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.presentation import PARAMETERS
@@ -29,11 +29,11 @@ async def match_of(engine: Engine, request: Request, served_type: ServedType) ->
     request.access.require(served_type.name, Interaction.SEARCH_TYPE)
     granted = request.access.filters(served_type.name, Interaction.SEARCH_TYPE)
     criteria = criteria_of(request)
-    query = query_of(engine, served_type, criteria, (), strict=True)
+    query = await resolved_query(engine, request, served_type, criteria, ())
     if not query.conditions:
         text = f"without an id this takes search parameters of {served_type.name} that name one resource"
         raise FhirError(Category.INVALID, text)
-    query = query_of(engine, served_type, criteria, granted, strict=True)
+    query = await resolved_query(engine, request, served_type, criteria, granted)
     query.count = 1
     found = await engine.store.search(request.access.tenant, *query.page_statement())
     if len(found) > 1:

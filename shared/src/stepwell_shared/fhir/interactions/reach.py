@@ -1,14 +1,21 @@
 """What a caller's granular scopes reach: of what is stored, and of what a write would store."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
+
+import orjson
 
 from stepwell_shared.fhir.interactions.engine import Engine, change_of
 from stepwell_shared.fhir.messages import Request, etag
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.search.query import SearchQuery, parse_search, reach_statement
+from stepwell_shared.fhir.search.terms import escape, refused, too_costly
+from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology, UnknownCanonicalError
 from stepwell_shared.fhir.unit import Stored
+
+LOOKED_UP_MAX = 20
 
 
 async def visible(
@@ -60,6 +67,7 @@ def query_of(
     *,
     strict: bool,
     filters: Callable[[str], Sequence[str]] = lambda resource_type: (),
+    terminology: Terminology = KNOWN_TO_ALL,
 ) -> SearchQuery:
     """The query of these parameters; `filters` gives the caller's granular scopes on the types that chains reach."""
     return parse_search(
@@ -72,7 +80,77 @@ def query_of(
         granted=granted,
         registry=engine.registry,
         filters=filters,
+        terminology=terminology,
     )
+
+
+async def resolved_query(
+    engine: Engine,
+    request: Request,
+    served_type: ServedType,
+    parameters: Sequence[tuple[str, str]],
+    granted: Sequence[str],
+    *,
+    strict: bool = True,
+) -> SearchQuery:
+    """The query of these parameters as the caller may ask it, once what it names has been looked up.
+
+    Value sets and code systems that not everybody knows are those of the caller's tenant. A bare id that means
+    resources of several types is refused. Raises FhirError.
+    """
+    filters = partial(filters_of, request)
+    terminology = KNOWN_TO_ALL
+    for _ in range(LOOKED_UP_MAX):
+        try:
+            query = query_of(
+                engine, served_type, parameters, granted, strict=strict, filters=filters, terminology=terminology
+            )
+        except UnknownCanonicalError as unknown:
+            resource = await _looked_up(engine, request, unknown)
+            if resource is None or (unknown.resource_type, unknown.reference) in terminology.fetched:
+                raise
+            terminology = terminology.joined(unknown.resource_type, unknown.reference, resource)
+        else:
+            await _refuse_ambiguous(engine, request, query)
+            return query
+    raise too_costly(f"a search needs at most {LOOKED_UP_MAX} value sets and code systems")
+
+
+def filters_of(request: Request, resource_type: str) -> Sequence[str]:
+    """What the caller's scopes reach of another type. Raises FhirError FORBIDDEN."""
+    request.access.require(resource_type, Interaction.SEARCH_TYPE)
+    return request.access.filters(resource_type, Interaction.SEARCH_TYPE)
+
+
+async def _looked_up(engine: Engine, request: Request, unknown: UnknownCanonicalError) -> dict[str, Any] | None:
+    """The newest resource of the tenant that the caller may find by this canonical URL or address."""
+    served_type = engine.registry.types.get(unknown.resource_type)
+    if served_type is None or "url" not in served_type.parameters or not served_type.allows(Interaction.SEARCH_TYPE):
+        return None
+    literal = unknown.reference.removeprefix(f"{unknown.resource_type}/")
+    url, _, version = unknown.reference.partition("|")
+    parameters = [("url", escape(url)), *([("version", escape(version))] if version else [])]
+    if literal != unknown.reference:
+        parameters = [("_id", escape(literal))]
+    granted = filters_of(request, unknown.resource_type)
+    query = query_of(
+        engine, served_type, [*parameters, ("_sort", "-_lastUpdated"), ("_count", "1")], granted, strict=True
+    )
+    found = await engine.store.search(request.access.tenant, *query.page_statement())
+    resource: dict[str, Any] | None = orjson.loads(found[0]["body"]) if found else None
+    return resource
+
+
+async def _refuse_ambiguous(engine: Engine, request: Request, query: SearchQuery) -> None:
+    """https://hl7.org/fhir/R4/search.html section 3.1.1.4.12: name the type, as in `subject=Patient/1`."""
+    checks = query.values.checks
+    if not checks:
+        return
+    columns = ", ".join(f"({check.statement}) AS check_{number}" for number, check in enumerate(checks))
+    (answers,) = await engine.store.search(request.access.tenant, f"SELECT {columns}", query.values.entries)
+    for check, is_ambiguous in zip(checks, answers, strict=True):
+        if is_ambiguous:
+            raise refused(check.name, "this id is that of resources of several types; take Type/id")
 
 
 def stored_of(served_type: ServedType, record: Any) -> Stored:

@@ -1,15 +1,15 @@
 """Search of one type. https://hl7.org/fhir/R4/http.html#search"""
 
-from collections.abc import Sequence
 from functools import partial
 
 from stepwell_shared.fhir.interactions.engine import Engine
-from stepwell_shared.fhir.interactions.reach import query_of, stored_of
+from stepwell_shared.fhir.interactions.reach import filters_of, query_of, resolved_query, stored_of
 from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, match_entry
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.presentation import view_of
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.search.includes import INCLUDED_MAX, included
+from stepwell_shared.fhir.search.paging import paging_of
 from stepwell_shared.fhir.unit import Stored
 
 
@@ -18,16 +18,16 @@ async def search(engine: Engine, request: Request) -> Response:
     served_type = engine.permitted(request, Interaction.SEARCH_TYPE)
     granted = request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
     view = view_of(request.parameters)
-    filters = partial(_filters, request)
-    query = query_of(engine, served_type, request.parameters, granted, strict=request.strict, filters=filters)
+    query = await resolved_query(engine, request, served_type, request.parameters, granted, strict=request.strict)
     tenant = request.access.tenant
     records = await engine.store.search(tenant, *query.page_statement()) if query.count else []
     total = (await engine.store.search(tenant, *query.total_statement()))[0]["total"] if query.total != "none" else None
-    page = records[: query.count]
+    paging = paging_of(query)
+    page = records[: query.count][:: -1 if paging.is_backward else 1]
     address = f"{engine.base_url}/{request.resource_type}"
-    links = [("self", address_of(address, query.page_parameters))]
-    if len(records) > query.count > 0:
-        links.append(("next", address_of(address, query.page_after(page[-1]))))
+    ends = [query.order.keys_of(row) for row in (page[0], page[-1])] if page else []
+    around = paging.links(ends, is_full=len(records) > query.count > 0)
+    links = [(relation, address_of(address, parameters)) for relation, parameters in around]
     matches = [stored_of(served_type, record) for record in page]
     entries = [match_entry(engine.base_url, served_type, stored, view) for stored in matches]
     if query.includes:
@@ -38,17 +38,11 @@ async def search(engine: Engine, request: Request) -> Response:
     return Response(200, bundle("searchset", total, links, entries, engine.clock()))
 
 
-def _filters(request: Request, resource_type: str) -> Sequence[str]:
-    """What the caller's scopes reach of another type. Raises FhirError FORBIDDEN."""
-    request.access.require(resource_type, Interaction.SEARCH_TYPE)
-    return request.access.filters(resource_type, Interaction.SEARCH_TYPE)
-
-
 async def _find(engine: Engine, request: Request, resource_type: str, name: str, value: str) -> list[Stored]:
     """Resources to include: what the caller could find by a search of its own, and nothing else."""
     served_type = engine.registry.types[resource_type]
     try:
-        granted = _filters(request, resource_type)
+        granted = filters_of(request, resource_type)
     except FhirError:
         return []
     query = query_of(engine, served_type, [(name, value)], granted, strict=True)

@@ -12,7 +12,7 @@ from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.search.conditions import Context, any_of, condition
-from stepwell_shared.fhir.search.dates import date_condition
+from stepwell_shared.fhir.search.dates import moment_condition
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
 
 HOPS_MAX = 4
@@ -47,10 +47,12 @@ def criterion(served_type: ServedType, name: str, value: str, context: Context, 
 def granted_condition(served_type: ServedType, granted: Sequence[str], context: Context, found: Values) -> str:
     """What granular scopes reach; a scope whose parameter is not served reaches nothing."""
     reached: list[str] = []
+    checked = len(found.checks)
     for text in granted:
         tests = [criterion(served_type, name, value, context.probing(), found) for name, value in parse_qsl(text)]
         if None not in tests:
             reached.append(" AND ".join(test for test in tests if test) or "true")
+    del found.checks[checked:]  # a scope that could mean several types reaches all of them, and refuses nothing
     return "(" + (" OR ".join(f"({each})" for each in reached) or "false") + ")"
 
 
@@ -58,10 +60,8 @@ def _common(name: str, value: str, context: Context, found: Values) -> str:
     """The parameters that are the row's own."""
     if name == "_id":
         return f"{context.row}.id = ANY({found.add_all(alternatives(value))}::text[])"
-    # A stored moment is a point: for the range table it is the shortest interval that PostgreSQL can tell.
     moment = f"{context.row}.last_updated"
-    ends = (moment, f"({moment} + interval '1 microsecond')")
-    return any_of(date_condition(name, part, ends, context.now, found) for part in alternatives(value))
+    return any_of(moment_condition(name, part, moment, context.now, found) for part in alternatives(value))
 
 
 def compartment_parameters(served_type: ServedType, name: str) -> list[SearchParameter]:
@@ -186,15 +186,17 @@ def _hop(
 
 def inside(context: Context, resource_type: str, row: str, depth: int) -> Context:
     """The context of conditions on another type's rows."""
-    tables = index_table(resource_type), number_table(resource_type)
-    return replace(context, index_table=tables[0], number_table=tables[1], row=row, depth=depth, is_probed=False)
+    inner = replace(context, index_table=index_table(resource_type), number_table=number_table(resource_type))
+    return replace(inner, row=row, depth=depth, is_probed=False, narrowing=None)
 
 
 def makes_few(served_type: ServedType, name: str) -> bool:
-    """Whether a parameter leaves so few candidates that the others are best looked up for each."""
-    if name == COMPARTMENT:
-        return True
+    """Whether a parameter leaves so few candidates that the others are best looked up for each: what one patient has,
+    and what is asked for by id."""
     plain, _, modifier = name.partition(":")
+    if plain in {"_id", COMPARTMENT}:
+        return True
     parameter = served_type.parameters.get(plain)
-    is_column = parameter is not None and parameter.type == "reference" and parameter.storage is Storage.COLUMN
-    return plain == "_id" or (is_column and (not modifier or modifier[0].isupper()) and "." not in name)
+    if parameter is None or "." in name or (modifier and not modifier[0].isupper()):
+        return False
+    return bool(parameter.patient_column) or (plain == "patient" and parameter.storage is Storage.COLUMN)

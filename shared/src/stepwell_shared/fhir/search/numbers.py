@@ -35,18 +35,21 @@ def _bounds(prefix: str, interval: tuple[float, float, float], found: Values) ->
     if prefix == "ap":
         margin = abs(exact) * _APPROXIMATELY
         low, high = exact - margin, exact + margin
-        return f"(i.low <= {_float(high, found)} AND i.high >= {_float(low, found)})"
+        lowest, highest = _float(low, found), _float(high, found)
+        begins = f"i.low >= {lowest} AND i.low <= {highest}"
+        return f"(({begins}) OR (i.low < i.high AND i.low < {lowest} AND i.high >= {lowest}))"
     if prefix in {"eq", "ne"}:
-        inside = f"(i.low >= {_float(low, found)} AND i.high < {_float(high, found)})"
+        end = _float(high, found)
+        inside = f"(i.low >= {_float(low, found)} AND i.low < {end} AND i.high < {end})"
         return inside if prefix == "eq" else f"NOT {inside}"
     place = _float(exact, found)
     return {
-        "gt": f"i.high > {place}",
+        "gt": f"(i.low > {place} OR (i.low < i.high AND i.high > {place}))",
         "lt": f"i.low < {place}",
-        "ge": f"i.high >= {place}",
+        "ge": f"(i.low >= {place} OR (i.low < i.high AND i.high >= {place}))",
         "le": f"i.low <= {place}",
         "sa": f"i.low > {place}",
-        "eb": f"i.high < {place}",
+        "eb": f"(i.low < {place} AND i.high < {place})",
     }[prefix]
 
 

@@ -1,9 +1,8 @@
 """A search request as a statement: conditions, order, page. Everything it ignores is left out of the self link."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -13,8 +12,11 @@ from stepwell_shared.fhir.schema import column_names, current_table, index_table
 from stepwell_shared.fhir.search.conditions import Context
 from stepwell_shared.fhir.search.criteria import criterion, granted_condition, makes_few
 from stepwell_shared.fhir.search.includes import INCLUDES_MAX, Include, parse_include
-from stepwell_shared.fhir.search.order import CURSOR, Order, open_cursor, parse_order, seal_cursor
-from stepwell_shared.fhir.search.terms import Values, refused, too_costly
+from stepwell_shared.fhir.search.order import CURSOR, Cursor, Order, parse_order
+from stepwell_shared.fhir.search.plans import Plan
+from stepwell_shared.fhir.search.rows import FENCE, Narrowing
+from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
+from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology
 from stepwell_shared.fhir.unit import Change
 
 PAGE_DEFAULT = 20
@@ -29,6 +31,7 @@ class SearchQuery:
     """A parsed search. `parameters` are those that were used, for the self link."""
 
     served_type: ServedType
+    plan: Plan
     count: int = PAGE_DEFAULT
     total: str = "none"
     order: Order = field(default_factory=Order)
@@ -37,45 +40,39 @@ class SearchQuery:
     parameters: list[tuple[str, str]] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
     page: str = ""
+    cursor: Cursor | None = None
     cursor_key: bytes = b""
 
     @property
-    def page_parameters(self) -> list[tuple[str, str]]:
-        """What the self link states: everything that was used, the page as well."""
-        return [*self.parameters, (CURSOR, self.page)] if self.page else self.parameters
-
-    def page_after(self, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """The parameters of the page that follows this row of the page."""
-        return [*self.parameters, (CURSOR, seal_cursor(self._place, self.order.keys_of(row), self.cursor_key))]
-
-    @property
-    def _place(self) -> str:
+    def place(self) -> str:
         """What a cursor belongs to: its sort keys mean nothing in another order."""
-        return f"{self.served_type.name} {self.order.clause}"
+        return f"{self.served_type.name} {self.order.name}"
 
     def page_statement(self) -> tuple[str, list[str | None]]:
-        """One page and one row more, which tells whether there is a next page."""
+        """One page and one row more, which tells whether there is another page."""
         found = Values(list(self.values.entries), self.values.entries_max + len(self.order.keys) + 1)
-        conditions = [*self.conditions]
-        if self.page:
-            conditions.append(self.order.after(open_cursor(self._place, self.page, self.cursor_key), found))
-        return (
-            f"SELECT r.id, r.version, r.last_updated, r.body{self.order.selected}"
-            f" FROM {self._where(conditions)} ORDER BY {self.order.clause} LIMIT {self.count + 1}"
-        ), found.entries
+        order = self.order.turned() if self.cursor is not None and self.cursor.backward else self.order
+        behind = order.after(self.cursor.keys, found) if self.cursor is not None and self.cursor.keys else []
+        return self.statement(order, behind, self.count + 1), found.entries
+
+    def statement(self, order: Order, behind: Sequence[str], most: int) -> str:
+        """The first matches in this order, of those behind a place."""
+        return self.plan.page(self.conditions, behind, order, most)
 
     def total_statement(self) -> tuple[str, list[str | None]]:
         """Counts all matches; for an estimate only so far that it stays cheap, and then says nothing."""
         if self.total == "estimate":
-            rows = f"SELECT 1 FROM {self._where(self.conditions)} LIMIT {ESTIMATE_MAX + 1}"
+            rows = f"SELECT 1 FROM {self._where()} LIMIT {ESTIMATE_MAX + 1}"
             return (
                 f"SELECT nullif(count(*), {ESTIMATE_MAX + 1}) AS total FROM ({rows}) AS counted"
             ), self.values.entries
-        return (f"SELECT count(*) AS total FROM {self._where(self.conditions)}"), self.values.entries
+        return (f"SELECT count(*) AS total FROM {self._where()}"), self.values.entries
 
-    def _where(self, conditions: list[str]) -> str:
+    def _where(self) -> str:
+        """All matches; they are looked up one by one only where there are few."""
         table = current_table(self.served_type.name)
-        return " AND ".join([f"{table} AS r WHERE r.tenant = s.tenant AND r.body IS NOT NULL", *conditions])
+        text = " AND ".join([f"{table} AS r WHERE r.tenant = s.tenant AND r.body IS NOT NULL", *self.conditions])
+        return text if self.plan.is_anchored else text.replace(FENCE, "")
 
 
 def parse_search(
@@ -89,19 +86,22 @@ def parse_search(
     granted: Sequence[str] = (),
     registry: Registry | None = None,
     filters: Callable[[str], Sequence[str]] = lambda resource_type: (),
+    terminology: Terminology = KNOWN_TO_ALL,
 ) -> SearchQuery:
     """The query of a request. Unknown parameters are ignored unless `strict`; `granted` are the queries of which
     the caller's scopes demand at least one, and `filters` gives those of another type or raises FhirError FORBIDDEN.
     Chains and includes reach the types of the registry. Raises FhirError INVALID."""
-    query = SearchQuery(served_type, cursor_key=cursor_key)
+    is_anchored = any(value and makes_few(served_type, name) for name, value in parameters)
+    query = SearchQuery(served_type, Plan(served_type, is_anchored), cursor_key=cursor_key)
     context = Context(
         index_table(served_type.name),
         localise,
         now,
         number_table(served_type.name),
-        is_probed=any(value and makes_few(served_type, name) for name, value in parameters),
+        is_probed=is_anchored,
         registry=registry,
         filters=filters,
+        terminology=terminology,
     )
     for name, value in parameters:
         if not value or name in PRESENTATION:
@@ -120,6 +120,8 @@ def parse_search(
         query.total = "accurate"
     if granted:
         query.conditions.append(granted_condition(served_type, granted, context, query.values))
+    if query.page:
+        query.cursor = Cursor.opened(query.place, query.page, cursor_key)
     return query
 
 
@@ -169,10 +171,13 @@ def _given_rows(
 
 
 def _criterion(query: SearchQuery, name: str, value: str, context: Context) -> bool:
-    found = criterion(query.served_type, name, value, context, query.values)
-    if found is not None:
-        query.conditions.append(found)
-    return found is not None
+    narrowing = Narrowing()
+    found = criterion(query.served_type, name, value, replace(context, narrowing=narrowing), query.values)
+    if found is None:
+        return False
+    query.plan.take(name, len(alternatives(value)), found, len(query.conditions), narrowing)
+    query.conditions.append(found)
+    return True
 
 
 def whole_number(name: str, text: str) -> int:

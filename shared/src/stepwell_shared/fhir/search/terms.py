@@ -4,21 +4,33 @@ https://hl7.org/fhir/R4/search.html section 3.1.1.4.19
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 
 VALUES_MAX = 1000  # values of one search: each costs the database time and stack
+_UNIT_SEPARATOR = "\x1f"
 _ALTERNATIVE = re.compile(r"(?:[^\\,]|\\.|\\$)+", re.DOTALL)
 _PIECE = {mark: re.compile(rf"((?:[^\\{mark}]|\\.)*)\{mark}", re.DOTALL) for mark in "|$"}
 
 
+@dataclass(frozen=True)
+class Check:
+    """A question over the same values, of which a yes refuses the search: its parameter has a bare id that is not
+    unique."""
+
+    name: str
+    statement: str
+
+
 @dataclass
 class Values:
-    """The values of a statement; each gets its place in the array `$2`."""
+    """The values of a statement; each gets its place in the array `$2`. `checks` come before the statement."""
 
     entries: list[str | None] = field(default_factory=list)
     entries_max: int = VALUES_MAX
+    checks: list[Check] = field(default_factory=list)
 
     def add(self, value: str) -> str:
         """The place of a value that a request or a scope names; raises FhirError INVALID for one too many or a NUL."""
@@ -35,6 +47,13 @@ class Values:
 
     def add_all(self, found: list[str]) -> str:
         return f"ARRAY[{', '.join(self.add(value) for value in found)}]"
+
+    def among(self, column: str, keys: Iterable[str], *, is_all_but: bool = False) -> str:
+        """Whether a column is one of these keys, or none of them. However many take one place: a text that is split
+        once, not for each row, and an index on the column still serves. Codes and addresses have no control characters.
+        """
+        listed = f"string_to_array({self.add(_UNIT_SEPARATOR.join(keys))}, chr(31))"
+        return f"({column} IS NOT NULL AND {column} <> ALL({listed}))" if is_all_but else f"{column} = ANY({listed})"
 
 
 def refused(name: str, text: str) -> FhirError:
@@ -54,6 +73,11 @@ def alternatives(text: str) -> list[str]:
 
 def unescape(text: str) -> str:
     return re.sub(r"\\([\\,$|])", r"\1", text)
+
+
+def escape(text: str) -> str:
+    """A text as one value of a search."""
+    return re.sub(r"([\\,$|])", r"\\\1", text)
 
 
 def pieces(text: str, mark: str) -> list[str]:
