@@ -8,7 +8,8 @@ import schemathesis
 import yaml
 from jsonschema_rs import validator_for
 from schemathesis.core.result import Ok
-from stepwell_shared.fhir.registry import Interaction
+from stepwell_shared.fhir import definitions
+from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.migrations import service_named
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime
@@ -27,6 +28,8 @@ METHODS = {
     Interaction.SEARCH_TYPE: ("", "get"),
 }
 
+# Types of ours that R4 puts into the Patient compartment and that are searched by what puts them there.
+PATIENT_COMPARTMENT = definitions.compartment("Patient")
 # What criteria in the URL choose instead of an id.
 CONDITIONAL = {Interaction.UPDATE: "put", Interaction.PATCH: "patch", Interaction.DELETE: "delete"}
 
@@ -34,6 +37,10 @@ CONDITIONAL = {Interaction.UPDATE: "put", Interaction.PATCH: "patch", Interactio
 def document_of(name: str, base_url: str = "https://host.example") -> dict[str, Any]:
     service = service_named(name)
     return openapi_document(service, service.resources(Runtime()), f"{base_url}/{name}/fhir")
+
+
+def methods_of(operation: Operation) -> tuple[str, ...]:
+    return ("post",) if operation.affects_state else ("get", "post")
 
 
 def base_of(committed: dict[str, Any]) -> str:
@@ -63,8 +70,16 @@ class TestEveryService:
     def test_it_declares_what_the_registry_serves_and_nothing_else(self, service: str) -> None:
         paths = document_of(service)["paths"]
         prefix = f"/{service}/fhir"
-        expected = {(f"{prefix}/metadata", "get"), (f"{prefix}/_history", "get"), (prefix, "post")}
-        for served_type in service_named(service).resources(Runtime()):
+        registry = service_named(service).resources(Runtime())
+        expected = {(f"{prefix}/metadata", "get"), (f"{prefix}/_history", "get"), (prefix, "get"), (prefix, "post")}
+        expected.add((f"{prefix}/Patient/{{id}}/*", "get"))
+        for each in registry.operations:
+            expected.update((f"{prefix}/${each.name}", method) for method in methods_of(each))
+        for served_type in registry:
+            if served_type.allows(Interaction.SEARCH_TYPE):
+                expected.add((f"{prefix}/{served_type.name}/_search", "post"))
+            if served_type.name in PATIENT_COMPARTMENT:
+                expected.add((f"{prefix}/Patient/{{id}}/{served_type.name}", "get"))
             for interaction, (path, method) in METHODS.items():
                 if served_type.allows(interaction):
                     expected.add((f"{prefix}/{served_type.name}{path}", method))
@@ -73,8 +88,8 @@ class TestEveryService:
             expected.update((f"{prefix}/{served_type.name}{middle}/$validate", "post") for middle in ("", "/{id}"))
             for operation in served_type.operations:
                 middle = "/{id}" if operation.instance else ""
-                methods = ("post",) if operation.affects_state else ("get", "post")
-                expected.update((f"{prefix}/{served_type.name}{middle}/${operation.name}", each) for each in methods)
+                address = f"{prefix}/{served_type.name}{middle}/${operation.name}"
+                expected.update((address, method) for method in methods_of(operation))
         found = {(path, method) for path, item in paths.items() for method in item if method != "parameters"}
         assert {each for each in expected if each not in found} == set()
         assert {each for each in found if each not in expected and each[0].startswith(prefix)} == set()
@@ -89,16 +104,20 @@ class TestEveryService:
             declared = {each["name"] for each in item.get("parameters", ()) if each["in"] == "path"}
             assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
         for reference in _references(document):
-            assert reference.removeprefix("#/components/schemas/") in schemas
+            _, root, kind, name = reference.split("/")
+            assert (root, kind) in {("components", "schemas"), ("components", "responses")}
+            assert name in document["components"][kind]
 
     def test_every_refusal_is_an_operation_outcome(self, service: str) -> None:
-        for path, item in document_of(service)["paths"].items():
+        document = document_of(service)
+        for item in document["paths"].values():
             for method, operation in item.items():
-                if method == "parameters" or not path.startswith(f"/{service}/fhir/"):
+                if method == "parameters":
                     continue
                 for status, answer in operation["responses"].items():
                     if status >= "400":
-                        ((_, content),) = answer["content"].items()
+                        assert answer == {"$ref": f"#/components/responses/{status}"}
+                        ((_, content),) = document["components"]["responses"][status]["content"].items()
                         assert content["schema"]["$ref"].endswith("/OperationOutcome")
 
 

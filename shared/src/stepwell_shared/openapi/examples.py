@@ -6,9 +6,12 @@ They are about `Patient/example`, whom the example of Patient brings into being.
 from typing import Any
 
 from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.fhir.registry import Interaction, Registry
+from stepwell_shared.fhir.validation.profiles import BASE
 
 Resource = dict[str, Any]
 _LOINC = "http://loinc.org"
+_PLACEHOLDER = "urn:uuid:4f0c5c1e-6c1b-4c3a-9a52-0d6c1f6f1a01"
 _PERSON = {"reference": "Patient/example"}
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 # PHQ-9 in LOINC: the nine scored questions in order, and answers for a total of 16 with item nine denied.
@@ -120,3 +123,52 @@ def example_of(resource_type: str, topics: tuple[str, ...]) -> Resource | None:
 def operation_example(name: str) -> Resource | None:
     """Parameters for an operation, or None where it takes none."""
     return _risk_level() if name == "record-risk-level" else None
+
+
+def validation_example(resource: Resource, *, creates: bool) -> Resource:
+    """Parameters of $validate for a resource: a profile to hold it to, and as a create where clients create it."""
+    profile = resource.get("meta", {}).get("profile") or [f"{BASE}{resource['resourceType']}"]
+    return {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "resource", "resource": resource},
+            *([{"name": "mode", "valueCode": "create"}] if creates else []),
+            {"name": "profile", "valueUri": profile[0]},
+        ],
+    }
+
+
+def bundle_examples(registry: Registry) -> dict[str, Any]:
+    """A batch of searches, and a transaction where clients create what belongs together."""
+    names = [each.name for each in registry if each.allows(Interaction.SEARCH_TYPE)][:2]
+    batch = [{"request": {"method": "GET", "url": f"{name}?_count=5&_sort=-_lastUpdated"}} for name in names]
+    found = {"batch": {"summary": "Two searches", "value": _bundle("batch", batch)}}
+    created = [name for name in ("Patient", "QuestionnaireResponse") if _creates(registry, name)]
+    if len(created) == 2:
+        linked = _bundle("transaction", [_person_entry(), _response_entry()])
+        found["transaction"] = {"summary": "A person, unless known, and their answers", "value": linked}
+    return found
+
+
+def _creates(registry: Registry, name: str) -> bool:
+    served_type = registry.types.get(name)
+    return served_type is not None and served_type.allows(Interaction.CREATE)
+
+
+def _bundle(kind: str, entries: list[Resource]) -> Resource:
+    return {"resourceType": "Bundle", "type": kind, "entry": entries}
+
+
+def _person_entry() -> Resource:
+    (identifier,) = [{**each, "value": "100-043"} for each in _patient()["identifier"]]
+    person = {key: value for key, value in _patient().items() if key != "id"} | {"identifier": [identifier]}
+    criteria = f"identifier={identifier['system']}|{identifier['value']}"
+    request = {"method": "POST", "url": "Patient", "ifNoneExist": criteria}
+    return {"fullUrl": _PLACEHOLDER, "resource": person, "request": request}
+
+
+def _response_entry() -> Resource:
+    response = {key: value for key, value in _response().items() if key != "id"}
+    response["identifier"] = {**response["identifier"], "value": "2026-000118"}
+    response["subject"] = {"reference": _PLACEHOLDER}
+    return {"resource": response, "request": {"method": "POST", "url": "QuestionnaireResponse"}}
