@@ -19,6 +19,7 @@ from stepwell_shared.events.outbox import OutboxNotifier
 from stepwell_shared.events.sender import DeliveryPolicy
 from stepwell_shared.events.showing import show_status
 from stepwell_shared.events.upkeep import Upkeep, UpkeepPolicy
+from stepwell_shared.federation.running import Federation
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.http_client import http_client
 from stepwell_shared.runtime import Runtime, Service
@@ -60,9 +61,14 @@ def own_tokens(tokens: ServiceTokens) -> TokenProvider:
 
 
 async def start_announcing(
-    service: Service, runtime: Runtime, token: TokenProvider, settings: Settings, stack: AsyncExitStack
+    service: Service,
+    runtime: Runtime,
+    token: TokenProvider,
+    settings: Settings,
+    stack: AsyncExitStack,
+    federation: Federation | None = None,
 ) -> Announcing:
-    """Runs the delivery loop of this replica, and the upkeep around it."""
+    """Runs the delivery loop of this replica, to partners too, and the upkeep around it."""
     database, engine = runtime.database, runtime.engine
     replica = f"{socket.gethostname()}-{os.getpid()}"
     listen_url = settings.listen_url or settings.database_url
@@ -79,13 +85,15 @@ async def start_announcing(
             age_warning_seconds=settings.outbox_age_warning_seconds,
         ),
     )
+    base_url, filters = settings.url_of(service.name), EngineFilters(engine, service.topics)
     delivery = Delivery(
         database,
         http,
-        base_url=settings.url_of(service.name),
+        base_url=base_url,
         tenants=partial(list_tenants, database),
         token=token,
-        matches=EngineFilters(engine, service.topics),
+        matches=filters if federation is None else federation.matches(filters),
+        courier=None if federation is None else federation.courier(http, base_url, token),
         endpoints=endpoint_policy(settings),
         changed=upkeep.wake,
         replica=replica,

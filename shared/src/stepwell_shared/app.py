@@ -29,6 +29,7 @@ from stepwell_shared.background import run_while_open
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.door import Guard, Limits
+from stepwell_shared.federation.running import Federation, open_federation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.idempotency import keep_forgetting
@@ -42,6 +43,7 @@ from stepwell_shared.http_client import http_client
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Runtime, Service, open_runtime
+from stepwell_shared.served import endpoint_policy
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry import configure_logging
 
@@ -155,7 +157,8 @@ async def _start(
     token = own_tokens(ServiceTokens(http, settings, service.name))
     prepare(*registry.types)
     await _seed(service, runtime)
-    listeners.append(await start_announcing(service, runtime, token, settings, stack))
+    federation = await _federation(service, runtime, verifier, stack)
+    listeners.append(await start_announcing(service, runtime, token, settings, stack, federation))
     received = receiving(service, runtime, http, token, verifier.authenticate)
     await run_while_open(received.catch_up.run, stack)
     await run_while_open(_forgetting(runtime), stack)
@@ -164,6 +167,29 @@ async def _start(
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
     app.router.routes += _health(runtime.database)
     app.doors = _doors(service, registry, runtime, verifier, received)
+    if federation is not None:
+        app.doors.pages[f"/{service.name}/partners/notifications"] = _posted(federation.take)
+
+
+async def _federation(
+    service: Service, runtime: Runtime, verifier: TokenVerifier, stack: AsyncExitStack
+) -> Federation | None:
+    """The exchange with partners, for a service that has one."""
+    if service.exchange is None:
+        return None
+    settings = runtime.settings
+    federation = await stack.enter_async_context(
+        open_federation(
+            service.exchange(runtime),
+            runtime.database,
+            key_file=settings.service_key_file,
+            endpoints=endpoint_policy(settings),
+            tenants=partial(list_tenants, runtime.database),
+            authenticate=verifier.authenticate,
+        )
+    )
+    await run_while_open(federation.catch_up.run, stack)
+    return federation
 
 
 def _forgetting(runtime: Runtime) -> Callable[[], Awaitable[None]]:

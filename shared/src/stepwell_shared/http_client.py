@@ -4,7 +4,7 @@ What others tell us to call is called through `public_target`, so that it is no 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -64,3 +64,44 @@ async def public_target(url: str) -> Target:
     number = f"[{numbers[0]}]" if numbers[0].version == 6 else str(numbers[0])
     target = parts._replace(netloc=f"{number}:{port}", fragment="").geturl()
     return Target(target, {"Host": parts.netloc, "Connection": "close"}, {"sni_hostname": host})
+
+
+class RefusedAddressError(AddressError, httpx.TransportError):
+    """A guarded client was about to call an address that it must not call; for its caller, nobody answers there."""
+
+
+class _Guard(httpx.AsyncBaseTransport):
+    """Sends requests to `public_target` unless their URL is one that `is_configured` vouches for."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, is_configured: Callable[[str], bool]) -> None:
+        self._inner = inner
+        self._is_configured = is_configured
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self._is_configured(str(request.url)):
+            try:
+                target = await public_target(str(request.url))
+            except AddressError as error:
+                raise RefusedAddressError(str(error)) from error
+            request.url = httpx.URL(target.url)
+            request.headers.update(target.headers)
+            request.extensions = {**request.extensions, **target.extensions}
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def guarded_client(
+    is_configured: Callable[[str], bool], *, connections_max: int = 32
+) -> AsyncIterator[HttpClient]:
+    """A client for addresses that others gave us: all that is not configured must be https on the public internet.
+
+    Its time-outs bound the silence of the peer and not the whole exchange: a slow link may take its time.
+    """
+    limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
+    guard = _Guard(httpx.AsyncHTTPTransport(limits=limits), is_configured)
+    timeouts = httpx.Timeout(30.0, connect=10.0, pool=10.0)
+    async with httpx.AsyncClient(transport=guard, timeout=timeouts, follow_redirects=False) as client:
+        yield client

@@ -21,6 +21,7 @@ from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
 from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
 from stepwell_shared.events.topics import Topic
+from stepwell_shared.federation.exchange import Exchange
 from stepwell_shared.fhir import idempotency
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import localiser
@@ -92,6 +93,8 @@ class Service:
     topics: tuple[Topic, ...] = ()
     # (publishing service, topic name) -> what is done with each event
     listens: Callable[[Runtime], Mapping[tuple[str, str], Handler]] = lambda runtime: {}
+    # how the service exchanges with partner organisations, if it does
+    exchange: Callable[[Runtime], Exchange] | None = None
     # puts what the service ships into a tenant; runs at every start and again changes nothing
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
     tables: tuple[type[SQLModel], ...] = ()

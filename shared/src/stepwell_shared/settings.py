@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("screening", "routing", "referral", "measurement")
+# The one that partner organisations speak with.
+EXCHANGING_SERVICE = "referral"
 
 
 class Settings(BaseSettings):

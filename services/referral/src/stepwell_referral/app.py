@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from stepwell_shared.federation.tables import PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
@@ -11,6 +12,7 @@ from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.tables import READ_PLACES
 from stepwell_referral.use_cases.assignments import take_assignment
+from stepwell_referral.use_cases.partners import exchange
 from stepwell_referral.use_cases.shipping import ship_catalogue
 
 
@@ -26,7 +28,9 @@ service = Service(
     resources=registry,
     topics=TOPICS,
     listens=listens,
+    exchange=exchange,
     seed=ship_catalogue,
+    tables=(PartnerRow,),
     functions=(READ_PLACES,),
     package=Path(__file__).parent,
 )

@@ -1,5 +1,6 @@
 """Which FHIR types referral serves, with their search parameters and what happens when they are written."""
 
+from dataclasses import replace
 from functools import partial
 
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
@@ -8,8 +9,10 @@ from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, 
 
 from stepwell_referral.subscriptions import TOPICS
 from stepwell_referral.use_cases.catalogue import change_service
-from stepwell_referral.use_cases.tasks import change_task
+from stepwell_referral.use_cases.intake import write_patient, write_request, write_task
 
+# Made by this service itself, or sent by partner organisations.
+TAKEN_IN = READ_ONLY | {Interaction.CREATE}
 KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 
 
@@ -18,7 +21,7 @@ def registry(runtime: Runtime) -> Registry:
     found = Registry("referral")
     _referral_types(found, runtime)
     _catalogue_types(found)
-    found.add(patient_copy())
+    found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
     return found
@@ -29,20 +32,23 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
         served(
             "ServiceRequest",
             SERVICE_REQUEST_PARAMETERS,
-            interactions=READ_ONLY,
+            interactions=TAKEN_IN,
+            on_write=partial(write_request, runtime),
             indexes=(("patient", "-authored"),),
-            documentation="The tier assignments as routing sent them, under the ids that it gave. Routing owns them.",
+            documentation="The tier assignments as routing sent them, under the ids that it gave: routing owns them."
+            " Beside them those that partner organisations send with their referrals.",
         )
     )
     found.add(
         served(
             "Task",
             TASK_PARAMETERS,
-            interactions=READ_ONLY | {Interaction.UPDATE},
-            on_write=partial(change_task, runtime),
+            interactions=TAKEN_IN | {Interaction.UPDATE},
+            on_write=partial(write_task, runtime),
             indexes=(("patient", "-authored-on"), ("owner", "status", "priority")),
             documentation="One referral each, with its place, its wait and the support until then. Coordinators move"
-            " them for the place that was asked, clinicians for who refers.",
+            " them for the place that was asked, clinicians for who refers. Only partner organisations create them, in"
+            " a transaction with ServiceRequest and Patient.",
         )
     )
 

@@ -5,7 +5,7 @@ from stepwell_shared.events.topics import Topic
 REFERRAL_CHANGED = Topic(
     "referral-changed",
     ("Task",),
-    ("patient", "status", "code", "owner"),
+    ("patient", "status", "code", "owner", "requester"),
     "A referral was prepared, requested, moved on or ended. Beside the Task comes the ServiceRequest that authorises"
     " it.",
     ("ServiceRequest",),

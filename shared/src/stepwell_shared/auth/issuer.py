@@ -5,7 +5,7 @@ SMART App Launch 2.2, "Backend Services"; RFC 6749 sections 4.4 and 5; RFC 7523.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stepwell_shared.auth.assertions import ASSERTION_TYPE, check_assertion_claims, remember_assertion
@@ -13,11 +13,12 @@ from stepwell_shared.auth.client_keys import ClientKeys
 from stepwell_shared.auth.clients import Client, find_client
 from stepwell_shared.auth.fetching import FetchError
 from stepwell_shared.auth.keys import SigningKey, load_private_keys, public_key_set
+from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.auth.scopes import ScopeError, Scopes
 from stepwell_shared.auth.signatures import SignatureRefusedError, read_unverified, sign, verify
 from stepwell_shared.database.pool import Database
 from stepwell_shared.http_client import HttpClient
-from stepwell_shared.settings import SERVICES, Settings
+from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES, Settings
 
 TOKEN_SECONDS: Final = 300
 TYPE_HEADER: Final = "at+jwt"  # RFC 9068, so that no other signed token is taken for an access token
@@ -45,13 +46,17 @@ class OAuthError(Exception):
 
 @dataclass(frozen=True)
 class Issuer:
-    """One deployment's issuer. `audiences` are the base URLs of the services that its tokens open."""
+    """One deployment's issuer. `audiences` are the base URLs of the services that its tokens open.
+
+    `audiences_by_role` are narrower ones, for clients that have such a role.
+    """
 
     url: str
     signing_keys: Sequence[SigningKey]
     audiences: Sequence[str]
     database: Database
     client_keys: ClientKeys
+    audiences_by_role: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: Settings, database: Database, http: HttpClient) -> "Issuer | None":
@@ -67,7 +72,13 @@ class Issuer:
             audiences=[settings.url_of(service) for service in SERVICES],
             database=database,
             client_keys=ClientKeys(http, guarded=settings.issuer_url.startswith("https://")),
+            audiences_by_role={PARTNER_ROLE: [settings.url_of(EXCHANGING_SERVICE)]},
         )
+
+    def audiences_of(self, client: Client) -> list[str]:
+        """The services that a token of this client opens."""
+        narrower = [self.audiences_by_role[role] for role in client.roles if role in self.audiences_by_role]
+        return [url.rstrip("/") for url in (narrower[0] if narrower else self.audiences)]
 
     @property
     def token_url(self) -> str:
@@ -141,7 +152,7 @@ def _claims(issuer: Issuer, client: Client, scopes: Scopes, now: float) -> dict[
         "iss": issuer.url.rstrip("/"),
         "sub": client.client_id,
         "client_id": client.client_id,
-        "aud": [url.rstrip("/") for url in issuer.audiences],
+        "aud": issuer.audiences_of(client),
         "iat": issued,
         "nbf": issued,
         "exp": issued + TOKEN_SECONDS,

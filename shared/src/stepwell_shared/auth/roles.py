@@ -8,6 +8,9 @@ from typing import Final
 
 from stepwell_shared.auth.scopes import Scopes
 
+# Another organisation's service. It is no set of scopes: what a partner may do is agreed with each.
+PARTNER_ROLE: Final = "partner"
+
 _DIRECTORY = "HealthcareService Organization Location Practitioner PractitionerRole"
 _KNOWLEDGE = "Questionnaire PlanDefinition ActivityDefinition Library ValueSet CodeSystem"
 

@@ -35,20 +35,25 @@ async def request_token(
     Raises TokenRequestError.
     """
     token_url = f"{issuer_url.rstrip('/')}/token"
-    form = {
+    try:
+        response = await http.post(token_url, data=token_form(token_url, client_id, key, scope=scope, now=now))
+    except HttpError as error:
+        raise TokenRequestError(f"the token issuer at {issuer_url} does not answer") from error
+    return read_token(response)
+
+
+def token_form(token_url: str, client_id: str, key: SigningKey, *, scope: str = "", now: float) -> dict[str, str]:
+    """The form of one token request; its assertion is good for one use, at `now` in seconds since 1970."""
+    return {
         "grant_type": "client_credentials",
         "client_assertion_type": ASSERTION_TYPE,
         "client_assertion": make_assertion(client_id, token_url, key, secrets.token_urlsafe(16), now),
         **({"scope": scope} if scope else {}),
     }
-    try:
-        response = await http.post(token_url, data=form)
-    except HttpError as error:
-        raise TokenRequestError(f"the token issuer at {issuer_url} does not answer") from error
-    return _token(response)
 
 
-def _token(response: HttpResponse) -> AccessToken:
+def read_token(response: HttpResponse) -> AccessToken:
+    """The token in an issuer's answer. Raises TokenRequestError."""
     try:
         answer = response.json()
         if response.status_code == 200:

@@ -66,6 +66,7 @@ class AccessSettings(BaseSettings):
     routing_url: str | None = None
     referral_url: str | None = None
     measurement_url: str | None = None
+    subscription_hosts_allowed: tuple[str, ...] = Field(default=(), description="as the services have it")
 
     @classmethod
     def settings_customise_sources(

@@ -15,6 +15,7 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.connections import BoundedProtocol
 from stepwell_shared.migrations import migrate as migrate_service
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 add_access_commands(app, TENANT_HOOKS)
 add_delivery_commands(app)
+add_partner_commands(app)
 
 
 @app.command()

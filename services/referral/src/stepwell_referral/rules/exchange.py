@@ -1,0 +1,68 @@
+"""What a partner organisation must be told of a referral of ours, and what its news mean for it.
+
+The partner's Task is the one that drives; ours follows it by the number of its versions, never by anybody's clock, so
+that what comes late, twice or in another order changes nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stepwell_referral.rules.transitions import TERMINAL
+
+# The place that was asked has it, and nobody there has said anything about it yet.
+ARRIVED = frozenset({"draft", "requested"})
+TAKEN_BACK = frozenset({"cancelled", "entered-in-error"})
+
+
+class Message(StrEnum):
+    """What is sent."""
+
+    REFERRAL = "referral"
+    CANCELLATION = "cancellation"
+    NOTHING = "nothing"
+
+
+class Step(StrEnum):
+    """What news do to our Task."""
+
+    FOLLOW = "follow"
+    NOTE = "note"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, why, and by which rule."""
+
+    outcome: Message | Step
+    reason: str
+    rule: str
+
+
+def message_for(status: str, partner_status: str | None) -> Decision:
+    """What the partner must be told of our Task in this state; `partner_status` is what it told us last, if anything.
+
+    A referral is sent until the partner has it; it is taken back while it is open there. All else the partner knows,
+    because we have it from there.
+    """
+    if status in TAKEN_BACK:
+        if partner_status in TERMINAL:
+            return Decision(Message.NOTHING, "It is closed on both sides.", "EXCHANGE-CLOSED")
+        return Decision(Message.CANCELLATION, "It was taken back here.", "EXCHANGE-CANCEL")
+    if status == "requested" and partner_status is None:
+        return Decision(Message.REFERRAL, "The partner does not have it yet.", "EXCHANGE-REFER")
+    return Decision(Message.NOTHING, "The partner knows.", "EXCHANGE-KNOWN")
+
+
+def follow(status: str, version_known: int, partner_status: str, version: int) -> Decision:
+    """What this version of the partner's Task does to ours; `version_known` is the newest that we have, 0 without one.
+
+    A Task of ours that is closed stays closed; that the partner went on is noted, so that somebody can see it.
+    """
+    if version <= version_known:
+        return Decision(Step.NOTHING, "This is known already, or older than what is known.", "EXCHANGE-OLD")
+    if status in TERMINAL:
+        return Decision(Step.NOTE, "Ours is closed.", "EXCHANGE-CLOSED")
+    if partner_status in ARRIVED:
+        return Decision(Step.NOTE, "It has arrived and waits for an answer.", "EXCHANGE-ARRIVED")
+    return Decision(Step.FOLLOW, "The partner moved it.", "EXCHANGE-FOLLOW")

@@ -1,0 +1,200 @@
+"""Referrals to partner organisations: what leaves, what is shown when it cannot, how ours follow what comes back."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import msgspec
+from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.events.progress import PendingEvent
+from stepwell_shared.federation.exchange import Exchange, NotReadyError, Outgoing
+from stepwell_shared.federation.partners import Partner, Partners
+from stepwell_shared.fhir.copies import version_in
+from stepwell_shared.fhir.interactions import built
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.store import WriteConflictError
+from stepwell_shared.fhir.unit import UnitOfWork
+from stepwell_shared.runtime import Runtime
+
+from stepwell_referral import builders
+from stepwell_referral.rules.exchange import Message, Step, follow, message_for
+from stepwell_referral.subscriptions import REFERRAL_CHANGED
+from stepwell_referral.use_cases.assignments import REFERRAL_IDENTIFIERS
+from stepwell_referral.use_cases.tasks import context_of, referral_changed, request_of, subject_key
+
+ATTEMPTS_MAX = 16
+URI_IDENTIFIERS = "urn:ietf:rfc:3986"
+
+Resource = dict[str, Any]
+
+_resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
+
+
+def exchange(runtime: Runtime) -> Exchange:
+    """Referral's part in the exchange with partners."""
+    return Exchange(
+        topic=REFERRAL_CHANGED,
+        partners=partners_of(runtime),
+        concerns=partial(concerns, runtime),
+        outgoing=partial(outgoing, runtime),
+        refused=partial(show_refusal, runtime),
+        take=partial(take_news, runtime),
+    )
+
+
+def partners_of(runtime: Runtime) -> Partners:
+    """The partners, read once in a while for the whole process."""
+    kept = runtime.cache.get(Partners)
+    if not isinstance(kept, Partners):
+        kept = runtime.cache[Partners] = Partners(runtime.database, runtime.engine.base_url)
+    return kept
+
+
+async def concerns(runtime: Runtime, partner: Partner, event: PendingEvent) -> bool:
+    """Whether the partner was asked for this referral and does not know yet what the event says."""
+    task = _focus(event)
+    if not is_referral(task):
+        return False
+    _, partner_status = builders.partner_state(task)
+    if message_for(task["status"], partner_status).outcome is Message.NOTHING:
+        return False
+    return await _place_there(runtime, partner, task) is not None
+
+
+async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> Outgoing:
+    """What the partner is sent. Raises NotReadyError while the person's record has not come from screening."""
+    task = _focus(event)
+    placer = builders.Placer(runtime.engine.base_url, partner.organization_there, partner.shared)
+    place = await _place_there(runtime, partner, task) or partner.place_there
+    _, partner_status = builders.partner_state(task)
+    if message_for(task["status"], partner_status).outcome is Message.CANCELLATION:
+        return Outgoing(builders.outgoing_cancellation(task, placer, owner=place), alone=True)
+    request = _context(event, task["focus"]["reference"])
+    person = await _person(runtime, partner.tenant, task["for"])
+    return Outgoing(builders.outgoing_referral(task, request, person, placer, owner=place))
+
+
+async def show_refusal(runtime: Runtime, partner: Partner, event: PendingEvent, reason: str) -> None:
+    """Puts the refusal on the Task, where the people look who referred. Twice is once."""
+
+    def changed(task: Resource) -> Resource | None:
+        text = f"{partner.title} could not take this referral: {reason}"
+        is_shown = task.get("statusReason", {}).get("text") == text
+        is_over = task["status"] != "requested" or builders.partner_state(task)[1] is not None
+        return None if is_shown or is_over else builders.undelivered_task(task, reason=text, at=runtime.clock())
+
+    await _change(runtime, partner.tenant, event.focus.partition("/")[2], changed)
+
+
+async def take_news(runtime: Runtime, partner: Partner, event: ReceivedEvent) -> None:
+    """Our Task follows the partner's. Raises FhirError BUSINESS_RULE for news about what is no referral to it."""
+    url = event.focus or ""
+    news = event.resources.get(url)
+    if news is None or news.get("resourceType") != "Task" or "versionId" not in news.get("meta", {}):
+        raise _refusal("the event brings a Task with its version", event.expression)
+    id_ = _our_id(news)
+    if id_ is None:
+        raise _refusal("the Task has no identifier of a referral of ours", event.expression)
+    version_url = f"{url}/_history/{news['meta']['versionId']}"
+    stored = await runtime.store.read(partner.tenant, "Task", id_)
+    ours = _resource.decode(stored.body) if stored is not None and stored.body else None
+    if ours is None or await _place_there(runtime, partner, ours) is None:
+        raise _refusal("this is no referral of ours to this partner", event.expression)
+    await _change(runtime, partner.tenant, id_, partial(_followed, runtime, news, version_url))
+
+
+def is_referral(task: Resource) -> bool:
+    """Whether this Task is a referral, and not what asks for something about one."""
+    return any(each.get("system") == REFERRAL_IDENTIFIERS for each in task.get("identifier", ()))
+
+
+def _followed(runtime: Runtime, news: Resource, version_url: str, task: Resource) -> Resource | None:
+    known, _ = builders.partner_state(task)
+    decision = follow(task["status"], version_in(known), news["status"], version_in(version_url))
+    if decision.outcome is Step.NOTHING:
+        return None
+    moved = builders.followed_task if decision.outcome is Step.FOLLOW else builders.noted_task
+    return moved(task, news, version_url, at=runtime.clock())
+
+
+async def _change(runtime: Runtime, tenant: str, id_: str, changed: Callable[[Resource], Resource | None]) -> None:
+    """Commits the next version of a Task with its event; nothing when there is nothing to change any more."""
+    for _ in range(ATTEMPTS_MAX):
+        stored = await runtime.store.read(tenant, "Task", id_)
+        task = changed(_resource.decode(stored.body)) if stored is not None and stored.body else None
+        if stored is None or task is None:
+            return
+        now = runtime.clock()
+        moved = built(runtime.engine, task, now, version=stored.version + 1)
+        request = await request_of(partial(runtime.store.read, tenant), task)
+        context = [] if request is None else [context_of(runtime, task, request)]
+        effects = [referral_changed(runtime, moved.stored, task, context, now)]
+        try:
+            await runtime.store.commit(UnitOfWork(tenant, [moved], effects))
+        except WriteConflictError:
+            continue  # somebody here was first: look again
+        return
+    raise FhirError(Category.UNAVAILABLE, "this referral is being changed by too many at once; try again")
+
+
+async def _place_there(runtime: Runtime, partner: Partner, task: Resource) -> str | None:
+    """What the partner calls the place that our Task asks; None when it is not one of the partner's.
+
+    A HealthcareService that we keep for a partner's place is provided by the partner's Organization here, and carries
+    the address of the place there as an identifier. Without one the partner as a whole is asked.
+    """
+    owner = runtime.engine.localise(task.get("owner", {}).get("reference", ""))
+    if owner == partner.organization:
+        return partner.place_there
+    resource_type, _, id_ = owner.partition("/")
+    stored = (
+        await runtime.store.read(partner.tenant, resource_type, id_) if resource_type == "HealthcareService" else None
+    )
+    if stored is None or stored.body is None:
+        return None
+    service = _resource.decode(stored.body)
+    if service.get("providedBy", {}).get("reference") != partner.organization:
+        return None
+    urls = [
+        str(each.get("value", "")) for each in service.get("identifier", ()) if each.get("system") == URI_IDENTIFIERS
+    ]
+    there = next((url for url in urls if partner.sent(url)), None)
+    return there.removeprefix(f"{partner.base_url}/") if there else partner.place_there
+
+
+async def _person(runtime: Runtime, tenant: str, subject: Resource) -> Resource:
+    """The Patient as far as we know the person, under an identifier that is always the same."""
+    key = subject_key(runtime, subject)
+    resource_type, _, id_ = key.partition("/")
+    if resource_type != "Patient" or ":" in key:
+        identifier = subject.get("identifier") or {"system": URI_IDENTIFIERS, "value": subject["reference"]}
+        return {"identifier": [identifier]}
+    stored = await runtime.store.read(tenant, "Patient", id_)
+    if stored is None:
+        raise NotReadyError("the record of the person has not come from screening yet")
+    patient: Resource = _resource.decode(stored.body) if stored.body else {}
+    own = {"system": URI_IDENTIFIERS, "value": f"{runtime.settings.url_of('screening')}/{key}"}
+    return {**patient, "identifier": [own, *patient.get("identifier", [])]}
+
+
+def _focus(event: PendingEvent) -> Resource:
+    task: Resource = _resource.decode(bytes(event.entries[0].resource))
+    return task
+
+
+def _context(event: PendingEvent, url: str) -> Resource:
+    for entry in event.entries[1:]:
+        if entry.full_url == url and bytes(entry.resource):
+            request: Resource = _resource.decode(bytes(entry.resource))
+            return request
+    raise NotReadyError("the ServiceRequest of this referral is not here")
+
+
+def _our_id(task: Resource) -> str | None:
+    values = [each.get("value") for each in task.get("identifier", ()) if each.get("system") == REFERRAL_IDENTIFIERS]
+    return str(values[0]) if values else None
+
+
+def _refusal(text: str, expression: str) -> FhirError:
+    return FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", expression)])

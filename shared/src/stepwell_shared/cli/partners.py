@@ -1,0 +1,223 @@
+"""`stepwell partner`: pairs a tenant with another organisation, by a card that each side hands to the other."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import asyncpg
+import typer
+
+from stepwell_shared.auth import tenants
+from stepwell_shared.auth.clients import NAME_PATTERN, Client, ClientError, register_client, remove_client
+from stepwell_shared.auth.keys import KeyFileError, load_private_keys, public_key_set
+from stepwell_shared.auth.roles import PARTNER_ROLE
+from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.events.endpoints import EndpointPolicy
+from stepwell_shared.federation.cards import (
+    OWN_ORGANIZATION,
+    Card,
+    CardError,
+    card_for,
+    partner_of,
+    read_card,
+    write_card,
+)
+from stepwell_shared.federation.exchange import Exchange
+from stepwell_shared.federation.pairing import pair, unpair
+from stepwell_shared.federation.partners import SHARED, Partner, list_partners, partner_scopes
+from stepwell_shared.migrations import service_named
+from stepwell_shared.runtime import Runtime, attach
+from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES
+
+Answer = TypeVar("Answer")
+
+TenantName = Annotated[str, typer.Argument(help="our tenant that exchanges with the partner")]
+PartnerName = Annotated[str, typer.Argument(help="what we call the partner: lower-case letters, digits, hyphens")]
+
+commands = typer.Typer(no_args_is_help=True)
+
+
+def add_partner_commands(app: typer.Typer) -> None:
+    """Adds the command `partner`."""
+    app.add_typer(commands, name="partner", help="Partners: organisations with which referrals are exchanged.")
+
+
+@commands.command("card")
+def card(
+    tenant: TenantName,
+    name: PartnerName,
+    title: Annotated[str, typer.Option(help="our organisation's name, as people read it")],
+    organization: Annotated[str, typer.Option(help="our own Organization in our data")] = OWN_ORGANIZATION,
+) -> None:
+    """Print the card that the partner needs to add us. It holds no secret."""
+    typer.echo(_run(_card(AccessSettings(), tenant, name, title, organization)))
+
+
+@commands.command("add")
+def add(
+    tenant: TenantName,
+    name: PartnerName,
+    card: Annotated[Path, typer.Option(help="the partner's card; - reads it from standard input")],
+    they_refer: Annotated[bool, typer.Option("--they-refer", help="they send referrals to us")] = False,
+    we_refer: Annotated[bool, typer.Option("--we-refer", help="we send referrals to them")] = False,
+    share: Annotated[list[str] | None, typer.Option(help=f"beyond the least: {', '.join(SHARED)}; repeatable")] = None,
+) -> None:
+    """Add a partner, or take its new card: registers its client and begins to exchange. Twice is once."""
+    text = sys.stdin.buffer.read() if str(card) == "-" else _read(card)
+    settings = AccessSettings()
+    endpoints = EndpointPolicy(settings.subscription_hosts_allowed)
+    partner = _run(
+        add_partner(
+            settings,
+            tenant,
+            name,
+            text,
+            refers_here=they_refer,
+            referred_to=we_refer,
+            shared=frozenset(share or ()),
+            endpoints=endpoints,
+        )
+    )
+    typer.echo(f"{partner.title} is a partner of {tenant}: {_ways(partner)}. Its client here is {partner.client_here}.")
+    typer.echo(f"It needs our card: stepwell partner card {tenant} {name} --title ...")
+
+
+@commands.command("list")
+def show(tenant: TenantName) -> None:
+    """List a tenant's partners."""
+    settings = AccessSettings()
+    for each in _run(_list(settings, tenant)):
+        shared = ", ".join(sorted(each.shared)) or "the least"
+        typer.echo(f"{each.name}  {each.title}  {each.base_url}  {_ways(each)}, sharing {shared}")
+
+
+@commands.command("remove")
+def remove(tenant: TenantName, name: PartnerName) -> None:
+    """End the exchange with a partner; what was exchanged stays, what was owed is parked."""
+    _run(remove_partner(AccessSettings(), tenant, name))
+    typer.echo(f"{name} is no partner of {tenant} any more.")
+
+
+async def add_partner(
+    settings: AccessSettings,
+    tenant: str,
+    name: str,
+    card_text: bytes,
+    *,
+    refers_here: bool,
+    referred_to: bool,
+    shared: frozenset[str],
+    endpoints: EndpointPolicy,
+) -> Partner:
+    """Registers the partner's client at our issuer and pairs. Raises CardError, ClientError and SetupError."""
+    if not NAME_PATTERN.fullmatch(f"partner-{name}"):
+        raise SetupError(f"'{name}' is no name for a partner: use lower-case letters, digits and hyphens.")
+    theirs = read_card(card_text)
+    partner = partner_of(
+        theirs, tenant, name, refers_here=refers_here, referred_to=referred_to, shared=shared, endpoints=endpoints
+    )
+    now = datetime.now(UTC)
+    async with AsyncExitStack() as stack:
+        database, runtime, exchange = await _exchanging(settings, tenant, stack)
+        issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
+        scopes = partner_scopes(partner, runtime.engine.base_url)
+        client = Client(partner.client_here, scopes, jwks=theirs.jwks, roles=(PARTNER_ROLE,))
+        await register_client(issuer, client, now)
+        await pair(database, runtime.engine, partner, exchange.topic, now)
+    return partner
+
+
+async def remove_partner(settings: AccessSettings, tenant: str, name: str) -> None:
+    """Forgets a partner and its client. Raises SetupError when there is none."""
+    async with AsyncExitStack() as stack:
+        database, runtime, exchange = await _exchanging(settings, tenant, stack)
+        found = next((each for each in await list_partners(database, tenant) if each.name == name), None)
+        if found is None:
+            raise SetupError(f"The tenant {tenant} has no partner {name}: see `stepwell partner list {tenant}`.")
+        issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
+        await remove_client(issuer, found.client_here)
+        await unpair(database, runtime.engine, found, exchange.topic, datetime.now(UTC))
+
+
+def our_card(
+    settings: AccessSettings, tenant: str, name: str, title: str, organization: str = OWN_ORGANIZATION
+) -> Card:
+    """The card for the partner that we call `name`. Raises SetupError and KeyFileError."""
+    return card_for(
+        tenant,
+        name,
+        title=title,
+        base_url=settings.text(f"{EXCHANGING_SERVICE}_url"),
+        issuer_url=settings.text("issuer_url"),
+        jwks=_public_keys(settings),
+        own_organization=organization,
+    )
+
+
+async def _card(settings: AccessSettings, tenant: str, name: str, title: str, organization: str) -> str:
+    return write_card(our_card(settings, tenant, name, title, organization)).decode()
+
+
+async def _list(settings: AccessSettings, tenant: str) -> list[Partner]:
+    async with AsyncExitStack() as stack:
+        database, _, _ = await _exchanging(settings, tenant, stack)
+        return await list_partners(database, tenant)
+
+
+async def _exchanging(
+    settings: AccessSettings, tenant: str, stack: AsyncExitStack
+) -> tuple[Database, Runtime, Exchange]:
+    """The database, the runtime outside its process, and the exchange of the service that exchanges."""
+    url = settings.text(f"{EXCHANGING_SERVICE}_database_url")
+    database = await stack.enter_async_context(Database.open(url, connections_max=2))
+    if tenant not in await tenants.list_tenants(database):
+        raise SetupError(f"There is no tenant {tenant}: run `stepwell tenant add {tenant}` first.")
+    runtime, service = Runtime(), service_named(EXCHANGING_SERVICE)
+    urls = {name: settings.text(f"{name}_url").rstrip("/") for name in SERVICES}
+    attach(runtime, service, service.resources(runtime), database, urls, cursor_key=b"no pages here")
+    assert service.exchange is not None, f"{EXCHANGING_SERVICE} declares its exchange"
+    return database, runtime, service.exchange(runtime)
+
+
+def _public_keys(settings: AccessSettings) -> Mapping[str, Any]:
+    return public_key_set(load_private_keys(settings.key_file(f"service-{EXCHANGING_SERVICE}")))
+
+
+def _ways(partner: Partner) -> str:
+    ways = [
+        *(["they refer to us"] if partner.refers_here else []),
+        *(["we refer to them"] if partner.referred_to else []),
+    ]
+    return " and ".join(ways)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _fail(f"The card {path} cannot be read: {error.strerror}.")
+
+
+def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """The work's answer; what went wrong is one sentence on stderr and exit code 1."""
+    try:
+        return asyncio.run(work)
+    except (SetupError, KeyFileError) as error:
+        _fail(str(error))
+    except (CardError, ClientError) as error:
+        _fail(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):
+        _fail("The database is not at this release: run `stepwell migrate` first.")
+    except UNAVAILABLE_ERRORS as error:
+        _fail(f"The database does not answer ({type(error).__name__}): is it running, and is its URL right?")
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)

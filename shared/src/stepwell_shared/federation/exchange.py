@@ -1,0 +1,44 @@
+"""What a service supplies to exchange with partners: what they must be told, in which words, and what it does then."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.events.progress import PendingEvent
+from stepwell_shared.events.topics import Topic
+from stepwell_shared.federation.partners import Partner, Partners
+
+Resource = dict[str, Any]
+
+
+class NotReadyError(Exception):
+    """What an event needs has not come to us yet; it is tried again, and others go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One event as the entries of a transaction Bundle, in order; the same fullUrl is the same resource.
+
+    `alone`: it refers to what an earlier event brought, so that it must not share a Bundle.
+    """
+
+    entries: list[Resource] = field(default_factory=list)
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The service's part of the exchange.
+
+    `topic` announces what may concern a partner, and is what partners announce to us. `concerns` says whether a partner
+    must be told of an event; `outgoing` how (raises NotReadyError); `refused` is told of a refusal with its reason;
+    `take` handles what a partner announces, and must bear being called twice and in any order.
+    """
+
+    topic: Topic
+    partners: Partners
+    concerns: Callable[[Partner, PendingEvent], Awaitable[bool]]
+    outgoing: Callable[[Partner, PendingEvent], Awaitable[Outgoing]]
+    refused: Callable[[Partner, PendingEvent, str], Awaitable[None]]
+    take: Callable[[Partner, ReceivedEvent], Awaitable[None]]

@@ -1,0 +1,182 @@
+"""Who the partners of a tenant are, what they may do here, and which subscriptions serve them.
+
+A partner is an Organization in our tenant. Everything it sends names that Organization as its requester, and its token
+reaches nothing else; what it sends are copies that belong to us.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from time import monotonic
+from typing import Final
+
+import asyncpg
+
+from stepwell_shared.auth.scopes import Scopes
+from stepwell_shared.canonical import derived_id
+from stepwell_shared.database.pool import Database
+
+# What may be agreed on beyond what a referral cannot do without.
+SHARED: Final = ("contact", "reasons", "notes")
+CACHE_SECONDS: Final = 2.0
+
+_COLUMNS = (
+    "tenant, name, title, base_url, notifications_url, issuer_url, client_id, organization_there, subscription_there, "
+    "place_there, refers_here, referred_to, shared"
+)
+_LIST = f"SELECT {_COLUMNS} FROM partner WHERE tenant = $1 ORDER BY name"
+_SAVE = f"""INSERT INTO partner ({_COLUMNS}, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (tenant, name) DO UPDATE SET title = excluded.title, base_url = excluded.base_url,
+  notifications_url = excluded.notifications_url, issuer_url = excluded.issuer_url, client_id = excluded.client_id,
+  organization_there = excluded.organization_there, subscription_there = excluded.subscription_there,
+  place_there = excluded.place_there, refers_here = excluded.refers_here,
+  referred_to = excluded.referred_to, shared = excluded.shared"""
+
+
+class Feed(StrEnum):
+    """What a subscription of ours tells a partner."""
+
+    REFERRALS = "referrals"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """One partner of one tenant.
+
+    `base_url` is the FHIR base of its service, `client_id` who we are at its issuer, `organization_there` what its data
+    call us, `subscription_there` the subscription that tells us what became of our referrals (empty without one),
+    `place_there` what its data call itself: who is asked when no place of it is named.
+    """
+
+    tenant: str
+    name: str
+    title: str
+    base_url: str
+    notifications_url: str
+    issuer_url: str
+    client_id: str
+    organization_there: str
+    subscription_there: str
+    place_there: str
+    refers_here: bool
+    referred_to: bool
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def organization(self) -> str:
+        """What our data call it."""
+        return organization_of(self.name)
+
+    @property
+    def client_here(self) -> str:
+        """The client as which it comes to us."""
+        return client_of(self.tenant, self.name)
+
+    def sent(self, url: str) -> bool:
+        """Whether this absolute URL is one of its resources."""
+        return url.startswith(f"{self.base_url}/")
+
+
+def organization_of(name: str) -> str:
+    """The Organization that stands for a partner of this name."""
+    return f"Organization/partner-{name}"
+
+
+def client_of(tenant: str, name: str) -> str:
+    """The client id of a partner of this name."""
+    return f"{tenant}.partner-{name}"
+
+
+def feed_id(base_url: str, tenant: str, name: str, feed: Feed) -> str:
+    """The id of our subscription that feeds the partner; `base_url` is ours."""
+    return derived_id(base_url.rstrip("/"), tenant, "Subscription", "partner", name, feed)
+
+
+def partner_scopes(partner: Partner, base_url: str) -> Scopes:
+    """All that a partner may do here: tell us what became of our referrals, and see and send its own.
+
+    Its subscription is granted by id: whoever may read that one may ask for its events again. It may neither change a
+    subscription nor read what names another organisation as its requester.
+    """
+    organization = partner.organization
+    texts = ["system/Bundle.c"] if partner.referred_to else []
+    if partner.refers_here:
+        subscription = feed_id(base_url, partner.tenant, partner.name, Feed.STATUS)
+        texts += [
+            f"system/Task.crs?requester={organization}",
+            f"system/ServiceRequest.crs?requester={organization}",
+            f"system/Patient.crs?organization={organization}",
+            f"system/Subscription.r?_id={subscription}",
+            "system/HealthcareService.rs",
+        ]
+    return Scopes.parse(" ".join(texts))
+
+
+class Partners:
+    """The partners of one service, read anew after `CACHE_SECONDS`."""
+
+    def __init__(self, database: Database, base_url: str, clock: Callable[[], float] = monotonic) -> None:
+        self._database = database
+        self._base_url = base_url
+        self._clock = clock
+        self._kept: dict[str, tuple[float, tuple[Partner, ...]]] = {}
+
+    async def all(self, tenant: str) -> Sequence[Partner]:
+        """The partners of a tenant by name."""
+        until, kept = self._kept.get(tenant, (0.0, ()))
+        if self._clock() < until:
+            return kept
+        found = tuple(await list_partners(self._database, tenant))
+        self._kept[tenant] = (self._clock() + CACHE_SECONDS, found)
+        return found
+
+    async def of_client(self, tenant: str, client_id: str) -> Partner | None:
+        """The partner that comes as this client."""
+        return next((each for each in await self.all(tenant) if each.client_here == client_id), None)
+
+    async def of_subscription_there(self, tenant: str, url: str) -> Partner | None:
+        """The partner whose subscription tells us about our referrals."""
+        return next((each for each in await self.all(tenant) if url and each.subscription_there == url), None)
+
+    async def of_resource(self, tenant: str, url: str) -> Partner | None:
+        """The partner whose resource this absolute URL names."""
+        return next((each for each in await self.all(tenant) if each.sent(url)), None)
+
+    async def of_organization(self, tenant: str, reference: str) -> Partner | None:
+        """The partner for which this Organization stands."""
+        return next((each for each in await self.all(tenant) if each.organization == reference), None)
+
+    async def fed_by(self, tenant: str, subscription_id: str) -> tuple[Partner, Feed] | None:
+        """The partner that this subscription of ours feeds, and with what."""
+        for each in await self.all(tenant):
+            for feed in Feed:
+                if subscription_id == feed_id(self._base_url, tenant, each.name, feed):
+                    return each, feed
+        return None
+
+
+async def list_partners(database: Database, tenant: str) -> list[Partner]:
+    """The partners of a tenant by name."""
+    async with database.transaction(tenant) as connection:
+        return [_partner(row) for row in await connection.fetch(_LIST, tenant)]
+
+
+async def save_partner(database: Database, partner: Partner, now: datetime) -> None:
+    """Adds the partner, or replaces what is known of the one of this name."""
+    row = [getattr(partner, name.strip()) for name in _COLUMNS.split(",")[:-1]]
+    async with database.transaction(partner.tenant) as connection:
+        await connection.execute(_SAVE, *row, " ".join(sorted(partner.shared)), now)
+
+
+async def remove_partner(database: Database, tenant: str, name: str) -> bool:
+    """Whether there was one."""
+    async with database.transaction(tenant) as connection:
+        status: str = await connection.execute("DELETE FROM partner WHERE tenant = $1 AND name = $2", tenant, name)
+    return status != "DELETE 0"
+
+
+def _partner(row: asyncpg.Record) -> Partner:
+    return Partner(**{**dict(row), "shared": frozenset(row["shared"].split())})
