@@ -20,7 +20,7 @@ ARGS ?=
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(INSTALLED) ## start the four services on an embedded PostgreSQL and play one patient's journey
 	@$(BIN)/stepwell run || [ $$? -eq 130 ]
@@ -28,8 +28,14 @@ run: $(INSTALLED) ## start the four services on an embedded PostgreSQL and play 
 test: lint types imports ## everything that needs only pip packages, on real PostgreSQL
 	@$(BIN)/pytest -q -n 2 --ignore tests/external $(ARGS)
 
-check: $(INSTALLED) ## what needs Debian or Maven packages: the HL7 validator over all that we emit
+check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, conformance and the published examples
 	@$(BIN)/python -m tests.external
+
+clients: $(INSTALLED) ## FHIR clients of npm and PyPI at the four services, and their validators on what we emit
+	@$(BIN)/python -m tests.external clients opinions
+
+conformance: $(INSTALLED) ## the HL7 validator on everything that we define or emit
+	@$(BIN)/python -m tests.external conformance
 
 chaos: $(INSTALLED) ## 10,000 submissions while everything is killed, CHAOS_SUBMISSIONS=10000, CHAOS_SEED=1, CHAOS_KILLS=0
 	@$(BIN)/python -m tests.chaos
@@ -61,11 +67,13 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 		--python-version 3.11 --no-emit-package stepwell-shared --no-emit-package stepwell-screening \
 		--no-emit-package stepwell-routing --no-emit-package stepwell-referral \
 		--no-emit-package stepwell-measurement pyproject.toml --group dev --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 tests/clients/python/requirements.in --output-file tests/clients/python/requirements.lock
 	@$(MAKE) $(INSTALLED)
 
 clean: ## remove the virtual environment, caches and build output; data in .stepwell stays
 	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
-	@rm -rf tests/external/hl7-validator/target
+	@rm -rf tests/external/hl7-validator/target tests/clients/node/node_modules
 	@find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) \

@@ -1,24 +1,34 @@
-"""`make check`: the checks that need more than pip packages. A check that this machine cannot have says so and why."""
+"""`make check` and its parts: what needs more than pip packages. A check that this machine cannot have says why."""
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
+from tests.clients import journeys, opinions
 from tests.external import hl7
+from tests.external.tools import SkippedError
 
-CHECKS: tuple[tuple[str, Callable[[], bool]], ...] = (("HL7 validator", hl7.validate),)
+CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
+    "clients": ("FHIR clients from npm and PyPI at the four services", journeys.run),
+    "opinions": ("other validators on what we emit", opinions.hear),
+    "conformance": ("HL7 validator on what we emit", hl7.validate),
+}
 
 
-def main() -> int:
-    """Runs every check; 1 if one of them found something."""
+def main(names: list[str]) -> int:
+    """Runs the named checks, or all of them; 1 if one of them found something."""
     passed = failed = skipped = 0
-    for name, check in CHECKS:
-        print(f"-- {name}", flush=True)
+    for name in names or CHECKS:
+        title, check = CHECKS[name]
+        print(f"-- {title}", flush=True)
+        started = time.monotonic()
         try:
             good = check()
-        except hl7.SkippedError as reason:
-            print(f"SKIPPED {name}: {reason}")
+        except SkippedError as reason:
+            print(f"SKIPPED {title}: {reason}", flush=True)
             skipped += 1
             continue
+        print(f"{'passed' if good else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
         passed += good
         failed += not good
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
@@ -26,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

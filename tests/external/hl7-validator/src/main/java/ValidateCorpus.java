@@ -33,7 +33,6 @@ public final class ValidateCorpus {
   private static final List<String> PUBLISHED_ELSEWHERE = List.of(
       "http://hl7.org/fhir/uv/sdc/StructureDefinition/",
       "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/",
-      "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
       "http://hl7.org/fhir/StructureDefinition/itemWeight");
 
   /** Inside HAPI the engine cannot generate a snapshot while it validates a profile; generateSnapshot does it instead. */

@@ -1,0 +1,65 @@
+"""What checks with other tools have in common: that a machine cannot have them, and that they too make mistakes."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+NETWORK_TROUBLE = (
+    *("Unknown host", "Connection refused", "Network is unreachable", "timed out", "Could not transfer"),
+    *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "Failed to fetch", "dns error"),
+)
+
+
+class SkippedError(Exception):
+    """Why a check cannot be had on this machine."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An error that a tool is known to report where there is none, by part of its message, and why there is none."""
+
+    tool: str
+    resource_type: str
+    message: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An error that a tool reports, without what differs between findings of one kind."""
+
+    tool: str
+    resource_type: str
+    place: str
+    message: str
+
+    def is_a(self, mistake: Mistake) -> bool:
+        """Whether this is the known mistake."""
+        return (
+            self.tool == mistake.tool
+            and self.resource_type == mistake.resource_type
+            and mistake.message in self.message
+        )
+
+
+def judge(findings: Mapping[Finding, int], mistakes: Iterable[Mistake]) -> bool:
+    """Prints errors and known mistakes; whether there is no error, and no mistake that nobody makes any more."""
+    known: Counter[Mistake] = Counter()
+    expected = tuple(mistakes)
+    good = True
+    for finding, count in sorted(findings.items(), key=str):
+        mistake = next((each for each in expected if finding.is_a(each)), None)
+        if mistake is not None:
+            known[mistake] += count
+            continue
+        good = False
+        place = finding.place or finding.resource_type
+        print(f"error\t{count} times\t{finding.tool}\t{place}\t{finding.message}")
+    for mistake in expected:
+        if mistake in known:
+            print(f"known\t{known[mistake]} times\t{mistake.tool}\t{mistake.resource_type}: {mistake.message}")
+            print(f"\t{mistake.reason}")
+        else:
+            good = False
+            print(f"error\t{mistake.tool} no longer says of {mistake.resource_type}: {mistake.message}")
+    return good
