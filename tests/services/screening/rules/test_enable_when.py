@@ -102,12 +102,13 @@ def test_all_and_any_combine_conditions() -> None:
 
 
 def test_an_unfinished_form_is_not_held_to_it() -> None:
-    items = [
+    items: list[Item] = [
+        {"linkId": "a", "type": "boolean"},
         {
             "linkId": "b",
             "type": "boolean",
             "enableWhen": [{"question": "a", "operator": "exists", "answerBoolean": True}],
-        }
+        },
     ]
     assert findings(items, [{"linkId": "b", "answer": [{"valueBoolean": True}]}], "in-progress") == []
 

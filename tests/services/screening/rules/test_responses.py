@@ -197,7 +197,10 @@ class TestCompileRefuses:
             ([string("a"), string("a")], "stands twice"),
             ([{"linkId": "a", "type": "question"}], "takes no answer"),
             ([{"linkId": "a", "type": "choice", "answerValueSet": "http://x/vs"}], "answerValueSet"),
-            ([string("a", extension=[{"url": f"{CORE}questionnaire-constraint", "extension": []}])], "cannot decide"),
+            (
+                [string("a", extension=[{"url": f"{CORE}questionnaire-constraint", "extension": []}])],
+                "cannot be decided",
+            ),
             ([string("a", enableWhen=[{"question": "b", "operator": "~", "answerString": "x"}])], "operator"),
             (
                 [string("a", enableWhen=[{"question": "b", "operator": "exists", "answerBoolean": True}] * 2)],

@@ -6,9 +6,11 @@ https://hl7.org/fhir/R4/questionnaire-definitions.html and the SDC validation pa
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
-from stepwell_screening.rules.weights import exact
+from stepwell_screening.rules.ordering import compare
+from stepwell_screening.rules.value_sets import Options
 
 JsonObject = Mapping[str, Any]
 Json = Any
@@ -62,17 +64,27 @@ def option_value(key: str, value: Json) -> OptionValue:
 
 
 class AnswerRule:
-    """What one question allows; compiled from its Questionnaire item. Raises ValueError for an unknown item type."""
+    """What one question allows; compiled from its Questionnaire item, with the options of value sets by reference.
 
-    def __init__(self, item: JsonObject, accepted: Sequence[JsonObject] = ()) -> None:
+    Raises ValueError for an unknown item type, a value set that is not given and a limit that cannot be checked.
+    """
+
+    def __init__(
+        self,
+        item: JsonObject,
+        accepted: Sequence[JsonObject] = (),
+        value_sets: Mapping[str, Options] = MappingProxyType({}),
+    ) -> None:
         kind = item["type"]
         if kind not in VALUE_KEY:
             raise ValueError(f"item {item['linkId']} has the type {kind}, which takes no answer")
-        if "answerValueSet" in item:
-            raise ValueError(f"item {item['linkId']} binds an answerValueSet; only answerOption can be checked")
+        bound = item.get("answerValueSet")
+        if bound is not None and bound not in value_sets:
+            raise ValueError(f"item {item['linkId']} binds an answerValueSet whose codes are not listed here")
+        listed = value_sets[bound] if bound is not None else item.get("answerOption", ())
         self.repeats = bool(item.get("repeats"))
         self._key = VALUE_KEY[kind]
-        options = [dict([_only_value(option)]) for option in (*item.get("answerOption", ()), *accepted)]
+        options = [dict([_only_value(option)]) for option in (*listed, *accepted)]
         self._options = frozenset(option_value(*_only_value(option)) for option in options)
         self._codings = {(key[1], key[2]) for key in self._options if key[0] == "valueCoding"}
         self._exclusive = frozenset(
@@ -133,25 +145,14 @@ class AnswerRule:
 def value_checks(item: JsonObject) -> tuple[ValueCheck, ...]:
     """The limits on single values that this item sets: minValue, maxValue, lengths, decimal places, regex."""
     found: list[ValueCheck | None] = [
-        _bound(extension_value(item, f"{CORE}minValue"), lambda value, bound: value < bound, "is below the least"),
-        _bound(extension_value(item, f"{CORE}maxValue"), lambda value, bound: value > bound, "is above the greatest"),
+        _bound(extension_value(item, f"{CORE}minValue"), -1, "is below the least"),
+        _bound(extension_value(item, f"{CORE}maxValue"), 1, "is above the greatest"),
         _length(item.get("maxLength"), lambda length, bound: length > bound, "longer"),
         _length(extension_value(item, f"{CORE}minLength"), lambda length, bound: length < bound, "shorter"),
         _decimal_places(extension_value(item, f"{CORE}maxDecimalPlaces")),
         _regex(extension_value(item, f"{CORE}regex")),
     ]
     return tuple(check for check in found if check is not None)
-
-
-def comparable(value: object) -> object:
-    """A form in which two answers of one type can be ordered: numbers exact, quantities by value, text as it is.
-
-    R4 dates and times order as text once both have the same precision and zone, which is how far this goes.
-    """
-    if isinstance(value, Mapping):
-        value = value.get("value", value.get("code"))
-    number = exact(value)
-    return value if number is None else number
 
 
 def _only_value(option: JsonObject) -> tuple[str, Json]:
@@ -161,15 +162,16 @@ def _only_value(option: JsonObject) -> tuple[str, Json]:
     return present
 
 
-def _bound(bound: object, beyond: Callable[[Any, Any], bool], words: str) -> ValueCheck | None:
+def _bound(bound: object, beyond: int, words: str) -> ValueCheck | None:
+    """A limit on one side: `beyond` is the order of an answer that is past it."""
     if bound is None:
         return None
-    limit = comparable(bound)
 
     def check(_: str, value: object) -> Problem | None:
-        given = comparable(value)
-        same_kind = isinstance(given, str) == isinstance(limit, str)
-        return ("value", f"The answer {words} value allowed.") if same_kind and beyond(given, limit) else None
+        order = compare(value, bound)
+        if order is None and isinstance(value, Mapping):
+            return "value", "The answer is in another unit than its limits."
+        return ("value", f"The answer {words} value allowed.") if order == beyond else None
 
     return check
 
@@ -203,7 +205,10 @@ def _decimal_places(most: Json) -> ValueCheck | None:
 def _regex(pattern: str | None) -> ValueCheck | None:
     if pattern is None:
         return None
-    compiled = re.compile(pattern)
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError("a regex of the Questionnaire is none") from error
 
     def check(_: str, value: object) -> Problem | None:
         misses = isinstance(value, str) and compiled.fullmatch(value) is None

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stepwell_screening.rules.answers import answer_value, comparable, option_value
+from stepwell_screening.rules.answers import answer_value, option_value
+from stepwell_screening.rules.ordering import compare
 
 JsonObject = Mapping[str, Any]
 ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
@@ -43,6 +44,11 @@ class EnableWhen:
             raise ValueError(f"item {item['linkId']} needs enableBehavior beside several conditions (que-12)")
         self._combine = any if behavior == "any" else all
 
+    @property
+    def questions(self) -> list[str]:
+        """The linkIds of the questions that decide."""
+        return [question for question, _ in self._conditions]
+
     def __call__(self, scope: Scope) -> bool:
         """True when the item at this place is enabled."""
         return self._combine(holds(_answers(scope, question)) for question, holds in self._conditions)
@@ -70,15 +76,15 @@ def _same(answer: JsonObject, wanted: tuple[str, object, object]) -> bool:
     if present is None:
         return False
     key, first, second = option_value(*present)
-    return key == wanted[0] and (comparable(first), second) == (comparable(wanted[1]), wanted[2])
+    return key == wanted[0] and second == wanted[2] and (first == wanted[1] or compare(first, wanted[1]) == 0)
 
 
 def _ordered(answer: JsonObject, ordering: Callable[[Any, Any], bool], expected: object) -> bool:
     present = answer_value(answer)
     if present is None:
         return False
-    given, wanted = comparable(present[1]), comparable(expected)
-    return isinstance(given, str) == isinstance(wanted, str) and ordering(given, wanted)
+    order = compare(present[1], expected)
+    return order is not None and ordering(order, 0)
 
 
 def _answers(scope: Scope, link_id: str) -> Sequence[JsonObject]:

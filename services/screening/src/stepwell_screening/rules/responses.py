@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell_screening.rules.answers import CORE, AnswerRule, extension_value
+from stepwell_screening.rules.constraints import CompileExpression, Constraint, constraints_of
 from stepwell_screening.rules.enable_when import EnableWhen, Scope
 from stepwell_screening.rules.finding import FINISHED, Finding
+from stepwell_screening.rules.value_sets import Options, contained_value_sets
 from stepwell_screening.rules.weights import OptionKey
 
 JsonObject = Mapping[str, Any]
 SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
-UNDECIDABLE = frozenset({f"{SDC}sdc-questionnaire-enableWhenExpression", f"{CORE}questionnaire-constraint"})
+UNDECIDABLE = frozenset({f"{SDC}sdc-questionnaire-enableWhenExpression"})
 ROOT = "QuestionnaireResponse"
 
 
@@ -33,6 +35,7 @@ class Node:
     texts: frozenset[str]
     rule: AnswerRule | None = None
     enable: EnableWhen | None = None
+    constraints: tuple[Constraint, ...] = ()
     children: dict[str, "Node"] = field(default_factory=dict)
     mandatory: list["Node"] = field(default_factory=list)
 
@@ -44,46 +47,72 @@ class Checker:
     their places, of the right type and among the options. What is `entered-in-error` is not held to anything.
     """
 
-    def __init__(self, questionnaire: JsonObject, accepted: Mapping[str, Sequence[JsonObject]]) -> None:
+    def __init__(self, questionnaire: JsonObject, means: "_Means") -> None:
         self._root = Node("", 0, "group", repeats=False, required=False, least=0, most=1, texts=frozenset())
+        self._root.constraints = constraints_of(questionnaire, means.expressions)
         self._known: set[str] = set()
-        _compile_children(self._root, questionnaire, accepted, self._known)
+        _compile_children(self._root, questionnaire, means, self._known)
+        _refuse_unknown_questions(self._root, self._known)
 
     def __call__(self, response: JsonObject) -> list[Finding]:
         status = response.get("status")
         if status == "entered-in-error":
             return []
-        run = _Run(self._known, finished=status in FINISHED)
+        run = _Run(self._known, response, finished=status in FINISHED)
         run.level(self._root, response.get("item", ()), ROOT, None, None)
+        run.hold(self._root, response, ROOT)
         return run.findings
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a Questionnaire is compiled with: further codes and the codes of value sets, and FHIRPath."""
+
+    accepted: Mapping[str, Sequence[JsonObject]]
+    value_sets: Mapping[str, Options]
+    expressions: CompileExpression | None
+
+
 def compile_questionnaire(
-    questionnaire: JsonObject, accepted_answers: Mapping[tuple[str, OptionKey], OptionKey] | None = None
+    questionnaire: JsonObject,
+    accepted_answers: Mapping[tuple[str, OptionKey], OptionKey] | None = None,
+    *,
+    value_sets: Mapping[str, Options] | None = None,
+    expressions: CompileExpression | None = None,
 ) -> Checker:
     """Compile a Questionnaire; `accepted_answers` are the further codes of a scoring definition.
 
-    Raises ValueError when a linkId is used twice or a construct is used that this checker cannot decide
-    (answerValueSet, enableWhenExpression, constraint), so that nothing is accepted unchecked.
+    `value_sets` are the options of value sets by canonical, beside those that the Questionnaire contains;
+    `expressions` compiles the FHIRPath of its constraints. Raises ValueError when a linkId is used twice, a condition
+    names no question, or a construct is used that this checker cannot decide (a value set that is not listed,
+    enableWhenExpression, a constraint without `expressions`), so that nothing is accepted unchecked.
     """
     accepted: dict[str, list[JsonObject]] = {}
     for link_id, (system, code) in accepted_answers or {}:
         accepted.setdefault(link_id, []).append({"valueCoding": {"system": system, "code": code}})
-    return Checker(questionnaire, accepted)
+    listed = {**(value_sets or {}), **contained_value_sets(questionnaire)}
+    return Checker(questionnaire, _Means(accepted, listed, expressions))
 
 
 class _Run:
     """One response on its way through the compiled Questionnaire."""
 
-    __slots__ = ("findings", "finished", "known")
+    __slots__ = ("findings", "finished", "known", "response")
 
-    def __init__(self, known: set[str], *, finished: bool) -> None:
+    def __init__(self, known: set[str], response: JsonObject, *, finished: bool) -> None:
         self.known = known
+        self.response = response
         self.finished = finished
         self.findings: list[Finding] = []
 
     def add(self, code: str, text: str, path: str) -> None:
         self.findings.append(Finding(code, text, path))
+
+    def hold(self, node: Node, item: JsonObject, path: str) -> None:
+        """Ask the rules that the Questionnaire gives this item, or itself."""
+        for rule in node.constraints if self.finished else ():
+            if not rule.holds(self.response, item):
+                self.add("invariant", f"{rule.key}: {rule.human}", path)
 
     def level(
         self,
@@ -106,6 +135,8 @@ class _Run:
                 self._out_of_turn(node, last, f"{path}.item[{index}].linkId")
             last = max(last, node.position)
             self._item(node, item, path, index, scope)
+            if node.constraints:
+                self.hold(node, item, f"{path}.item[{index}]")
         if self.finished and parent.mandatory:
             for node in parent.mandatory:
                 if node.enable is None or node.enable(scope.at(_place(node, children, items))):
@@ -186,22 +217,29 @@ def _answered(item: JsonObject) -> bool:
     return any(_answered(child) for child in item.get("item", ()))
 
 
-def _compile_children(
-    parent: Node, element: JsonObject, accepted: Mapping[str, Sequence[JsonObject]], known: set[str]
-) -> None:
+def _compile_children(parent: Node, element: JsonObject, means: _Means, known: set[str]) -> None:
     for position, item in enumerate(element.get("item", ())):
         link_id = item["linkId"]
         if link_id in known:
             raise ValueError(f"linkId {link_id} stands twice in the Questionnaire (que-2)")
         known.add(link_id)
-        node = _compile_item(item, position, accepted.get(link_id, ()))
+        node = _compile_item(item, position, means)
         parent.children[link_id] = node
         if node.required or (node.kind == "group" and (node.least > 1 or node.most is not None)):
             parent.mandatory.append(node)
-        _compile_children(node, item, accepted, known)
+        _compile_children(node, item, means, known)
 
 
-def _compile_item(item: JsonObject, position: int, accepted: Sequence[JsonObject]) -> Node:
+def _refuse_unknown_questions(node: Node, known: set[str]) -> None:
+    """Raises ValueError for a condition on a question that there is none of: it could never be met."""
+    for child in node.children.values():
+        for question in child.enable.questions if child.enable is not None else ():
+            if question not in known:
+                raise ValueError(f"item {child.link_id} depends on an item that the Questionnaire does not have")
+        _refuse_unknown_questions(child, known)
+
+
+def _compile_item(item: JsonObject, position: int, means: _Means) -> Node:
     for extension in item.get("extension", ()):
         if extension.get("url") in UNDECIDABLE:
             raise ValueError(f"item {item['linkId']} uses {extension['url']}, which this checker cannot decide")
@@ -216,8 +254,9 @@ def _compile_item(item: JsonObject, position: int, accepted: Sequence[JsonObject
         least=extension_value(item, f"{CORE}questionnaire-minOccurs") or 0,
         most=extension_value(item, f"{CORE}questionnaire-maxOccurs") if group else None,
         texts=_texts(item),
-        rule=AnswerRule(item, accepted) if takes_answers else None,
+        rule=AnswerRule(item, means.accepted.get(item["linkId"], ()), means.value_sets) if takes_answers else None,
         enable=EnableWhen(item) if item.get("enableWhen") else None,
+        constraints=constraints_of(item, means.expressions),
     )
 
 
