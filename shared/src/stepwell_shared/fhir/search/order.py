@@ -92,6 +92,22 @@ class Order:
         """The keys and the id of a row that was selected so, as text."""
         return (*(_text(row[f"key_{number}"]) for number in range(len(self.keys))), row["id"])
 
+    def parts(self) -> list[str]:
+        """All rows, as conditions of which exactly one holds: for a column whose index keeps what is absent at the
+        other end. Nothing where the order is that of the index."""
+        key = self.keys[0] if len(self.keys) == 1 else None
+        if key is None or not key.is_column or not key.is_nullable or key.turned is not key.descending:
+            return []
+        return [f"{key.expression} IS NOT NULL", f"{key.expression} IS NULL"]
+
+    @property
+    def part_clause(self) -> str:
+        """ORDER BY within one of those conditions, where what is absent has no say: as the index has it."""
+        if len(self.keys) != 1 or not self.keys[0].is_column:
+            return self.clause
+        (key,) = self.keys
+        return replace(self, keys=(replace(key, turned=not key.descending),)).clause
+
     def after(self, keys: Sequence[str | None], found: Values, *, inclusive: bool = False) -> list[str]:
         """The rows behind a place, with `inclusive` the one at it too, as conditions of which exactly one holds.
 

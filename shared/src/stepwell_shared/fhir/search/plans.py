@@ -13,12 +13,12 @@ from stepwell_shared.fhir.parameters import SearchParameter
 from stepwell_shared.fhir.registry import ServedType
 from stepwell_shared.fhir.schema import current_table
 from stepwell_shared.fhir.search.order import Order
-from stepwell_shared.fhir.search.rows import Narrowing, any_of
+from stepwell_shared.fhir.search.rows import FEW_MAX, Narrowing, any_of
 
-FEW_MAX = 5_000
 STARTS_MAX = 3
 # With these a criterion on a concept still names codes.
 _NAMING_CODES = frozenset({"", "in", "above", "below"})
+_THERE = ("r.tenant = s.tenant", "r.body IS NOT NULL")
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,27 @@ class Plan:
 
     def page(self, conditions: Sequence[str], behind: Sequence[str], order: Order, most: int) -> str:
         """The first rows that meet all conditions in this order; `behind` are the parts of what comes after a place."""
-        select = f"SELECT r.id, r.version, r.last_updated, r.body{order.selected} FROM {self._table} AS r"
+        select = f"SELECT r.id, r.version, r.last_updated, r.body{order.selected} FROM {self._table} AS r WHERE"
         end = f" ORDER BY {order.clause} LIMIT {most}"
         starts = self._starts(order)
-        met = " AND ".join(["r.tenant = s.tenant", "r.body IS NOT NULL", *conditions])
-        legs, many = [], ""
+        met = " AND ".join([*_THERE, *conditions, *([any_of(behind)] if behind else [])])
+        texts, many = [], ""
         for number in range(len(starts)):
             few = f"cardinality(k{number}.ids) <= {FEW_MAX}{many} AND r.id = ANY(k{number}.ids)"
-            legs.append(f"{met} AND {few}" + (f" AND {any_of(behind)}" if behind else ""))
+            texts.append(f"{select} {met} AND {few}{end}")
             many += f" AND cardinality(k{number}.ids) > {FEW_MAX}"
-        walked = [f"{each}{many}" for each in self._apart(conditions)]
-        legs += [f"{each} AND {part}" for each in walked for part in behind] if behind else walked
-        texts = [f"{select} WHERE {leg}{end}" for leg in legs]
+        parts = behind or order.parts()
+        part_end = f" ORDER BY {order.part_clause} LIMIT {most}" if parts else end
+        for each in self._apart(conditions):
+            walked = " AND ".join([*_THERE, *each]) + many
+            texts += [f"{select} {walked} AND {part}{part_end}" for part in parts] or [f"{select} {walked}{end}"]
         if len(texts) == 1:
             return texts[0]
         together = f"({' UNION ALL '.join(f'({text})' for text in texts)}) AS p"
-        ids = [f"(SELECT ARRAY({start} LIMIT {FEW_MAX + 1}) AS ids OFFSET 0) AS k{n}" for n, start in enumerate(starts)]
+        ids = [
+            f"(SELECT ARRAY(SELECT d.id FROM ({start}) AS d LIMIT {FEW_MAX + 1}) AS ids OFFSET 0) AS k{number}"
+            for number, start in enumerate(starts)
+        ]
         source = f"{' CROSS JOIN '.join(ids)} CROSS JOIN LATERAL {together}" if ids else together
         return f"SELECT p.* FROM {source}{end}"
 
@@ -92,18 +97,16 @@ class Plan:
         """The queries of ids to begin with; none where the candidates are few, or an index has them in order."""
         if self.is_anchored:
             return []
-        coded = self.coded
-        ordered = coded.name if coded and coded.is_one and (coded.name, order.name) in self.served_type.indexes else ""
-        plain = [start for name, start in self.starts if name not in {ordered, order.name.removeprefix("-")}]
-        return plain[:STARTS_MAX]
+        name, coded = order.name.removeprefix("-"), self.coded
+        is_ordered = coded is not None and coded.is_one and (coded.name, f"-{name}") in self.served_type.indexes
+        ordered = {name, coded.name if coded is not None and is_ordered else name}
+        return [start for parameter, start in self.starts if parameter not in ordered][:STARTS_MAX]
 
-    def _apart(self, conditions: Sequence[str]) -> list[str]:
+    def _apart(self, conditions: Sequence[str]) -> list[list[str]]:
         """The conditions, once for those whose one coding stands in columns and once for the others: an index on the
         columns gives an order only without the OR."""
-        base = ["r.tenant = s.tenant", "r.body IS NOT NULL"]
-        if self.coded is None:
-            return [" AND ".join([*base, *conditions])]
         coded = self.coded
+        if coded is None:
+            return [[*conditions]]
         others = [*conditions[: coded.place], *conditions[coded.place + 1 :]]
-        in_rows = [f"{coded.column} IS NULL", conditions[coded.place]]
-        return [" AND ".join([*base, *others, coded.test]), " AND ".join([*base, *others, *in_rows])]
+        return [[*others, coded.test], [*others, f"{coded.column} IS NULL", conditions[coded.place]]]

@@ -11,6 +11,8 @@ from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology
 
 # Holds the planner to a look-up for each candidate, whatever its statistics say of the parameter as a whole.
 FENCE = " OFFSET 0"
+# So many candidates are looked up one by one and sorted, in some milliseconds; beyond, the search walks in its order.
+FEW_MAX = 2_000
 
 
 @dataclass
@@ -66,18 +68,22 @@ def index_row(context: Context, name: str, test: str, *, is_key: bool = False) -
             context.narrowing.is_key = True
         return f"({context.row}.id = ANY(ARRAY(SELECT i.id FROM {rows})))"
     if context.narrowing is not None:
-        context.narrowing.ids.append(f"SELECT i.id FROM {rows}")
+        # The order is that of the index, which a plan for unknown values would else leave for the whole table.
+        order = f"ORDER BY i.code, i.system, i.id LIMIT {FEW_MAX + 1}"
+        context.narrowing.ids.append(f"(SELECT i.id FROM {rows} {order})")
     return f"EXISTS (SELECT 1 FROM {rows} AND i.id = {context.row}.id{FENCE})"
 
 
 def number_row(parameter: SearchParameter, context: Context, test: str) -> str:
     """Whether a row of numbers or of a composite passes the test."""
-    key = "" if parameter.members else " AND i.key_code = ''"
-    rows = f"{context.number_table} AS i WHERE i.tenant = s.tenant AND i.parameter = '{parameter.name}'{key} AND {test}"
+    rows = f"{context.number_table} AS i WHERE i.tenant = s.tenant AND i.parameter = '{parameter.name}' AND {test}"
+    # Only a composite has keys. To say so opens the index on values, which is the wrong one for a look-up by id.
+    by_value = rows if parameter.members else f"{rows} AND i.key_code = ''"
     if context.narrowing is not None:
-        context.narrowing.ids.append(f"SELECT i.id FROM {rows}")
-    fence = FENCE if context.is_probed or not context.depth else ""
-    return f"EXISTS (SELECT 1 FROM {rows} AND i.id = {context.row}.id{fence})"
+        context.narrowing.ids.append(f"SELECT i.id FROM {by_value}")
+    if context.depth and not context.is_probed:
+        return f"EXISTS (SELECT 1 FROM {by_value} AND i.id = {context.row}.id)"
+    return f"EXISTS (SELECT 1 FROM {rows} AND i.id = {context.row}.id{FENCE})"
 
 
 def valued(parameter: SearchParameter, context: Context, test: str, *, is_key: bool = False) -> str:
