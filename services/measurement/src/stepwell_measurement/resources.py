@@ -8,6 +8,7 @@ from stepwell_shared.served import patient_copy, shared_types
 
 from stepwell_measurement.subscriptions import TOPICS
 from stepwell_measurement.use_cases.observations import change_observation
+from stepwell_measurement.use_cases.reports import change_report
 
 
 def registry(runtime: Runtime) -> Registry:
@@ -31,6 +32,18 @@ def registry(runtime: Runtime) -> Registry:
             on_write=partial(change_observation, runtime),
             indexes=(("patient", "code", "-date"), ("code", "-date"), ("-date",)),
             documentation="Scores of questionnaires, reliable change from the second score on, and what EHRs post.",
+        )
+    )
+    found.add(
+        served(
+            "MeasureReport",
+            [
+                *("date", "evaluated-resource", "identifier", "measure", "patient", "period", "reporter"),
+                "subject",
+            ],
+            interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
+            on_write=partial(change_report, runtime),
+            documentation="Figures about groups or persons. Who waits for them hears of each that is not pending.",
         )
     )
     found.add(patient_copy())

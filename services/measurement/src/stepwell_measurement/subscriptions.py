@@ -10,6 +10,13 @@ TRAJECTORY_CHANGED = Topic(
     " no reliable change, or no longer known. Beside it come the scores that were compared.",
     ("Observation",),
 )
-TOPICS = (TRAJECTORY_CHANGED,)
+MEASURE_REPORT_READY = Topic(
+    "measure-report-ready",
+    ("MeasureReport",),
+    ("patient", "measure", "reporter", "period"),
+    "A MeasureReport was stored, or a new version of it, that is not pending: its figures are there, or why there are"
+    " none. A report about one person is in the order of that person's events.",
+)
+TOPICS = (TRAJECTORY_CHANGED, MEASURE_REPORT_READY)
 SCORE_FINALIZED = ("screening", "score-finalized")
 PATIENT_CHANGED = ("screening", "patient-changed")

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = '0008_partners'
-down_revision = '0006_search_plans'
+down_revision = '0007_event_rows'
 branch_labels = None
 depends_on = None
 

@@ -20,7 +20,7 @@ def registry(runtime: Runtime) -> Registry:
     """The registry of this service; hooks reach the running parts through the runtime."""
     found = Registry("referral")
     _referral_types(found, runtime)
-    _catalogue_types(found)
+    _catalogue_types(found, runtime)
     found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
@@ -53,7 +53,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
     )
 
 
-def _catalogue_types(found: Registry) -> None:
+def _catalogue_types(found: Registry, runtime: Runtime) -> None:
     found.add(
         served(
             "HealthcareService",
@@ -62,7 +62,7 @@ def _catalogue_types(found: Registry) -> None:
                 *("name", "organization", "program", "service-category", "service-type", "specialty"),
             ],
             interactions=KEPT,
-            on_write=change_service,
+            on_write=partial(change_service, runtime),
             documentation="The places that give care, with how many people can begin there in a week.",
         )
     )

@@ -10,6 +10,13 @@ REFERRAL_CHANGED = Topic(
     " it.",
     ("ServiceRequest",),
 )
-TOPICS = (REFERRAL_CHANGED,)
+CAPACITY_CHANGED = Topic(
+    "capacity-changed",
+    ("HealthcareService",),
+    ("active", "organization", "location", "service-category", "service-type"),
+    "A place takes more or fewer people in a week than before, begins to take people, or stops. Waits that were"
+    " promised from its capacity may no longer hold.",
+)
+TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 PATIENT_CHANGED = ("screening", "patient-changed")

@@ -10,6 +10,7 @@ from typing import Any
 from stepwell_shared.canonical import CANONICAL, code_system, extension_url, instant
 
 from stepwell_routing.rules.decisions import Decision, Fired
+from stepwell_routing.rules.tiers import Tier
 
 Resource = dict[str, Any]
 
@@ -85,6 +86,57 @@ def accepted_assignment(proposal: Mapping[str, Any], *, practitioner: str, accep
     return accepted
 
 
+def overriding_assignment(
+    proposal: Mapping[str, Any],
+    *,
+    resource_id: str,
+    tier: Tier,
+    reason: Mapping[str, Any],
+    practitioner: str,
+    overridden_at: datetime,
+    review_at: datetime,
+) -> Resource:
+    """The plan of a clinician who decided for this tier instead of the proposed one.
+
+    It rests on the same evidence, and names the rules that fired after the clinician's own reason: what safety asked
+    for goes on to be known. The options are left to the clinician, because what speaks against one is not recorded
+    per tier.
+    """
+    language = proposal["language"]
+    prior = f"ServiceRequest/{proposal['id']}"
+    own = {"meta", "orderDetail", "note", "patientInstruction", "_patientInstruction"}
+    kept = {name: value for name, value in proposal.items() if name not in own}
+    words = reason.get("text")
+    note = {"authorReference": {"reference": practitioner}, "time": instant(overridden_at), "text": words}
+    return {
+        **kept,
+        "id": resource_id,
+        "identifier": [{"system": DECISION_IDENTIFIER_SYSTEM, "value": resource_id}],
+        "replaces": [{"reference": prior}],
+        "intent": "plan",
+        "category": [_concept("tier", tier.code, tier.display, language)],
+        "code": _concept("tier-service", tier.service_code, tier.service, language),
+        "occurrencePeriod": {"start": instant(overridden_at), "end": instant(review_at)},
+        "authoredOn": instant(overridden_at),
+        "requester": {"reference": practitioner},
+        "reasonCode": [dict(reason), *proposal["reasonCode"]],
+        "supportingInfo": [*proposal["supportingInfo"], {"reference": prior}],
+        **({"note": [note]} if words else {}),
+        **_text("patientInstruction", tier.offer, language),
+    }
+
+
+def tier_code(request: Mapping[str, Any]) -> str:
+    """The code of the tier that a request assigns."""
+    return str(request["category"][0]["coding"][0]["code"])
+
+
+def rule_codes(request: Mapping[str, Any]) -> frozenset[str]:
+    """The codes of the rules that a request names as its reasons."""
+    codings = (coding for concept in request["reasonCode"] for coding in concept.get("coding", ()))
+    return frozenset(coding["code"] for coding in codings if coding.get("system") == code_system("rule"))
+
+
 def decision_provenance(
     decision: Decision,
     *,
@@ -131,6 +183,33 @@ def acceptance_provenance(
         "activity": {"coding": [{"system": code_system("decision"), "code": "accept"}]},
         "agent": [_agent("author", {"reference": practitioner})],
         "entity": [{"role": "revision", "what": {"reference": proposal}}, _derivation(policy)],
+    }
+
+
+def override_provenance(
+    *,
+    resource_id: str,
+    targets: Sequence[str],
+    proposal: str,
+    practitioner: str,
+    reason: Mapping[str, Any],
+    policy: str,
+    overridden_at: datetime,
+) -> Resource:
+    """A named clinician decided otherwise: `targets` are the versions of the plan and of the withdrawn proposal."""
+    accepted = acceptance_provenance(
+        resource_id=resource_id,
+        target=targets[0],
+        proposal=proposal,
+        practitioner=practitioner,
+        policy=policy,
+        accepted_at=overridden_at,
+    )
+    return {
+        **accepted,
+        "target": [{"reference": target} for target in targets],
+        "reason": [dict(reason)],
+        "activity": {"coding": [{"system": code_system("decision"), "code": "override"}]},
     }
 
 

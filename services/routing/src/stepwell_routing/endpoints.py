@@ -7,6 +7,7 @@ from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.use_cases.acceptance import accept_proposal
+from stepwell_routing.use_cases.override import override_proposal
 
 
 def operations(runtime: Runtime) -> Iterator[Operation]:
@@ -16,4 +17,11 @@ def operations(runtime: Runtime) -> Iterator[Operation]:
         partial(accept_proposal, runtime),
         Interaction.UPDATE,
         "A clinician accepts a proposed tier: it becomes a plan, and the referral is requested. No parameters.",
+    )
+    yield Operation(
+        "override",
+        partial(override_proposal, runtime),
+        Interaction.UPDATE,
+        "A clinician decides for another tier than the proposed one: a plan in its place. Parameters with tier ="
+        " tier-1 to tier-4 (valueCode) and reason (valueString, or valueCodeableConcept with a text or a code).",
     )

@@ -8,7 +8,15 @@ TIER_ASSIGNED = Topic(
     ("patient", "status", "intent", "category"),
     "A tier assignment was proposed, changed, accepted or withdrawn: intent and status say which.",
 )
-TOPICS = (TIER_ASSIGNED,)
+TIER_OVERRIDDEN = Topic(
+    "tier-overridden",
+    ("ServiceRequest",),
+    ("patient", "category", "requester"),
+    "A clinician decided for another tier than the proposed one. The plan says which and why; beside it comes the"
+    " proposal that it replaces. tier-assigned tells of both as well.",
+    ("ServiceRequest",),
+)
+TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN)
 SCORE_FINALIZED = ("screening", "score-finalized")
 SAFETY_ALERT = ("screening", "safety-alert")
 PATIENT_CHANGED = ("screening", "patient-changed")

@@ -1,22 +1,47 @@
-"""A site changes its catalogue: the numbers that waits are promised from must be numbers."""
+"""A site changes its catalogue: the numbers that waits are promised from must be numbers, and others hear of them."""
 
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 from stepwell_shared.canonical import extension_url
+from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
+from stepwell_shared.runtime import Runtime
+
+from stepwell_referral.subscriptions import CAPACITY_CHANGED
 
 # No service begins with so many people in a week: a larger number is a slip of the pen.
 WEEKLY_STARTS_MAX = 100_000
 
 
-async def change_service(write: Write) -> None:
-    """Raises FhirError BUSINESS_RULE for a capacity from which no wait could be reckoned."""
-    extensions = (write.resource or {}).get("extension", ())
-    capacities = [item for item in extensions if item.get("url") == extension_url("service-capacity")]
+_resource = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+async def change_service(runtime: Runtime, write: Write) -> None:
+    """Raises FhirError BUSINESS_RULE for a capacity from which no wait could be reckoned; announces a change of it."""
+    service = write.resource or {}
+    capacities = _capacities(service)
     if len(capacities) > 1 or not all(_is_capacity(item) for item in capacities):
         text = f"a service has one capacity, with weekly-starts as a decimal from 0 to {WEEKLY_STARTS_MAX}"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "HealthcareService.extension")])
+    before = _resource.decode(write.previous.body) if write.previous is not None and write.previous.body else {}
+    if _weekly_starts(service) != _weekly_starts(before):
+        focus = f"HealthcareService/{write.stored.id}"
+        entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
+        write.unit.effects.append(event(CAPACITY_CHANGED.canonical, focus, focus, entries, write.now))
+
+
+def _weekly_starts(service: dict[str, Any]) -> Decimal:
+    """How many people can begin in a week at a checked service; none where it is not active or does not say."""
+    parts = (part for capacity in _capacities(service) for part in capacity["extension"])
+    starts = next((Decimal(part["valueDecimal"]) for part in parts if part["url"] == "weekly-starts"), Decimal(0))
+    return starts if service and service.get("active", True) else Decimal(0)
+
+
+def _capacities(service: dict[str, Any]) -> list[dict[str, Any]]:
+    return [item for item in service.get("extension", ()) if item.get("url") == extension_url("service-capacity")]
 
 
 def _is_capacity(extension: dict[str, Any]) -> bool:

@@ -1,0 +1,185 @@
+"""Promises of overriding: by a named clinician, with a reason, never below what safety asks for, told exactly once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from stepwell_routing.app import service
+from stepwell_shared.fhir import validation
+from stepwell_shared.fhir.body import encode
+from stepwell_shared.runtime import Runtime
+
+from tests.services.routing.hearing import (
+    Resource,
+    activities,
+    alert,
+    everything,
+    hear,
+    open_request,
+    requests,
+    rules,
+    scored,
+    step,
+    the,
+    tier,
+    told,
+)
+from tests.support.runtime import NORTH, SOUTH, http_of, stored, token
+
+CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
+WORDS = "Has a working alliance with the day clinic."
+
+
+@pytest.fixture
+async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    async with http_of(runtime, service) as client:
+        yield client
+
+
+def parameters(tier_code: str = "tier-2", **reason: Any) -> Resource:
+    given = reason or {"valueString": WORDS}
+    return {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "tier", "valueCode": tier_code}, {"name": "reason", **given}],
+    }
+
+
+async def override(
+    http: httpx.AsyncClient, request: Resource, body: Resource | None = None, headers: dict[str, str] = CLINICIAN
+) -> httpx.Response:
+    path = f"ServiceRequest/{request['id']}/$override"
+    return await http.post(path, json=parameters() if body is None else body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (token(NORTH, "clinician"), 403),
+        (token(NORTH, "coordinator", "Practitioner/c1"), 403),
+        (token(NORTH, "ehr"), 403),
+        (token(SOUTH, "clinician", "Practitioner/dr-1"), 404),
+        ({}, 401),
+    ],
+)
+async def test_only_a_named_clinician_of_the_tenant_overrides(
+    runtime: Runtime, http: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    await hear(runtime, scored(16))
+    before = await everything(runtime, NORTH)
+    assert (await override(http, await open_request(runtime), headers=headers)).status_code == status
+    assert await everything(runtime, NORTH) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resourceType": "Parameters", "parameter": [{"name": "tier", "valueCode": "tier-2"}]},
+        {"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "because"}]},
+        parameters("tier-9"),
+        parameters(valueString="  "),
+        parameters(valueString="x" * 2_001),
+        parameters(valueCodeableConcept={}),
+        {**parameters(), "parameter": [*parameters()["parameter"], {"name": "force", "valueBoolean": True}]},
+    ],
+    ids=["no reason", "no tier", "unknown tier", "blank", "too long", "empty concept", "unknown parameter"],
+)
+async def test_no_tier_is_overridden_without_a_known_tier_and_a_reason(
+    runtime: Runtime, http: httpx.AsyncClient, body: Resource
+) -> None:
+    await hear(runtime, scored(16))
+    before = await everything(runtime, NORTH)
+    assert (await override(http, await open_request(runtime), body)).status_code == 400
+    assert await everything(runtime, NORTH) == before
+
+
+async def test_what_is_on_hold_withdrawn_accepted_or_proposed_anyway_is_not_overridden(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await hear(runtime, scored(11), scored(16, "r2", day=21))
+    withdrawn, proposed = sorted(await requests(runtime), key=tier)
+    assert (await override(http, withdrawn, parameters("tier-1"))).status_code == 422
+    assert (await override(http, proposed, parameters("tier-3"))).status_code == 422
+    await http.post(f"ServiceRequest/{proposed['id']}/$accept", headers=CLINICIAN)
+    assert (await override(http, proposed)).status_code == 422
+    await hear(runtime, scored(25, "r3", day=22), alert(response="r4"))
+    for held in [each for each in await requests(runtime) if each["status"] == "on-hold"]:
+        assert (await override(http, held)).status_code == 422
+    assert "override" not in await activities(runtime)
+
+
+async def test_safety_is_not_lowered_by_an_override(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, scored(3), alert(response="r1"), alert("moderate", response="r1"))
+    proposal = await open_request(runtime)
+    assert "SAF-3" in rules(proposal)
+    before = await everything(runtime, NORTH)
+    refused = await override(http, proposal, parameters("tier-2"))
+    assert (refused.status_code, "tier-3 at least" in refused.text) == (422, True)
+    assert await everything(runtime, NORTH) == before
+    answer = await override(http, proposal, parameters("tier-4"))
+    assert answer.status_code == 200
+    assert "SAF-3" in [coding["code"] for each in answer.json()["reasonCode"] for coding in each.get("coding", ())]
+
+
+async def test_an_override_is_a_plan_that_replaces_the_proposal_and_says_why(
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Callable[[Resource], None]
+) -> None:
+    await hear(runtime, scored(16))
+    proposal = await open_request(runtime)
+    answer = await override(http, proposal)
+    assert answer.status_code == 200
+    plan = await open_request(runtime)
+    assert answer.json() == plan
+    assert (tier(plan), plan["intent"], plan["status"]) == ("tier-2", "plan", "active")
+    assert plan["requester"] == {"reference": "Practitioner/dr-1"}
+    assert plan["replaces"] == [{"reference": f"ServiceRequest/{proposal['id']}"}]
+    assert plan["reasonCode"] == [{"text": WORDS}, *proposal["reasonCode"]]
+    assert plan["reasonReference"] == proposal["reasonReference"]
+    assert await step(runtime) == "tier-2"
+    made = (await stored(runtime, NORTH, "Provenance"))[-1]
+    assert made["activity"]["coding"][0]["code"] == "override"
+    assert made["reason"] == [{"text": WORDS}]
+    assert made["agent"][0]["who"] == {"reference": "Practitioner/dr-1"}
+    withdrawn = next(each for each in await requests(runtime) if each["id"] == proposal["id"])
+    assert withdrawn["status"] == "revoked"
+    for resource in (plan, withdrawn, made, await the(runtime, "EpisodeOfCare")):
+        validation.check(encode(resource), resource["resourceType"])
+        emitted(resource)
+
+
+async def test_an_override_is_told_once_beside_the_assignment(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, scored(16))
+    proposal = await open_request(runtime)
+    before = len(await told(runtime))
+    await override(http, proposal)
+    plan = await open_request(runtime)
+    events = (await told(runtime))[before:]
+    assert [(each.topic, each.focus["id"], each.focus["status"]) for each in events] == [
+        ("tier-assigned", plan["id"], "active"),
+        ("tier-assigned", proposal["id"], "revoked"),
+        ("tier-overridden", plan["id"], "active"),
+    ]
+    assert [each["id"] for each in events[2].entries.values()] == [plan["id"], proposal["id"]]
+    assert {each.subject for each in events} == {"Patient/p1"}
+
+
+async def test_asked_again_or_by_many_at_once_it_is_one_override(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, scored(16))
+    proposal = await open_request(runtime)
+    answers = await asyncio.gather(*(override(http, proposal) for _ in range(5)))
+    plan = await open_request(runtime)
+    assert all((answer.status_code, answer.json()) == (200, plan) for answer in answers)
+    assert (await activities(runtime)).count("override") == 1
+    assert [each.topic for each in await told(runtime)].count("tier-overridden") == 1
+    assert (await override(http, proposal, parameters("tier-4"))).status_code == 409
+
+
+async def test_the_next_decision_goes_on_from_the_clinicians_plan(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, scored(16))
+    coded = {"coding": [{"system": "https://clinic.example/override-reasons", "code": "patient-choice"}]}
+    await override(http, await open_request(runtime), parameters("tier-4", valueCodeableConcept=coded))
+    plan = await open_request(runtime)
+    await hear(runtime, scored(3, "r2", day=21))
+    assert await open_request(runtime) == plan
+    assert (await activities(runtime))[-1] == "stay"
