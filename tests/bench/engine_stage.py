@@ -14,6 +14,7 @@ from stepwell_shared.http_client import http_client
 from tests.bench import content
 from tests.bench.engine_suite import IDIOMATIC, RECORDER, LoadedSuite
 from tests.bench.load import Cycled, HttpJob, Job, SqlJob
+from tests.bench.loading import RESOURCE_TABLES
 from tests.bench.population import LARGE, SERVICE, SMALL
 from tests.bench.recording import FloorWrite, floor_write, new_rows, snapshot
 from tests.bench.suite import client_of
@@ -26,14 +27,12 @@ IDS_MAX = 50_000
 NEWEST_FIRST = f"Observation?_sort=-_lastUpdated&_count={content.PAGE}"
 
 # The plain look-up and the plain query on the product's own tables; 21 rows because the product asks for one more.
-# OFFSET 0 keeps the planner from joining every row of the code, whatever its statistics say: a floor must not wander.
 READ = "SELECT id, version, last_updated, body FROM fhir_observation WHERE tenant = $1 AND id = $2"
 SEARCH = f"""
-SELECT r.id, r.version, r.last_updated, r.body FROM fhir_observation AS r
-WHERE r.tenant = $1 AND r.p_patient = 'Patient/' || $3 AND r.body IS NOT NULL AND EXISTS (
-  SELECT FROM fhir_observation_index AS i WHERE i.tenant = r.tenant AND i.id = r.id AND i.parameter = 'code'
-    AND i.system = '{content.LOINC}' AND i.code = $2 OFFSET 0)
-ORDER BY r.p_date_low DESC, r.id DESC LIMIT {content.PAGE + 1}"""
+SELECT id, version, last_updated, body FROM fhir_observation
+WHERE tenant = $1 AND p_patient = 'Patient/' || $3 AND p_code = $2 AND p_code_system = '{content.LOINC}'
+  AND body IS NOT NULL
+ORDER BY p_date_low DESC NULLS LAST, id DESC LIMIT {content.PAGE + 1}"""
 
 
 @dataclass(frozen=True)
@@ -133,14 +132,20 @@ async def engine_staged(suite: LoadedSuite) -> AsyncIterator[EngineStage]:
 
 
 async def _record_create(suite: LoadedSuite, client: SuiteClient) -> FloorWrite:
-    """What one create leaves in a tenant of its own, written for the tenant that is measured."""
+    """What one create leaves, as if it were for the measured tenant. Raises SetupError when loading made it otherwise."""
     patient = suite.population.patient_ids(LARGE)[0]
     connection = await asyncpg.connect(suite.superuser_url(SERVICE))
     try:
-        await client.create(SERVICE, content.observation(patient))
+        first = await client.create(SERVICE, content.observation(patient))
         before = await snapshot(connection, RECORDER)
         await client.create(SERVICE, content.observation(patient))
         found = new_rows("public", before, await snapshot(connection, RECORDER))
+        loaded = suite.population.observation_ids(LARGE, 1)[0]
+        for table in RESOURCE_TABLES:
+            count = f"SELECT count(*) FROM {table} WHERE tenant = $1 AND id = $2"
+            ours = await connection.fetchval(count, LARGE, loaded)
+            if ours != await connection.fetchval(count, RECORDER, first["id"]):
+                raise SetupError(f"what was loaded has {ours} rows in {table}, and what a create stores has not")
     finally:
         await connection.close()
     moved = [replace(each, rows=[{**row, "tenant": LARGE} for row in each.rows]) for each in found]

@@ -34,7 +34,8 @@ UNSAFE_SETTINGS = {
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",
 }
-RESOURCE_TABLES = ("fhir_observation_index", "fhir_observation_number", "fhir_observation")
+RESOURCE_TABLES = ("fhir_version", "fhir_observation_index", "fhir_observation_number", "fhir_observation")
+"""What one Observation is kept in, the current one last."""
 
 Advance = Callable[[str, int, int], None]
 """What is done, how much of it, of how much."""
@@ -84,8 +85,7 @@ async def forget_benches(url: str) -> None:
                 " WHERE o.tenant = t.tenant AND o.id = t.id AND o.last_updated > $1",
                 LOADED_BEFORE,
             )
-        for condition in ("fhir_version WHERE resource_type = 'Observation' AND", f"{idiomatic.TABLE} WHERE"):
-            await connection.execute(f"DELETE FROM {condition} last_updated > $1", LOADED_BEFORE)
+        await connection.execute(f"DELETE FROM {idiomatic.TABLE} WHERE last_updated > $1", LOADED_BEFORE)
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("CHECKPOINT")
     finally:
@@ -114,7 +114,7 @@ async def _drop_indexes(connection: asyncpg.Connection) -> Sequence[str]:
 
 def columns_by_table_of_resources() -> list[str]:
     """The tables that loading fills."""
-    return [*RESOURCE_TABLES, "fhir_version", "fhir_patient", "fhir_patient_index"]
+    return [*RESOURCE_TABLES, "fhir_patient", "fhir_patient_index"]
 
 
 def _copy_all(url: str, population: Population, advance: Advance) -> None:
@@ -154,6 +154,8 @@ async def _copy(url: str, rows: Rows) -> None:
     try:
         async with connection.transaction():
             for table, records in rows.items():
+                if not records:
+                    continue
                 await connection.copy_records_to_table(table, records=records, columns=columns[table])
     finally:
         await connection.close()

@@ -13,7 +13,7 @@ from typing import Any
 
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.fhir.interactions import Engine, built
-from stepwell_shared.fhir.store import _collect as rows_by_function
+from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
 from stepwell_shared.migrations import service_named
 
 from tests.bench import content
@@ -125,16 +125,21 @@ def fingerprint(engine: Engine, population: Population) -> str:
     digest = hashlib.sha256(f"{population}".encode())
     sample = Population(50 * VISITS)
     for rows in (sample.patient_rows(engine, range(10)), sample.observation_rows(engine, range(100))):
-        for table in sorted(rows):
-            digest.update(f"{table} {columns_by_table()[table]} {rows[table]}".encode())
+        for table in sorted(filter(rows.get, rows)):
+            columns = columns_by_table()[table]
+            assert all(len(row) == len(columns) for row in rows[table]), f"what {table} holds is made in another way"
+            digest.update(f"{table} {columns} {rows[table]}".encode())
     return digest.hexdigest()
 
 
 def _add(engine: Engine, rows: Rows, tenant: str, resource: dict[str, Any], moment: datetime) -> None:
-    found: Rows = defaultdict(list)
-    rows_by_function(built(engine, resource, moment), found)
-    for function, fresh in found.items():
-        rows[function.removeprefix("insert_")] += [(tenant, *row) for row in fresh]
+    change = built(engine, resource, moment)
+    stored, type_ = change.stored, change.stored.resource_type
+    version = stored.id, stored.version, stored.last_updated
+    rows[current_table(type_)].append((tenant, *version, stored.body, *change.columns))
+    rows[VERSION_TABLE].append((tenant, type_, *version, stored.method.value, stored.body))
+    rows[index_table(type_)] += [(tenant, stored.id, *row) for row in change.rows]
+    rows[number_table(type_)] += [(tenant, stored.id, *row) for row in change.numbers]
 
 
 def _scattered(numbers: range) -> Iterator[int]:
