@@ -30,7 +30,7 @@ PREFIX = "/fhir"
 Served = tuple[str, httpx.AsyncClient]
 # A value of each type of search parameter that is well-formed.
 VALUES = {
-    "token": "a",
+    "token": "true",
     "date": "2026",
     "string": "a",
     "reference": "Patient/1",

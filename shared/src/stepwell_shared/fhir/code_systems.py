@@ -119,7 +119,8 @@ def own_resources(resource_type: str) -> tuple[dict[str, Any], ...]:
 @cache
 def case_sensitive_systems() -> frozenset[str]:
     """The systems that say that the case of their codes matters."""
-    return frozenset(url for url, system in known_code_systems().items() if system.is_case_sensitive)
+    own = {each["url"] for each in own_resources("CodeSystem") if each.get("caseSensitive")}
+    return frozenset(own) | frozenset(url for url, system in known_code_systems().items() if system.is_case_sensitive)
 
 
 def token_key(system: str, code: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from stepwell_shared.fhir import values
+from stepwell_shared.fhir.code_systems import token_key
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import ServedType
 
@@ -71,7 +72,7 @@ def _rows(
     name = parameter.name
     if parameter.type == "token":
         for system, code, display in values.displayed_tokens(value):
-            yield (name, values.index_key(system), values.index_key(code)), display
+            yield (name, values.index_key(system), _key(parameter, system, code)), display
         for kind, code in values.typed_identifiers(value):
             yield (f"{name}:of-type", values.index_key(kind), values.index_key(code)), None
     elif parameter.type == "string":
@@ -82,6 +83,11 @@ def _rows(
             yield (name, "", values.index_key(address)), None
     else:
         yield (name, "", values.index_key(str(value))), None
+
+
+def _key(parameter: SearchParameter, system: str, code: str) -> str:
+    """A code as it stands in rows. "Identifier.value is to be treated as case sensitive", whatever its system."""
+    return values.index_key(code) if parameter.element_types == {"Identifier"} else token_key(system, code)
 
 
 def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[object, ...]]:
@@ -106,8 +112,14 @@ def _pairs(parameter: SearchParameter, element: Any) -> Iterator[tuple[tuple[str
     for key in key_of(element):
         for system, code in values.tokens(key):
             for value in value_of(element):
-                for measured in values.measured(value) if parameter.parts[1] == "quantity" else values.coded(value):
-                    yield (values.index_key(system), values.index_key(code)), measured
+                for measured in values.measured(value) if parameter.parts[1] == "quantity" else _coded(value):
+                    yield (values.index_key(system), token_key(system, code)), measured
+
+
+def _coded(value: Any) -> Iterator[values.Measured]:
+    """A coded value in the shape of a measured one."""
+    for system, code in values.tokens(value):
+        yield values.index_key(system), token_key(system, code), None, None, None
 
 
 def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise: Localise) -> Iterator[str]:
@@ -129,7 +141,7 @@ def _only_coding(parameter: SearchParameter, resource: dict[str, Any] | None) ->
     if len(tokens) != 1 or not tokens[0][1]:
         return None
     system, code, display = tokens[0]
-    return values.index_key(code), values.index_key(system), display
+    return token_key(system, code), values.index_key(system), display
 
 
 def _interval(parameter: SearchParameter, resource: dict[str, Any] | None) -> tuple[object, object]:

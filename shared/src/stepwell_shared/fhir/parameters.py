@@ -85,7 +85,9 @@ def search_parameter(resource_type: str, name: str) -> SearchParameter:
         targets,
         Storage.ROWS if name in COMMON_PARAMETERS else _storage(resource_type, definition.type, paths),
         extract,
-        element_types=frozenset(kind for element in elements for kind in element.types),
+        element_types=frozenset(
+            kind for element, path in zip(elements, paths, strict=True) for kind in _types_read(element, path)
+        ),
         codes=elements[0].codes if len(elements) == 1 else None,
         paths=tuple(paths),
         is_single=name not in COMMON_PARAMETERS and _is_single(resource_type, paths),
@@ -101,6 +103,12 @@ def coded(parameter: SearchParameter) -> SearchParameter:
 
 def _is_single(resource_type: str, paths: list[str]) -> bool:
     return len(paths) == 1 and definitions.is_single_valued(resource_type, paths[0].partition(".")[2])
+
+
+def _types_read(element: definitions.ElementDefinition, path: str) -> tuple[str, ...]:
+    """The types of an element; of a choice only the one that the path names, such as valueQuantity."""
+    kind = definitions.json_names(element).get(path.rpartition(".")[2])
+    return (kind,) if kind is not None else element.types
 
 
 def _choice_types(resource_type: str, path: str) -> list[str]:

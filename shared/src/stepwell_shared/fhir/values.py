@@ -135,12 +135,6 @@ def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]
     return system, code, unit
 
 
-def coded(value: Any) -> Iterator[Measured]:
-    """A coded value in the shape of a measured one."""
-    for system, code in tokens(value):
-        yield index_key(system), index_key(code), None, None, None
-
-
 def number_range(text: str) -> tuple[float, float, float] | None:
     """A number and the half-open interval that its written precision covers: 100 is [99.5, 100.5); None if none."""
     if _NUMBER.fullmatch(text) is None:

@@ -25,9 +25,7 @@ def criterion(served_type: ServedType, name: str, value: str, context: Context, 
     """SQL for one parameter, or None when the type has none of that name. Raises FhirError."""
     plain, _, modifier = name.partition(":")
     if plain in {"_id", "_lastUpdated"}:
-        if modifier:
-            raise refused(plain, "takes no modifier")
-        return _common(plain, value, context, found)
+        return _common(plain, modifier, value, context, found)
     if plain == "_query":
         raise refused(plain, "no named query is served")
     if plain == COMPARTMENT:
@@ -56,8 +54,14 @@ def granted_condition(served_type: ServedType, granted: Sequence[str], context: 
     return "(" + (" OR ".join(f"({each})" for each in reached) or "false") + ")"
 
 
-def _common(name: str, value: str, context: Context, found: Values) -> str:
-    """The parameters that are the row's own."""
+def _common(name: str, modifier: str, value: str, context: Context, found: Values) -> str:
+    """The parameters that are the row's own, which no resource is without."""
+    if modifier == "missing" and value in {"true", "false"}:
+        return "false" if value == "true" else "true"
+    if modifier == "not" and name == "_id":
+        return f"NOT {_common(name, '', value, context, found)}"
+    if modifier:
+        raise refused(f"{name}:{modifier}", "this modifier is not supported, or takes true or false")
     if name == "_id":
         return f"{context.row}.id = ANY({found.add_all(alternatives(value))}::text[])"
     moment = f"{context.row}.last_updated"

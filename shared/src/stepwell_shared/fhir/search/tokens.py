@@ -27,7 +27,8 @@ def token(parameter: SearchParameter, modifier: str, text: str, context: Context
             raise refused(f"{parameter.name}:{modifier}", "is for elements that are coded, which this is not")
         of = _in_value_set if modifier == "in" else _subsumed
         return _coded(parameter, of(parameter, modifier, text, context), context, found)
-    if "boolean" in parameter.element_types and not modifier and text not in {"true", "false"}:
+    is_yes_or_no = "boolean" in parameter.element_types and parameter.element_types <= WITHOUT_SYSTEM
+    if is_yes_or_no and not modifier and text not in {"true", "false"}:
         raise refused(parameter.name, "takes true or false")
     if parameter.element_types and parameter.element_types <= WITHOUT_SYSTEM and len(pieces(text, "|")) > 1:
         raise refused(parameter.name, "has values without a system, so takes no |")
