@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.fhir.parameters import SearchParameter
 from stepwell_shared.fhir.patch import JSON_PATCH
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry, ServedType
+from stepwell_shared.fhir.search.canonicals import followed, is_canonical, is_target
 
 VERSION = "0.1.0"
 SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
@@ -115,18 +117,23 @@ def _resource(registry: Registry, served_type: ServedType, topics: Iterable[str]
             for parameter in served_type.parameters.values()
         ),
     ]
-    includes = [f"{served_type.name}:{parameter.name}" for parameter in served_type.references]
+    includes = [f"{served_type.name}:{parameter.name}" for parameter in followed(served_type, registry)]
     if includes:
         body["searchInclude"] = ["*", *includes]
     reverse = [
         f"{source.name}:{parameter.name}"
         for source in registry
-        for parameter in source.references
-        if not parameter.targets or served_type.name in parameter.targets
+        for parameter in followed(source, registry)
+        if (is_target(served_type, parameter) if is_canonical(parameter) else _can_be(served_type, parameter))
     ]
     if reverse:
-        body["searchRevInclude"] = reverse
+        body["searchRevInclude"] = ["*", *reverse]
     return body | _operations(f"{served_type.name}-", served_type.operations, _VALIDATE)
+
+
+def _can_be(served_type: ServedType, parameter: SearchParameter) -> bool:
+    """Whether a reference of this parameter can point at this type."""
+    return not parameter.targets or served_type.name in parameter.targets
 
 
 def _operations(prefix: str, operations: Iterable[Operation], *more: dict[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class TestRefusals:
         "query",
         [
             "patient:Group.name=x",
-            "questionnaire.url=a",
+            "questionnaire.nonsense=a",
             "subject:Nonsense=p",
             "patient.nonsense=x",
             "patient:Nonsense.name=x",

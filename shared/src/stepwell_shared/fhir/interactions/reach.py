@@ -10,6 +10,7 @@ from stepwell_shared.fhir.interactions.engine import Engine, change_of
 from stepwell_shared.fhir.messages import Request, etag
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, ServedType
+from stepwell_shared.fhir.search.includes import refuse_text_only
 from stepwell_shared.fhir.search.query import SearchQuery, parse_search, reach_statement
 from stepwell_shared.fhir.search.terms import escape, refused, too_costly
 from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology, UnknownCanonicalError
@@ -98,6 +99,7 @@ async def resolved_query(
     Value sets and code systems that not everybody knows are those of the caller's tenant. A bare id that means
     resources of several types is refused. Raises FhirError.
     """
+    refuse_text_only(parameters)
     filters = partial(filters_of, request)
     terminology = KNOWN_TO_ALL
     for _ in range(LOOKED_UP_MAX):

@@ -11,27 +11,24 @@ from stepwell_shared.fhir import definitions, values
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
+from stepwell_shared.fhir.search.canonicals import is_canonical, is_target, spellings
 from stepwell_shared.fhir.search.conditions import Context, any_of, condition
 from stepwell_shared.fhir.search.dates import moment_condition
+from stepwell_shared.fhir.search.hierarchies import hierarchical_target, in_hierarchy
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
 
 HOPS_MAX = 4
 # A compartment search (`Patient/1/Observation`) is a search with this parameter of ours.
 COMPARTMENT = "-compartment"
 _AFTER_SLASH = "0"
+_OF_ALL_TYPES = frozenset({"_id", "_lastUpdated", "_query", "_has", COMPARTMENT})
 
 
 def criterion(served_type: ServedType, name: str, value: str, context: Context, found: Values) -> str | None:
     """SQL for one parameter, or None when the type has none of that name. Raises FhirError."""
     plain, _, modifier = name.partition(":")
-    if plain in {"_id", "_lastUpdated"}:
-        return _common(plain, modifier, value, context, found)
-    if plain == "_query":
-        raise refused(plain, "no named query is served")
-    if plain == COMPARTMENT:
-        return _in_compartment(served_type, value, context, found)
-    if plain == "_has":
-        return _reversed(served_type, modifier, value, context, found)
+    if plain in _OF_ALL_TYPES:
+        return _of_all_types(served_type, plain, modifier, value, context, found)
     head, dot, rest = name.partition(".")
     parameter = served_type.parameters.get(head.partition(":")[0])
     if dot and parameter is not None:
@@ -39,7 +36,22 @@ def criterion(served_type: ServedType, name: str, value: str, context: Context, 
     parameter = served_type.parameters.get(plain)
     if parameter is None:
         return None
+    if modifier in {"above", "below"} and "Reference" in parameter.element_types and parameter.type == "reference":
+        return any_of(_among_kin(parameter, modifier, each, context, found) for each in alternatives(value))
     return condition(served_type, parameter, modifier, value, context, found)
+
+
+def _of_all_types(
+    served_type: ServedType, name: str, modifier: str, value: str, context: Context, found: Values
+) -> str:
+    """A parameter that no type declares."""
+    if name == "_query":
+        raise refused(name, "no named query is served")
+    if name == COMPARTMENT:
+        return _in_compartment(served_type, value, context, found)
+    if name == "_has":
+        return _reversed(served_type, modifier, value, context, found)
+    return _common(name, modifier, value, context, found)
 
 
 def granted_condition(served_type: ServedType, granted: Sequence[str], context: Context, found: Values) -> str:
@@ -101,10 +113,20 @@ def _indexed_column(served_type: ServedType, parameter: SearchParameter) -> str:
     return patient.column if is_same and patient is not None else parameter.column
 
 
+def _among_kin(parameter: SearchParameter, modifier: str, text: str, context: Context, found: Values) -> str:
+    """`reference:below=Organization/1`: the reference points at it or at a part of it, which the caller may find."""
+    target = hierarchical_target(parameter, modifier, text, context)
+    name, row = target[0].name, f"h{context.depth}"
+    granted = context.filters(name)
+    inner = inside(context, name, row, context.depth + 1)
+    reached = granted_condition(target[0], granted, inner, found) if granted else "true"
+    return in_hierarchy(parameter, modifier, target, reached, row, context, found)
+
+
 def _chained(parameter: SearchParameter, target: str, rest: str, value: str, context: Context, found: Values) -> str:
     """`reference[:Type].rest=value`: the reference points at a resource that rest finds."""
     name = parameter.name
-    if parameter.type != "reference" or "Reference" not in parameter.element_types:
+    if parameter.type != "reference" or not parameter.element_types & {"Reference", "canonical"}:
         raise refused(name, "is no reference that can be chained")
     if target and parameter.targets and target not in parameter.targets:
         raise refused(name, "this target type is not supported")
@@ -114,8 +136,13 @@ def _chained(parameter: SearchParameter, target: str, rest: str, value: str, con
     tests = []
     for candidate in candidates:
         served_type = context.registry.types.get(candidate) if context.registry else None
-        inner = None if served_type is None else _hop(served_type, name, rest, value, context, found)
-        if inner is not None:
+        if served_type is None or (is_canonical(parameter) and not is_target(served_type, parameter)):
+            continue
+        inner = _hop(served_type, name, rest, value, context, found)
+        if inner is not None and is_canonical(parameter):
+            names = f"SELECT unnest({spellings(served_type, inner[0])}) {inner[1]}"
+            tests.append(_points_into(parameter, names, context, is_key=True))
+        elif inner is not None:
             ids = f"SELECT '{candidate}/' || {inner[0]}.id {inner[1]}"
             tests.append(_points_into(parameter, ids, context, is_key=_is_key(served_type, rest)))
     if not tests:
@@ -147,12 +174,16 @@ def _reversed(served_type: ServedType, text: str, value: str, context: Context, 
     parts = text.split(":", 2)
     source = context.registry.types.get(parts[0]) if context.registry else None
     parameter = source.parameters.get(parts[1]) if source and len(parts) == 3 else None
-    if source is None or parameter is None or "Reference" not in parameter.element_types:
+    is_reference = parameter is not None and "Reference" in parameter.element_types
+    is_named = parameter is not None and is_canonical(parameter) and is_target(served_type, parameter)
+    if source is None or parameter is None or not (is_reference or is_named):
         raise refused("_has", "takes a type that is served here, one of its references and one of its parameters")
     inner = _hop(source, "_has", parts[2], value, context, found)
     if inner is None:
         raise refused("_has", f"{source.name} has no such search parameter")
     row, rest = inner
+    if is_named:
+        return f"({spellings(served_type, context.row)} && ARRAY({_referred(source, parameter, row, rest)}))"
     length = len(served_type.name) + 2
     low, high = f"{served_type.name}/", f"{served_type.name}{_AFTER_SLASH}"
     if parameter.storage is Storage.COLUMN:
@@ -165,6 +196,16 @@ def _reversed(served_type: ServedType, text: str, value: str, context: Context, 
             f" AND j.id IN (SELECT {row}.id {rest})"
         )
     return f"{context.row}.id = ANY(ARRAY({ids}))"  # once, not for each row: there may be many and no statistics
+
+
+def _referred(source: ServedType, parameter: SearchParameter, row: str, rest: str) -> str:
+    """What the references of these rows say; once, not for each of the definitions that they may name."""
+    if parameter.storage is Storage.COLUMN:
+        return f"SELECT {row}.{parameter.column} {rest} AND {row}.{parameter.column} IS NOT NULL"
+    return (
+        f"SELECT j.code FROM {index_table(source.name)} AS j WHERE j.tenant = s.tenant"
+        f" AND j.parameter = '{parameter.name}' AND j.id IN (SELECT {row}.id {rest})"
+    )
 
 
 def _hop(

@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/search.html section 3.1.1.5.4
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from stepwell_shared.fhir import values
 from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.parameters import SearchParameter
 from stepwell_shared.fhir.registry import Interaction, Registry, ServedType
-from stepwell_shared.fhir.search.terms import refused, too_costly
+from stepwell_shared.fhir.search.canonicals import followed, is_canonical, is_target, meant, says
+from stepwell_shared.fhir.search.terms import escape, refused, too_costly
 from stepwell_shared.fhir.unit import Stored
 
 INCLUDES_MAX = 20
@@ -27,10 +28,9 @@ Find = Callable[[str, str, str], Awaitable[list[Stored]]]
 
 @dataclass(frozen=True)
 class Include:
-    """One `Source:parameter:Target`; without a target any."""
+    """One `Source:parameter:Target`: the references to follow, each with the type that has it; without a target any."""
 
-    source: str
-    parameters: tuple[SearchParameter, ...]
+    follows: tuple[tuple[str, SearchParameter], ...]
     target: str
     is_reverse: bool
     is_iterated: bool
@@ -44,15 +44,27 @@ def parse_include(served_type: ServedType, name: str, text: str, registry: Regis
     source, _, rest = text.partition(":")
     parameter, _, target = rest.partition(":")
     if text == "*":
-        source, parameter = served_type.name, "*"
-    known = registry.types.get(source)
-    references = {each.name: each for each in known.references} if known is not None else {}
-    if parameter != "*" and parameter not in references:
+        parameter = "*"
+    sources = list(registry) if text == "*" else [each for each in registry if each.name == source]
+    follows = tuple(
+        (each.name, reference)
+        for each in sources
+        for reference in followed(each, registry)
+        if parameter in {"*", reference.name}
+    )
+    if not follows and parameter != "*":
         raise refused(plain, "takes Type:parameter or Type:parameter:Target of a reference that is searched by here")
-    chosen = tuple(references.values()) if parameter == "*" else (references[parameter],)
-    if target and not any(not each.targets or target in each.targets for each in chosen):
+    if target and not any(not each.targets or target in each.targets for _, each in follows):
         raise refused(plain, "this reference has no such target type")
-    return Include(source, chosen, target, plain == "_revinclude", bool(modifier))
+    return Include(follows, target, plain == "_revinclude", bool(modifier))
+
+
+def refuse_text_only(parameters: Iterable[tuple[str, str]]) -> None:
+    """Raises FhirError INVALID for includes with `_summary=text`, which is about the narrative of the matches alone."""
+    given = list(parameters)
+    names = [name.partition(":")[0] for name, value in given if value]
+    if ("_summary", "text") in given and {"_include", "_revinclude"} & set(names):
+        raise refused("_summary", "text cannot be asked for with includes")
 
 
 async def included(
@@ -86,42 +98,61 @@ async def _round(
 ) -> list[Stored]:
     found: list[Stored] = []
     wanted: dict[str, dict[str, None]] = defaultdict(dict)
+    canonical: dict[str, dict[str, None]] = defaultdict(dict)
     resources = [(stored, orjson.loads(stored.body or b"{}")) for stored in given]
     for include in includes:
         if include.is_reverse:
-            found += await _pointing(include, given, find)
+            found += await _pointing(include, resources, registry, find)
             continue
-        for stored, resource in resources:
-            for address in _addresses(include, stored, resource, localise):
-                kind, _, id_ = address.partition("/")
-                wanted[kind][id_] = None
+        for source, parameter in include.follows:
+            for stored, resource in resources:
+                if stored.resource_type == source:
+                    for kind, name in _targets(include, parameter, resource, registry, localise):
+                        (canonical if ":" in name else wanted)[kind][name] = None
     for kind, ids in wanted.items():
         served_type = registry.types.get(kind)
         if served_type is not None and served_type.allows(Interaction.SEARCH_TYPE):
             found += await find(kind, "_id", ",".join(ids))
+    for kind, references in canonical.items():
+        urls = dict.fromkeys(escape(each.partition("|")[0]) for each in references)
+        found += meant(await find(kind, "url", ",".join(urls)), set(references))
     return found
 
 
-def _addresses(include: Include, stored: Stored, resource: dict[str, Any], localise: Localise) -> list[str]:
-    """`Type/id` of what one resource points at."""
-    if stored.resource_type != include.source:
-        return []
-    found = [
-        address
-        for parameter in include.parameters
-        for value in parameter.extract(resource)
-        for address in values.references(value, localise)
-    ]
-    return [
-        address
-        for address in found
-        if address.count("/") == 1 and (not include.target or address.startswith(f"{include.target}/"))
-    ]
+def _targets(
+    include: Include, parameter: SearchParameter, resource: dict[str, Any], registry: Registry, localise: Localise
+) -> Iterator[tuple[str, str]]:
+    """(type, id) that the references of one resource point at, or (type, canonical reference), which has a colon."""
+    kinds = [each.name for each in registry if is_canonical(parameter) and is_target(each, parameter)]
+    for value in parameter.extract(resource):
+        for address in values.references(value, localise):
+            kind, _, id_ = address.partition("|")[0].partition("/")
+            if address.count("/") == 1 and include.target in {"", kind}:
+                yield kind, id_
+            elif ":" in address:
+                yield from ((each, address) for each in kinds if include.target in {"", each})
 
 
-async def _pointing(include: Include, given: Sequence[Stored], find: Find) -> list[Stored]:
-    targets = [f"{each.resource_type}/{each.id}" for each in given if include.target in {"", each.resource_type}]
+async def _pointing(
+    include: Include, given: Sequence[tuple[Stored, dict[str, Any]]], registry: Registry, find: Find
+) -> list[Stored]:
+    """What points at one of these, which are of the types that the reference can have."""
     found: list[Stored] = []
-    for parameter in include.parameters if targets else ():
-        found += await find(include.source, parameter.name, ",".join(targets))
+    for source, parameter in include.follows:
+        targets = [
+            (stored, resource)
+            for stored, resource in given
+            if include.target in {"", stored.resource_type}
+            and (not parameter.targets or stored.resource_type in parameter.targets)
+        ]
+        if not targets:
+            continue
+        if not is_canonical(parameter):
+            addresses = [f"{stored.resource_type}/{stored.id}" for stored, _ in targets]
+            found += await find(source, parameter.name, ",".join(addresses))
+            continue
+        names = {(resource.get("url", ""), resource.get("version", "")) for _, resource in targets}
+        urls = {escape(url) for url, _ in names if url}
+        pointing = await find(source, parameter.name, ",".join(sorted(urls))) if urls else []
+        found += [each for each in pointing if says(parameter, orjson.loads(each.body or b"{}"), names)]
     return found
