@@ -132,7 +132,7 @@ async def engine_staged(suite: LoadedSuite) -> AsyncIterator[EngineStage]:
 
 
 async def _record_create(suite: LoadedSuite, client: SuiteClient) -> FloorWrite:
-    """What one create leaves, as if it were for the measured tenant. Raises SetupError when loading made it otherwise."""
+    """What one create leaves, as for the measured tenant. Raises SetupError when loading made it otherwise."""
     patient = suite.population.patient_ids(LARGE)[0]
     connection = await asyncpg.connect(suite.superuser_url(SERVICE))
     try:
