@@ -462,10 +462,28 @@ class TestB7:
         error = await refused(bench, entry("POST", "Patient", patient(), fullUrl=url))
         assert "bdl-8" in error.issues[0].diagnostics
 
-    async def test_b7_what_belongs_to_other_bundles_is_refused(self, bench: Bench) -> None:
+    @pytest.mark.parametrize(
+        ("broken", "rule"),
+        [
+            ({"total": 3}, "bdl-1"),
+            ({"entry": [{**entry("GET", "Patient"), "search": {"mode": "match"}}]}, "bdl-2"),
+            ({"entry": [{"resource": patient()}]}, "bdl-3"),
+            ({"entry": [{**entry("GET", "Patient"), "response": {"status": "200"}}]}, "bdl-4"),
+            ({"entry": [{"fullUrl": P}]}, "bdl-5"),
+        ],
+    )
+    async def test_b7_what_belongs_to_other_bundles_is_refused(self, bench: Bench, broken: Resource, rule: str) -> None:
+        for kind in ("transaction", "batch"):
+            with pytest.raises(FhirError) as raised:
+                await send(bench, {**bundle_of(kind), **broken})
+            assert any(rule in issue.diagnostics for issue in raised.value.issues)
+
+    @pytest.mark.parametrize("kind", ["history", "document"])
+    async def test_b7_bundles_that_are_replayed_or_kept_are_refused_in_words(self, bench: Bench, kind: str) -> None:
         with pytest.raises(FhirError) as raised:
-            await send(bench, {**bundle_of("transaction"), "total": 3})
-        assert "bdl-1" in raised.value.issues[0].diagnostics
+            await send(bench, bundle_of(kind, {"fullUrl": P, "resource": patient()}))
+        assert (raised.value.status, places(raised.value)) == (400, ["Bundle.type"])
+        assert "batch or transaction" in raised.value.issues[0].diagnostics
 
 
 class TestConduct:

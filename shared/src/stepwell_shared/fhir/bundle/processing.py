@@ -18,6 +18,8 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.validation.json_text import read
 
 TYPES = ("batch", "transaction")
+# Stands for whatever an entry of a batch holds while the Bundle around it is looked at.
+_ANY = {"resourceType": "Parameters"}
 
 
 async def process(engine: Engine, request: Request) -> Response:
@@ -73,7 +75,7 @@ def _batch_entries(engine: Engine, request: Request, bundle: dict[str, Any]) -> 
     around = dict(bundle)
     entries = bundle.get("entry")
     if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
-        around["entry"] = [{name: value for name, value in entry.items() if name != "resource"} for entry in entries]
+        around["entry"] = [{**entry, "resource": _ANY} if "resource" in entry else entry for entry in entries]
     issues = validation.validate(around, "Bundle")
     if issues:
         raise FhirError(Category.INVALID, issues)
