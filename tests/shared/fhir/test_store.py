@@ -51,9 +51,9 @@ def calls_of(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, t
     calls: list[tuple[str, tuple[Any, ...]]] = []
     fetch = bench.database.fetch
 
-    async def counted(statement: str, *arguments: Any) -> Any:
+    async def counted(statement: str, *arguments: Any, **given: Any) -> Any:
         calls.append((statement, arguments))
-        return await fetch(statement, *arguments)
+        return await fetch(statement, *arguments, **given)
 
     monkeypatch.setattr(bench.database, "fetch", counted)
     return calls

@@ -29,6 +29,10 @@ UNAVAILABLE_ERRORS = (
 )
 
 
+class TooSlowError(Exception):
+    """A statement took longer than its caller allows."""
+
+
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """A connection that is given back without the hidden reset round trip.
 
@@ -91,13 +95,18 @@ class Database:
             await connection.execute(SET_TENANT, tenant)
             yield connection
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Rows of one statement outside any tenant, or of a function that sets the tenant itself."""
+    async def fetch(self, statement: str, *arguments: Any, seconds_max: float | None = None) -> list[asyncpg.Record]:
+        """Rows of one statement outside any tenant, or of a function that sets the tenant itself.
+
+        Raises TooSlowError, and the server has stopped, when it took longer than it may.
+        """
         connection = await self._take()
         try:
-            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-        except BaseException:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments, timeout=seconds_max)
+        except BaseException as error:
             await self._pool.release(connection)
+            if seconds_max is not None and isinstance(error, TimeoutError):
+                raise TooSlowError from error
             raise
         await self._give_back(connection)
         return rows

@@ -14,14 +14,15 @@ import structlog
 
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import VERSION_CONFLICT, Effect
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
-from stepwell_shared.fhir.outcome import Category, FhirError
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database, TooSlowError
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.store_functions import recorded_read
 from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
 
 UNITS_PER_BATCH_MAX = 256
+SEARCH_SECONDS_MAX = 5.0
 # Two replicas that change the same resources in different order deadlock: PostgreSQL stops one, nothing is written.
 _ANOTHER_WAS_FIRST = (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError)
 TRY_LATER = {"Retry-After": "1"}
@@ -59,10 +60,12 @@ class Store:
         database: Database,
         *,
         queue_max: int = 4096,
+        search_seconds_max: float = SEARCH_SECONDS_MAX,
         committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
     ) -> None:
         self._database = database
         self._queue_max = queue_max
+        self._search_seconds_max = search_seconds_max
         self._committed = committed
         self._waiting: list[_Waiting] = []
         self._draining: asyncio.Task[None] | None = None
@@ -219,8 +222,17 @@ class Store:
         ]
 
     async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
-        """Rows of a statement on one tenant's data that `search` built."""
-        return await self.fetch(_in_tenant(statement), tenant, values)
+        """Rows of a statement on one tenant's data that `search` built. Raises FhirError INVALID when it takes longer
+        than one search may."""
+        try:
+            return await self._database.fetch(
+                _in_tenant(statement), tenant, values, seconds_max=self._search_seconds_max
+            )
+        except TooSlowError as error:
+            text = "this search would look at too much; narrow it, for instance by patient, or sort it otherwise"
+            raise FhirError(Category.INVALID, [Issue(text, "too-costly")]) from error
+        except UNAVAILABLE_ERRORS as error:
+            raise _translated(error) from error
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of a function that sets the tenant itself. Raises FhirError UNAVAILABLE when the database is away."""

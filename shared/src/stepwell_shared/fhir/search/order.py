@@ -186,9 +186,10 @@ def _of_many(served_type: ServedType, parameter: SearchParameter, *, descending:
     is_number = parameter.storage is Storage.NUMBERS
     table = number_table(served_type.name) if is_number else index_table(served_type.name)
     column = "low" if is_number else "code"
+    said = "" if is_number else " AND o.code > ''"  # words alone have no code
     found = (
         f"(SELECT {best}(o.{column}) FROM {table} AS o WHERE o.tenant = s.tenant AND o.id = r.id"
-        f" AND o.parameter = '{parameter.name}')"
+        f" AND o.parameter = '{parameter.name}'{said})"
     )
     if parameter.storage is Storage.CODED:
         found = f"{either}(r.{parameter.column}, {found})"
