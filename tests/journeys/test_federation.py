@@ -6,9 +6,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.partners import Organisation, Resource, introduce, organisations
+from stepwell_shared.auth.keys import load_private_key, public_key_set
+from stepwell_shared.cli.partners import add_partner
+from stepwell_shared.events.endpoints import EndpointPolicy
+from stepwell_shared.federation.cards import card_for, write_card
+from stepwell_shared.federation.partners import Feed, feed_id
+
+from tests.support.partners import Organisation, Resource, introduce, organisations, rows
 
 PEOPLE = 6
+OTHER_URL = "https://other.example.org/referral/fhir"
 
 
 async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
@@ -37,12 +44,111 @@ def having(where: Organisation, count: int, status: str) -> Callable[[], Awaitab
     return condition
 
 
-async def test_a_referral_goes_is_accepted_and_its_status_comes_back(tmp_path: Path) -> None:
+def cut_off(*organisations: Organisation) -> None:
+    for each in organisations:
+        each.line.cut()
+
+
+def together_again(*organisations: Organisation) -> None:
+    for each in organisations:
+        each.line.mend()
+
+
+async def arrived(practice: Organisation, count: int) -> bool:
+    """Whether the practice knows that so many have arrived."""
+    states = [task["businessStatus"]["text"] for task in (await practice.referrals()).values()]
+    return [state.startswith("Arrived") for state in states].count(True) == count
+
+
+async def has_tried(practice: Organisation, attempts: int) -> bool:
+    """Whether delivery to the hub has failed so often: at a try every 15 seconds, 8 hours are 1,920."""
+    return all(each.attempts >= attempts for each in await practice.standings())
+
+
+async def order_of(where: Organisation) -> list[str]:
+    """The identifiers of referrals in the order in which they were first announced there."""
+    found = await rows(where, "SELECT focus FROM outbox WHERE focus LIKE 'Task/%' ORDER BY transaction, position")
+    names = {f"Task/{task['id']}": value for value, task in (await where.referrals()).items()}
+    return [names[focus] for focus in dict.fromkeys(row["focus"] for row in found)]
+
+
+async def nothing_is_owed(*organisations: Organisation) -> None:
+    """Everything was delivered, and nothing was set aside."""
+
+    async def condition() -> bool:
+        found = [each for where in organisations for each in await where.standings()]
+        return all((each.waiting, each.parked, each.oldest, each.status) == (0, 0, None, "active") for each in found)
+
+    await until(condition)
+
+
+async def everything_is_there_once(practice: Organisation, hub: Organisation) -> None:
+    """Each person, request and Task once, whatever was sent again."""
+    here, there = await practice.referrals(), await hub.referrals()
+    assert sorted(here) == sorted(there)
+    counts = {name: len(await hub.search(name)) for name in ("Patient", "ServiceRequest", "Task")}
+    assert counts == {"Patient": PEOPLE, "ServiceRequest": len(here), "Task": len(here) + 1}
+
+
+async def a_stranger_sees_nothing(hub: Organisation, task: Resource) -> None:
+    """Another partner of the same hub: nothing of the first one is there for it, by any way."""
+    key = load_private_key(hub.home / "keys" / "issuer.jwk")
+    card = card_for("other", "hub", title="Other", base_url=OTHER_URL, issuer_url=OTHER_URL, jwks=public_key_set([key]))
+    await add_partner(
+        *(hub.access(), hub.tenant, "other", write_card(card)),
+        refers_here=True,
+        referred_to=False,
+        shared=frozenset(),
+        endpoints=EndpointPolicy(),
+    )
+    await hub.token("partner-other", key)
+    for resource_type in ("Task", "ServiceRequest", "Patient"):
+        assert await hub.search(resource_type, by="partner-other") == []
+    patient, request = task["for"]["reference"], task["focus"]["reference"]
+    subscription = feed_id(hub.base_url, hub.tenant, "practice", Feed.STATUS)
+    for path in (f"Task/{task['id']}", f"Task/{task['id']}/_history", patient, request, f"{patient}/Task"):
+        answer = await hub.call("GET", path, by="partner-other")
+        assert answer.status_code < 500, path
+        assert task["identifier"][0]["value"] not in answer.text, path
+    for operation in ("$status", "$events"):
+        answer = await hub.call("GET", f"Subscription/{subscription}/{operation}", by="partner-other")
+        assert answer.status_code == 403
+    asked_for = {**task, "status": "requested", "requester": {"reference": "Organization/partner-other"}}
+    refused = await hub.call("POST", "Task", asked_for, by="partner-other")
+    assert (refused.status_code, "Patient that you have sent" in refused.text) == (422, True)
+    assert (await hub.call("POST", "Task", task, by="partner-other")).status_code == 403
+
+
+async def test_a_practice_cut_off_from_its_hub_for_hours_loses_and_doubles_nothing(tmp_path: Path) -> None:
     async with organisations(tmp_path, "practice", "hub") as (practice, hub):
         await paired(practice, hub)
-        await practice.person("p0")
-        assert (await practice.assign("s0", "p0")).status_code == 200
+        for number in range(PEOPLE):
+            await practice.person(f"p{number}")
+        assert (await practice.assign("first", "p0")).status_code == 200
         (there,) = (await until(having(hub, 1, "requested"))).values()
+        await until(lambda: arrived(practice, 1))
+
+        cut_off(practice, hub)
         await hub.move(there, status="accepted")
-        (here,) = (await until(having(practice, 1, "accepted"))).values()
-        assert here["identifier"][0]["value"] == there["identifier"][0]["value"]
+        for turn, person in ((turn, person) for turn in "ab" for person in range(PEOPLE)):
+            started = time.monotonic()
+            assert (await practice.assign(f"s{person}{turn}", f"p{person}")).status_code == 200
+            assert time.monotonic() - started < 5
+        assert (await practice.assign("s5b", "p5", version=2, status="revoked")).status_code == 200
+        await until(lambda: has_tried(practice, 20))
+        assert [each.status for each in await practice.standings()] == ["error"]
+        assert len(await hub.referrals()) == 1
+        assert {task["status"] for task in (await practice.referrals()).values()} == {"requested", "cancelled"}
+
+        together_again(practice, hub)
+        await until(having(hub, 2 * PEOPLE - 1, "requested"))
+        await until(having(hub, 1, "cancelled"))
+        await until(having(practice, 1, "accepted"))
+        assert await order_of(hub) == await order_of(practice)
+        for task in (await having(hub, 1, "requested")() or {}).values():
+            await hub.move(task, status="accepted", note=[{"text": "we call you"}])
+        accepted = await until(having(practice, 2 * PEOPLE, "accepted"))
+        assert sum("we call you" in str(task.get("note")) for task in accepted.values()) == 2 * PEOPLE - 1
+        await nothing_is_owed(practice, hub)
+        await everything_is_there_once(practice, hub)
+        await a_stranger_sees_nothing(hub, next(iter((await hub.referrals()).values())))

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from stepwell_shared.database.pool import Database
+from stepwell_shared.events.standing import standing
 from stepwell_shared.events.subscriptions import CONTENT_URL, FILTER_URL, SUBSCRIPTION_PROFILE, SubscriptionRow
 from stepwell_shared.events.topics import Topic
 from stepwell_shared.federation.partners import Feed, Partner, feed_id, remove_partner, save_partner
@@ -25,6 +26,8 @@ async def pair(database: Database, engine: Engine, partner: Partner, topic: Topi
     await ship(engine, partner.tenant, _organization(partner))
     for feed, is_agreed in _feeds(partner):
         subscription, row = feed_subscription(engine.base_url, partner, feed, topic, is_on=is_agreed)
+        if not is_agreed and not await standing(database, [partner.tenant], [row.subscription_id]):
+            continue  # there is nothing to end
         arrays = [[value] for value in row.values()]
         places = ", ".join(f"${n}" for n in range(2, len(arrays) + 2))
         await database.fetch(f"SELECT insert_subscription_state($1, {places})", partner.tenant, *arrays)

@@ -135,27 +135,33 @@ class Partners:
 
     async def of_client(self, tenant: str, client_id: str) -> Partner | None:
         """The partner that comes as this client."""
-        return next((each for each in await self.all(tenant) if each.client_here == client_id), None)
+        return await self._find(tenant, lambda each: each.client_here == client_id)
 
     async def of_subscription_there(self, tenant: str, url: str) -> Partner | None:
         """The partner whose subscription tells us about our referrals."""
-        return next((each for each in await self.all(tenant) if url and each.subscription_there == url), None)
+        return await self._find(tenant, lambda each: url != "" and each.subscription_there == url)
 
     async def of_resource(self, tenant: str, url: str) -> Partner | None:
         """The partner whose resource this absolute URL names."""
-        return next((each for each in await self.all(tenant) if each.sent(url)), None)
-
-    async def of_organization(self, tenant: str, reference: str) -> Partner | None:
-        """The partner for which this Organization stands."""
-        return next((each for each in await self.all(tenant) if each.organization == reference), None)
+        return await self._find(tenant, lambda each: each.sent(url))
 
     async def fed_by(self, tenant: str, subscription_id: str) -> tuple[Partner, Feed] | None:
         """The partner that this subscription of ours feeds, and with what."""
-        for each in await self.all(tenant):
-            for feed in Feed:
-                if subscription_id == feed_id(self._base_url, tenant, each.name, feed):
-                    return each, feed
-        return None
+
+        def feeds(each: Partner) -> dict[str, Feed]:
+            return {feed_id(self._base_url, tenant, each.name, feed): feed for feed in Feed}
+
+        found = await self._find(tenant, lambda each: subscription_id in feeds(each))
+        return None if found is None else (found, feeds(found)[subscription_id])
+
+    async def _find(self, tenant: str, is_wanted: Callable[[Partner], bool]) -> Partner | None:
+        """The first such partner; whoever is not among those in hand may have been added a moment ago."""
+        in_hand = self._kept.get(tenant)
+        found = next(filter(is_wanted, await self.all(tenant)), None)
+        if found is None and in_hand is not None and self._kept[tenant] is in_hand:
+            del self._kept[tenant]
+            found = next(filter(is_wanted, await self.all(tenant)), None)
+        return found
 
 
 async def list_partners(database: Database, tenant: str) -> list[Partner]:
