@@ -98,11 +98,19 @@ def _operations(runtime: Runtime, topics: Topics) -> Iterator[Operation]:
         engine = runtime.engine
         return await operations.events(runtime.database, engine.base_url, topics, engine.clock(), request)
 
+    defined = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription"
     about_status = "How delivery stands: status, number of events so far, the last error and what is parked."
-    yield Operation("status", status, Interaction.READ, about_status, affects_state=False, result="Bundle")
-    yield Operation(
-        "status", status, Interaction.READ, about_status, instance=False, affects_state=False, result="Bundle"
-    )
+    for instance in (True, False):
+        yield Operation(
+            "status",
+            status,
+            Interaction.READ,
+            about_status,
+            instance=instance,
+            affects_state=False,
+            result="Bundle",
+            definition=f"{defined}-status",
+        )
     yield Operation(
         "events",
         events,
@@ -111,6 +119,7 @@ def _operations(runtime: Runtime, topics: Topics) -> Iterator[Operation]:
         " limited number of events; ask again from the last one.",
         affects_state=False,
         result="Bundle",
+        definition=f"{defined}-events",
     )
 
 

@@ -17,6 +17,7 @@ VERSION = "0.1.0"
 SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 _VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+BACKPORT_SERVER = "http://hl7.org/fhir/uv/subscriptions-backport/CapabilityStatement/backport-subscription-server-r4"
 TOPIC_EXTENSION = (
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 )
@@ -48,6 +49,7 @@ def capability_statement(
         "publisher": "Stepwell",
         "description": description,
         "kind": "instance",
+        **({"instantiates": [BACKPORT_SERVER]} if "Subscription" in registry.types else {}),
         "software": {"name": f"Stepwell {registry.service}", "version": VERSION},
         "implementation": {"description": title, "url": base_url},
         "fhirVersion": "4.0.1",
@@ -141,7 +143,7 @@ def _operations(prefix: str, operations: Iterable[Operation], *more: dict[str, A
     own = [
         {
             "name": operation.name,
-            "definition": f"{CANONICAL}/OperationDefinition/{prefix}{operation.name}",
+            "definition": operation.definition or f"{CANONICAL}/OperationDefinition/{prefix}{operation.name}",
             "documentation": operation.documentation,
         }
         for operation in {each.name: each for each in operations}.values()

@@ -76,6 +76,8 @@ class Operation:
     affects_state: bool = True
     # what it answers with, when that is not a resource of its own type
     result: str | None = None
+    # the canonical URL of its definition, when somebody else has defined it
+    definition: str = ""
 
 
 _IN_COLUMNS = frozenset({Storage.COLUMN, Storage.CODED, Storage.DATE_COLUMNS})
