@@ -31,7 +31,7 @@ UNSAFE_SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "autovacuum": "off",
-    "max_wal_size": "16GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
 }
 RESOURCE_TABLES = ("fhir_version", "fhir_observation_index", "fhir_observation_number", "fhir_observation")
