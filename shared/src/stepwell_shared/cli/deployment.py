@@ -10,6 +10,7 @@ from stepwell_shared.auth.keys import make_private_key
 from stepwell_shared.cli.access import AccessSettings, Deployment, add_tenant
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.cli.processes import Command
+from stepwell_shared.cli.reindexing import reindex_service
 from stepwell_shared.events.subscriptions import Peer, subscribe_internally
 from stepwell_shared.fhir.copies import ship
 from stepwell_shared.fhir.interactions import Engine
@@ -48,6 +49,11 @@ class LocalDeployment:
         """Brings every database to the newest schema."""
         for name in SERVICES:
             await migrate(name, self.databases[name].owner, RUNTIME_ROLE)
+
+    async def reindex(self) -> None:
+        """Gives what is stored the search values of this release; at once where it has them."""
+        for name in SERVICES:
+            await reindex_service(self.access(), name)
 
     def write_settings(self) -> None:
         """Makes the keys that are missing and writes `stepwell.env`, from which the other commands read."""

@@ -16,6 +16,7 @@ from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.partners import add_partner_commands
+from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.connections import BoundedProtocol
 from stepwell_shared.migrations import migrate as migrate_service
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 add_access_commands(app, TENANT_HOOKS)
 add_delivery_commands(app)
+add_reindex_command(app)
 add_partner_commands(app)
 
 

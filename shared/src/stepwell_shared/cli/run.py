@@ -40,6 +40,7 @@ def prepare_databases() -> None:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with local_deployment(home) as deployment:
         asyncio.run(deployment.migrate())
+        asyncio.run(deployment.reindex())
 
 
 def run_suite(*, journey: bool = True, stay: bool = True, first_port: int = FIRST_PORT) -> None:
@@ -56,6 +57,7 @@ def run_suite(*, journey: bool = True, stay: bool = True, first_port: int = FIRS
             with console.status("Starting PostgreSQL and bringing the databases up to date ..."):
                 deployment = stack.enter_context(local_deployment(home, first_port))
                 asyncio.run(deployment.migrate())
+                asyncio.run(deployment.reindex())
                 deployment.write_settings()
                 asyncio.run(deployment.add_tenant(TENANT))
             with console.status("Starting screening, routing, referral and measurement ..."):
