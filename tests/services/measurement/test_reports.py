@@ -48,6 +48,13 @@ async def test_a_pending_report_is_not_ready(runtime: Runtime, http: httpx.Async
     assert await announced(runtime, NORTH) == []
 
 
+async def test_a_report_whose_status_is_absent_with_a_reason_is_told(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    unknown = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    body = {name: value for name, value in report().items() if name != "status"}
+    assert await put(http, {**body, "_status": {"extension": [unknown]}}) == 201
+    assert len(await announced(runtime, NORTH)) == 1
+
+
 async def test_a_report_is_told_exactly_once_when_its_figures_are_there(
     runtime: Runtime, http: httpx.AsyncClient
 ) -> None:

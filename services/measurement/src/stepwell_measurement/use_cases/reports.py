@@ -13,7 +13,7 @@ async def change_report(runtime: Runtime, write: Write) -> None:
     """Announces the new version with the write itself."""
     report = write.resource
     assert report is not None, "reports are never deleted"
-    if report["status"] == PENDING:
+    if report.get("status") == PENDING:  # it may be absent with a reason
         return
     focus = f"MeasureReport/{write.stored.id}"
     subject = report.get("subject", {}).get("reference")
