@@ -80,6 +80,14 @@ async def test_i14_profiles_that_the_resource_claims_are_looked_at_as_far_as_the
         assert "error" in severities(await bench.validate("Patient", patient(meta=meta, gender="x")))
 
 
+async def test_i14_a_flood_of_findings_is_told_at_length_but_not_without_end(bench: Bench) -> None:
+    known = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    sent = patient(name=[{"text": "x"}] * 1000, identifier=[{"system": "urn:x", "value": "1"}])
+    found = await bench.validate("Patient", parameters(sent, profile=known))
+    assert len(found["issue"]) == 201
+    assert "800 further" in found["issue"][-1]["diagnostics"]
+
+
 async def test_i14_a_warning_leaves_the_resource_valid(bench: Bench) -> None:
     sdc = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaireresponse"
     sent = response(questionnaire="urn:x|1", authored="2026-11-21T10:00:00Z")

@@ -113,7 +113,7 @@ def _content(
         issues.append(Issue(text, "not-supported", f"{served_type.name}.meta.profile", "warning"))
     for profile in {each.url: each for each in (*wanted, *claimed) if each is not None}.values():
         issues += profiles.findings(parsed, profile, is_valid=resource is not None)
-    return resource, issues
+    return resource, json_text.refusal(issues).issues
 
 
 def _claimed(parsed: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ Whatever R4 itself refuses may come along: values of another JSON type than thei
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from stepwell_shared.fhir.definitions import resource_types
@@ -12,7 +13,7 @@ from stepwell_shared.fhir.outcome import Issue
 from stepwell_shared.fhir.validation import references
 from stepwell_shared.fhir.validation.profiles.definitions import Constraint, ElementRule, ExtensionUse, Profile, known
 from stepwell_shared.fhir.validation.profiles.rules import RULES
-from stepwell_shared.fhir.validation.shape import shape
+from stepwell_shared.fhir.validation.shape import Property, shape
 
 Node = Mapping[str, Any]
 
@@ -44,7 +45,9 @@ def findings(resource: Node, profile: Profile, *, is_valid: bool) -> list[Issue]
     root = Place(resource, None, profile.type, profile.type)
     issues = [issue for rule in profile.elements for issue in _element(root, rule)]
     if is_valid:
-        issues += [issue for rule in profile.rules for issue in _constraint(root, rule)]
+        for path in {rule.path: None for rule in profile.rules}:
+            rules = [rule for rule in profile.rules if rule.path == path]
+            issues += [issue for place in _places(root, path) for rule in rules for issue in _constraint(place, rule)]
     if profile.base is not None:
         issues += findings(resource, known()[profile.base], is_valid=is_valid)
     return issues
@@ -109,11 +112,9 @@ def _extension(place: Place, use: ExtensionUse) -> Iterator[Issue]:
             yield Issue(f"{at} {name} is one of {', '.join(use.codes)}", "code-invalid", at)
 
 
-def _constraint(root: Place, rule: Constraint) -> Iterator[Issue]:
-    holds = RULES[rule.key]
-    for place in _places(root, rule.path):
-        if isinstance(place.value, dict) and not holds(place.value):
-            yield Issue(f"{place.at} {rule.key}: {rule.human}", "invariant", place.at, rule.severity)
+def _constraint(place: Place, rule: Constraint) -> Iterator[Issue]:
+    if isinstance(place.value, dict) and not RULES[rule.key](place.value):
+        yield Issue(f"{place.at} {rule.key}: {rule.human}", "invariant", place.at, rule.severity)
 
 
 def _places(root: Place, path: str) -> Iterator[Place]:
@@ -137,9 +138,7 @@ def _children(parent: Place, name: str) -> Iterator[Place]:
     """The values of one element, whatever the type of a choice."""
     if not isinstance(parent.value, dict) or parent.content is None:
         return
-    for prop in shape(parent.content).properties.values():
-        if prop.element.name != name:
-            continue
+    for prop in _named(parent.content, name):
         value, extra = parent.value.get(prop.name), parent.value.get(f"_{prop.name}") if prop.is_primitive else None
         content = prop.content
         if not prop.element.repeats:
@@ -152,6 +151,12 @@ def _children(parent: Place, name: str) -> Iterator[Place]:
             one = values[index] if index < len(values) else None
             beside = extras[index] if index < len(extras) else None
             yield Place(one, beside, f"{parent.at}.{name}[{index}]", content)
+
+
+@cache
+def _named(content: str, name: str) -> tuple[Property, ...]:
+    """The JSON properties of one element: several for a choice of types."""
+    return tuple(prop for prop in shape(content).properties.values() if prop.element.name == name)
 
 
 def _matches(value: object, pattern: object) -> bool:
