@@ -71,8 +71,8 @@ class Clinic(SuiteClient):
 
 
 @contextmanager
-def running_suite(folder: Path) -> Iterator[Suite]:
-    """Starts the suite on clones of the migrated databases, and stops it."""
+def running_suite(folder: Path, names: Sequence[str] = SERVICES) -> Iterator[Suite]:
+    """Starts the suite, or these services of it, on clones of the migrated databases, and stops it."""
     listener_port = free_port()
     created = {name: asyncio.run(postgres.create_database(name)) for name in SERVICES}
     deployment = LocalDeployment(
@@ -87,7 +87,8 @@ def running_suite(folder: Path) -> Iterator[Suite]:
     try:
         deployment.write_settings()
         asyncio.run(_populate(deployment))
-        with ServiceProcesses(deployment.commands(), folder / "logs") as processes:
+        commands = [command for command in deployment.commands() if command.name in names]
+        with ServiceProcesses(commands, folder / "logs") as processes:
             processes.wait_until_ready()
             yield Suite(deployment, processes, listener_port)
     finally:

@@ -1,10 +1,18 @@
-"""What uvicorn leaves open: request heads without end, and connections on which no request ever comes.
+"""What uvicorn leaves open: heads without end, connections on which no request comes, and crowds of new clients.
 
-A protocol for `uvicorn.run(http=...)`; the application's own guard begins where the head of a request is complete.
+`serve` runs an application with a protocol and a server of our own; the application's guard begins where the head of a
+request is complete.
 """
 
 import asyncio
+import os
+import socket
+import sys
+from contextlib import suppress
+from functools import partial
 
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stepwell_shared.fhir.identifiers import new_id
@@ -12,6 +20,8 @@ from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 
 HEAD_BYTES_MAX = 65_536
 HEAD_SECONDS_MAX = 10.0
+ACCEPTED_PER_TURN_MAX = 128
+STARTUP_FAILED = 3  # as uvicorn exits
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
@@ -90,3 +100,76 @@ class BoundedProtocol(HttpToolsProtocol):
             head = head % (error.status, _REASONS[error.status], len(body))
             self.transport.write(b"%bx-request-id: %b\r\nconnection: close\r\n\r\n%b" % (head, new_id().encode(), body))
         self.transport.close()
+
+
+class EagerServer(uvicorn.Server):
+    """Takes all connections that wait, many in each turn of the event loop.
+
+    libuv takes one in a turn (since 1.45). A busy loop turns a few dozen times a second, so that of a crowd of new
+    clients most would wait in the kernel, where nobody turns them away and no deadline ends them.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._listeners: tuple[socket.socket, ...] = ()
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens as uvicorn does, and beside it on the same sockets."""
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        listening = [each for server in self.servers for each in server.sockets]
+        self._listeners = tuple(socket.socket(fileno=os.dup(each.fileno())) for each in listening)
+        for each in self._listeners:
+            each.setblocking(False)
+            loop.add_reader(each.fileno(), self._accept, each)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops listening, then does as uvicorn does."""
+        for each in self._listeners:
+            asyncio.get_running_loop().remove_reader(each.fileno())
+            each.close()
+        self._listeners = ()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(ACCEPTED_PER_TURN_MAX):
+            try:
+                client, _address = listener.accept()
+            except ConnectionAbortedError:
+                continue  # it went away while it waited
+            except OSError:
+                return  # nobody waits, or no file is free: then libuv turns clients away
+            client.setblocking(False)
+            if client.family in {socket.AF_INET, socket.AF_INET6}:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = loop.create_task(self._connect(client))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, client: socket.socket) -> None:
+        protocol = partial(BoundedProtocol, self.config, self.server_state, self.lifespan.state)
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+
+
+def serve(application: ASGIApp, *, host: str, port: int) -> None:
+    """Runs the application until the process is told to stop. Exits with 3 when it cannot start."""
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    server = EagerServer(config)
+    with suppress(KeyboardInterrupt):  # uvicorn has stopped by then, and passes the signal on
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILED)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 import yaml
 
 from stepwell_shared.app import create_app
@@ -18,7 +17,7 @@ from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
-from stepwell_shared.connections import BoundedProtocol
+from stepwell_shared.connections import serve as serve_application
 from stepwell_shared.migrations import migrate as migrate_service
 from stepwell_shared.migrations import service_named
 from stepwell_shared.openapi import openapi_document
@@ -55,18 +54,7 @@ def serve(
 ) -> None:
     """Run one service; its settings come from the environment (STEPWELL_...)."""
     application = create_app(service_named(service))
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        loop="uvloop",
-        http=BoundedProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
+    serve_application(application, host=host, port=port)
 
 
 @app.command()

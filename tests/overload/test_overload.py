@@ -1,0 +1,219 @@
+"""More than the service can do: it does what it can, refuses the rest at once and in words, and nothing stays behind.
+
+Gate size by default; OVERLOAD_SCALE=1 is the size of the reliability goals (R13, R14, R15). Figures are printed (-s).
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from itertools import cycle
+
+import pytest
+
+from tests.overload.load import Answers, Connection, OpenLoop, asked, closed_loop, elsewhere, percentile
+from tests.overload.target import PHQ_9_OF_16, SERVICE, WITH_ITEM_9, Target, running_target
+
+SCALE = float(os.environ.get("OVERLOAD_SCALE", "0.1"))
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW_SECONDS_MAX = 10.0
+TOLERANCE_SECONDS = 3.0
+"""For a machine that does other things at the same time; so is every other wall time below, at gate size."""
+LIVEZ_SECONDS_MAX = 0.05 if SCALE >= 1 else 0.5
+BEYOND = 5
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with running_target(tmp_path_factory.mktemp("overload")) as running:
+        yield running
+
+
+def said(**figures: object) -> None:
+    """Prints figures for whoever asked for them with -s."""
+    print("\n" + ", ".join(f"{name}={_short(value)}" for name, value in figures.items()), end=" ")
+
+
+def _short(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value
+
+
+async def liveness(target: Target, stop: asyncio.Event) -> list[float]:
+    """Seconds that /livez took, asked again and again on one connection until told to stop."""
+    connection = await Connection.open(target.port)
+    taken = []
+    while not stop.is_set():
+        answer = await asked(connection, LIVEZ, 0)
+        assert answer.status == 200
+        taken.append(answer.seconds)
+        await asyncio.sleep(0.02)
+    connection.close()
+    return taken
+
+
+async def settled(target: Target) -> None:
+    """Returns when no client is connected any more and no database connection is at work."""
+    deadline = time.monotonic() + 20
+    while target.open_connections() or set(await target.connections_in_use()) - {"idle"}:
+        assert time.monotonic() < deadline, (target.open_connections(), await target.connections_in_use())
+        await asyncio.sleep(0.1)
+
+
+async def vanish(target: Target, request: bytes) -> None:
+    """Sends a whole request and resets the connection without waiting for the answer."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", target.port))
+        await loop.sock_sendall(client, request)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_clients_that_vanish_leave_no_connection_behind_and_livez_answers_meanwhile(target: Target) -> None:
+    clients = int(10_000 * SCALE)
+    async with target.suite.clinic() as clinic:
+        people = await target.people(clinic, 100)
+    requests = cycle([target.request("GET", f"Patient?_id={id_}") for id_ in people] + [
+        target.request("POST", "Patient", {"resourceType": "Patient"})
+    ])  # fmt: skip
+    stop = asyncio.Event()
+    watching = asyncio.create_task(liveness(target, stop))
+    for _ in range(0, clients, 50):
+        await asyncio.gather(*(vanish(target, next(requests)) for _ in range(50)))
+    stop.set()
+    taken = await watching
+    await settled(target)
+    said(vanished=clients, livez_p50=percentile(taken, 0.5), livez_p99=percentile(taken, 0.99), livez_max=max(taken))
+    assert percentile(taken, 0.5) < LIVEZ_SECONDS_MAX
+    assert await answered(target, next(requests)) in {200, 201}
+
+
+async def answered(target: Target, request: bytes, seconds: float = 20) -> int:
+    """The status once it is no 503 any more: what vanished clients had asked for is still worked on for a while."""
+    deadline = time.monotonic() + seconds
+    connection = await Connection.open(target.port)
+    while True:
+        answer = await asked(connection, request, 0)
+        if answer.status != 503 or time.monotonic() > deadline:
+            connection.close()
+            return answer.status
+        await asyncio.sleep(0.2)
+
+
+async def test_when_every_database_connection_hangs_livez_answers_and_the_others_are_told_to_come_again(
+    target: Target,
+) -> None:
+    read = target.request("GET", "Patient?name=nobody")
+    blocker, stop = await target.superuser(), asyncio.Event()
+    watching = asyncio.create_task(liveness(target, stop))
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE fhir_patient IN ACCESS EXCLUSIVE MODE")
+        connections = [await Connection.open(target.port) for _ in range(64)]
+        waiting = [asyncio.create_task(asked(each, read, 0)) for each in connections]
+        done, _ = await asyncio.wait(waiting, timeout=12 + TOLERANCE_SECONDS)
+        refused = [task.result() for task in done]
+    answers = [await task for task in waiting]
+    stop.set()
+    taken = await watching
+    await blocker.close()
+    for each in connections:
+        each.close()
+    said(refused=len(refused), livez_p50=percentile(taken, 0.5), livez_max=max(taken))
+    assert {each.status for each in refused} == {503}
+    assert all(each.retry_after for each in refused)
+    assert {each.status for each in answers} <= {200, 503}
+    assert percentile(taken, 0.5) < LIVEZ_SECONDS_MAX
+    await settled(target)
+
+
+async def test_far_beyond_its_peak_it_does_nearly_as_much_and_refuses_the_rest_at_once(target: Target) -> None:
+    """The peak is what a second of the process's CPU does: it has one core at most, and others share the machine."""
+    seconds = 1.0 + 9.0 * SCALE
+    async with target.suite.clinic() as clinic:
+        people = await target.people(clinic, 200)
+        plain = await target.submissions(clinic, people, PHQ_9_OF_16)
+        alarming = await target.submissions(clinic, people, WITH_ITEM_9)
+    await closed_loop(target.port, plain, 16, 1.0)
+    peak, peak_per_second = await per_cpu_second(target, closed_loop(target.port, plain, 32, 2 * seconds))
+    rate = BEYOND * peak_per_second
+    mixed = [next(plain if n % 10 else alarming) for n in range(int(rate * seconds) + 1)]
+    beyond, beyond_per_second = await per_cpu_second(target, elsewhere(OpenLoop(target.port, mixed, rate, seconds)))
+    refused, alarms = beyond.of(503), [each for each in beyond.all if each.request % 10 == 0]
+    accepted = sum(each.status == 201 for each in alarms)
+    waits = [each.seconds for each in refused]
+    said(
+        peak=peak.good_per_second, peak_per_cpu_second=peak_per_second, sent_per_second=rate, statuses=beyond.statuses,
+        beyond_per_cpu_second=beyond_per_second,
+        refusal_p50=percentile(waits, 0.5), refusal_p99=percentile(waits, 0.99),
+        accepted_p50=percentile([each.seconds for each in beyond.of(201)], 0.5),
+        alarms=len(alarms), alarms_refused=sum(each.status == 503 for each in alarms),
+    )  # fmt: skip
+    assert set(beyond.statuses) <= {201, 503}
+    assert all(each.retry_after for each in refused)
+    assert accepted == await alerts(target)
+
+
+async def per_cpu_second(target: Target, load: Awaitable[Answers]) -> tuple[Answers, float]:
+    """What came of the load, and how much was accepted in a second of the process's CPU."""
+    before = target.cpu_seconds()
+    answers = await load
+    return answers, len(answers.of(201)) / (target.cpu_seconds() - before)
+
+
+async def alerts(target: Target) -> int:
+    """How many safety Tasks are there."""
+    connection = await target.superuser()
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM fhir_task"))
+    finally:
+        await connection.close()
+
+
+async def test_slow_clients_are_ended_and_the_others_hardly_notice(target: Target) -> None:
+    count = int(2_000 * SCALE)
+    read = cycle([target.request("GET", "Questionnaire?_count=1")])
+    alone = await closed_loop(target.port, read, 4, 2.0)
+    post = target.request("POST", "Patient", {"resourceType": "Patient"})
+    starts = [b"", b"GET /screening/fhir/Patient HTTP/1.1\r\nHost: x\r\nX: ", post[:-5]]
+    ending = [asyncio.create_task(dawdle(target, starts[n % 3])) for n in range(count)]
+    await asyncio.sleep(1)
+    beside = await closed_loop(target.port, read, 4, 2.0)
+    lived = await asyncio.gather(*ending)
+    before, after = (_p99(each) for each in (alone, beside))
+    said(slow=count, lived_max=max(lived), p99_alone=before, p99_beside=after, rate=beside.good_per_second)
+    assert max(lived) < SLOW_SECONDS_MAX + TOLERANCE_SECONDS
+    assert set(beside.statuses) == {200}
+    assert after < 2 * before + 0.05
+
+
+def _p99(answers: Answers) -> float:
+    return percentile([each.seconds for each in answers.all], 0.99)
+
+
+async def dawdle(target: Target, start: bytes) -> float:
+    """Sends a start and then a byte a second, until it is shown the door; how many seconds that took."""
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+    writer.write(start)
+
+    try:
+        while time.monotonic() - began < 60:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    if not await reader.read(65_536):
+                        break
+            writer.write(b"a" if start else b"")
+    except ConnectionError:
+        pass  # shown the door while it wrote
+    lived = time.monotonic() - began
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    return lived
+
+
+def test_the_target_is_one_process(target: Target) -> None:
+    assert [command.name for command in target.suite.processes.commands] == [SERVICE]
