@@ -1,11 +1,17 @@
 """What the store keeps of a resource for search."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import columns_of, localiser, rows_of
-from stepwell_shared.fhir.parameters import SearchParameter, Storage
+from stepwell_shared.fhir.parameters import SearchParameter, Storage, search_parameter
+from stepwell_shared.fhir.paths import UnsupportedPathError
 from stepwell_shared.fhir.registry import ServedType, served
 
 from tests.support.engine import BASE_URL, ROUTING_URL
@@ -83,6 +89,44 @@ class TestIndexing:
         day = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
         assert columns_of(kept, task, localise) == ("ready", *day, "Practitioner/1", None)
         assert rows_of(kept, task, localise) == [("code", "urn:s", "c", None), ("code", "", "d", None)]
+
+
+def official_examples() -> list[dict[str, Any]]:
+    lines = (Path(__file__).parent / "validation" / "official_examples.jsonl").read_bytes().splitlines()
+    return [orjson.loads(line) for line in lines]
+
+
+def test_what_is_passed_over_has_no_value_in_any_official_example() -> None:
+    passed_over = 0
+    for resource in official_examples():
+        name = resource["resourceType"]
+        if name not in definitions.served_types():
+            continue
+        known = [each for each in definitions.search_parameters(name) if each not in {"_id", "_lastUpdated"}]
+        kept = ServedType(name, frozenset(), parameters_of(name, known))
+        indexed = kept.indexed(resource)
+        read = {*(each.name for _, each in indexed.columns), *(each.name for each in indexed.rows + indexed.numbers)}
+        for parameter in kept.parameters.values():
+            if parameter.name not in read and parameter.storage not in {Storage.ANY_OF, Storage.ALL_OF}:
+                assert parameter.extract(resource) == [], (name, parameter.name)
+                passed_over += 1
+    assert passed_over > 500
+
+
+def test_a_parameter_that_reads_absence_is_never_passed_over() -> None:
+    kept = served("Patient", ["deceased", "name"])
+    assert [each.name for each in kept.indexed({"resourceType": "Patient"}).rows] == ["deceased"]
+
+
+def parameters_of(name: str, known: Iterable[str]) -> dict[str, SearchParameter]:
+    """The parameters of a type that can be indexed."""
+    found = {}
+    for each in known:
+        try:
+            found[each] = search_parameter(name, each)
+        except (UnsupportedPathError, KeyError):
+            continue
+    return found
 
 
 def test_new_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:

@@ -33,14 +33,16 @@ def localiser(base_urls: Iterable[str]) -> Localise:
 
 def columns_of(served_type: ServedType, resource: dict[str, Any] | None, localise: Localise) -> tuple[object, ...]:
     """Values of the promoted columns in their declared order; all empty for a deletion."""
-    found: list[object] = []
-    for parameter in served_type.columns:
+    found: list[object] = [None] * served_type.width
+    if resource is None:
+        return tuple(found)
+    for place, parameter in served_type.indexed(resource).columns:
         if parameter.storage is Storage.DATE_COLUMNS:
-            found += _interval(parameter, resource)
+            found[place : place + 2] = _interval(parameter, resource)
         elif parameter.storage is Storage.CODED:
-            found += _only_coding(parameter, resource) or (None, None, None)
+            found[place : place + 3] = _only_coding(parameter, resource) or (None, None, None)
         else:
-            found.append(next(_texts(parameter, resource, localise), None) if resource is not None else None)
+            found[place] = next(_texts(parameter, resource, localise), None)
     return tuple(found)
 
 
@@ -54,12 +56,13 @@ def rows_of(served_type: ServedType, resource: dict[str, Any], localise: Localis
     stands in coded columns has no rows.
     """
     found: dict[tuple[str, str, str], str | None] = {}
-    for parameter in served_type.rows:
+    indexed = served_type.indexed(resource)
+    for parameter in indexed.rows:
         if parameter.storage is Storage.CODED and _only_coding(parameter, resource):
             continue
         for value in parameter.extract(resource):
             found.update(_rows(parameter, value, localise))
-    for parameter in served_type.references:
+    for parameter in indexed.references:
         for system, code in values.logical(parameter.extract(resource)):
             found[f"{parameter.name}:identifier", values.index_key(system), values.index_key(code)] = None
     return [(*key, display) for key, display in found.items()]
@@ -96,7 +99,7 @@ def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[
     The key is the first part of a composite; `low` and `high` are floats, equal unless the value is a range.
     """
     found: list[tuple[object, ...]] = []
-    for parameter in served_type.numbers:
+    for parameter in served_type.indexed(resource).numbers:
         rows = [(*key, *value) for element in parameter.extract(resource) for key, value in _pairs(parameter, element)]
         found += [(parameter.name, ordinal, *row) for ordinal, row in enumerate(dict.fromkeys(rows))]
     return found
@@ -122,9 +125,7 @@ def _coded(value: Any) -> Iterator[values.Measured]:
         yield values.index_key(system), token_key(system, code), None, None, None
 
 
-def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise: Localise) -> Iterator[str]:
-    if resource is None:
-        return
+def _texts(parameter: SearchParameter, resource: dict[str, Any], localise: Localise) -> Iterator[str]:
     for value in parameter.extract(resource):
         if parameter.type == "reference":
             yield from map(values.index_key, values.references(value, localise))
@@ -134,9 +135,9 @@ def _texts(parameter: SearchParameter, resource: dict[str, Any] | None, localise
             yield values.index_key(str(value))
 
 
-def _only_coding(parameter: SearchParameter, resource: dict[str, Any] | None) -> tuple[str, str, str | None] | None:
+def _only_coding(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[str, str, str | None] | None:
     """(code, system, display) of a concept with exactly one coding that has a code."""
-    found = [] if resource is None else parameter.extract(resource)
+    found = parameter.extract(resource)
     tokens = [token for value in found for token in values.displayed_tokens(value)]
     if len(tokens) != 1 or not tokens[0][1]:
         return None
@@ -144,10 +145,8 @@ def _only_coding(parameter: SearchParameter, resource: dict[str, Any] | None) ->
     return token_key(system, code), values.index_key(system), display
 
 
-def _interval(parameter: SearchParameter, resource: dict[str, Any] | None) -> tuple[object, object]:
+def _interval(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[object, object]:
     """The outer bounds of all values: several dates search as the period that they span."""
-    if resource is None:
-        return None, None
     intervals = [found for value in parameter.extract(resource) if (found := values.period(value))]
     if not intervals:
         return None, None

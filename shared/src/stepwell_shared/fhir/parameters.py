@@ -1,10 +1,11 @@
 """Search parameters of R4, ready to index: what each reads of a resource and where its values are kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stepwell_shared.fhir import definitions
-from stepwell_shared.fhir.paths import Extractor, compile_member, compile_path, filtered_targets
+from stepwell_shared.fhir.paths import Extractor, compile_member, compile_path, filtered_targets, reads_absence
 
 # What every resource type is searched by, beside _id and _lastUpdated which are the row's own.
 COMMON_PARAMETERS = ("_profile", "_security", "_source", "_tag")
@@ -50,6 +51,20 @@ class SearchParameter:
     paths: tuple[str, ...] = ()
     is_single: bool = False
     patient_column: str = ""
+    reads_absence: bool = False
+
+    def may_read(self, members: Iterable[str]) -> bool:
+        """Whether a resource with these members can have a value; a choice is spelt with its type after its name."""
+        return self.reads_absence or any(_is_spelt(root, member) for root in self._roots for member in members)
+
+    @property
+    def width(self) -> int:
+        """How many columns keep it."""
+        return {Storage.DATE_COLUMNS: 2, Storage.CODED: 3, Storage.COLUMN: 1}.get(self.storage, 0)
+
+    @property
+    def _roots(self) -> set[str]:
+        return {path.split(".")[1] for path in self.paths}
 
     @property
     def can_be_coded(self) -> bool:
@@ -61,6 +76,10 @@ class SearchParameter:
     def column(self) -> str:
         """Stem of the column names; hyphens are not for SQL."""
         return "p_" + self.name.replace("-", "_")
+
+
+def _is_spelt(root: str, member: str) -> bool:
+    return member.startswith(root) and (len(member) == len(root) or member[len(root)].isupper())
 
 
 def search_parameter(resource_type: str, name: str) -> SearchParameter:
@@ -91,6 +110,7 @@ def search_parameter(resource_type: str, name: str) -> SearchParameter:
         codes=elements[0].codes if len(elements) == 1 else None,
         paths=tuple(paths),
         is_single=name not in COMMON_PARAMETERS and _is_single(resource_type, paths),
+        reads_absence=reads_absence(resource_type, definition.expression),
     )
 
 
@@ -138,12 +158,13 @@ def _composite(resource_type: str, definition: definitions.SearchParameterDefini
     def choice_types(path: str) -> list[str]:
         return _choice_types(resource_type, path)
 
-    extract, _ = compile_path(resource_type, base, choice_types)
+    extract, paths = compile_path(resource_type, base, choice_types)
     members = tuple(compile_member(base, expression, choice_types) for _, expression in definition.components)
     kinds = tuple(part.type for part in parts)
     return SearchParameter(
-        definition.name, definition.type, definition.url, (), Storage.NUMBERS, extract, kinds, members
-    )
+        definition.name, definition.type, definition.url, (), Storage.NUMBERS, extract, kinds, members,
+        paths=tuple(paths),
+    )  # fmt: skip
 
 
 def _storage(resource_type: str, kind: str, paths: list[str]) -> Storage:

@@ -66,6 +66,11 @@ def filtered_targets(resource_type: str, expression: str) -> tuple[str, ...]:
     return tuple(found) if len(found) == len(parts) else ()
 
 
+def reads_absence(resource_type: str, expression: str) -> bool:
+    """Whether it finds something in a resource that has none of the elements it names."""
+    return any(_NOT_FALSE.fullmatch(part.strip()) for part in expression.split("|") if _is_of(part, resource_type))
+
+
 def _is_of(part: str, resource_type: str) -> bool:
     return re.match(rf"\(*\s*({resource_type}|Resource|DomainResource)\.", part.strip()) is not None
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.parameters import COMMON_PARAMETERS, SearchParameter, Storage, coded, search_parameter
@@ -80,7 +81,17 @@ class Operation:
     definition: str = ""
 
 
+_MEMBERS_REMEMBERED_MAX = 1000
 _IN_COLUMNS = frozenset({Storage.COLUMN, Storage.CODED, Storage.DATE_COLUMNS})
+
+
+class Indexed(NamedTuple):
+    """The parameters that can have a value in resources with certain members; columns with their place in the row."""
+
+    columns: tuple[tuple[int, SearchParameter], ...]
+    rows: tuple[SearchParameter, ...]
+    references: tuple[SearchParameter, ...]
+    numbers: tuple[SearchParameter, ...]
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,36 @@ class ServedType:
     @cached_property
     def numbers(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage is Storage.NUMBERS]
+
+    @cached_property
+    def width(self) -> int:
+        """How many columns a row has for search."""
+        return sum(parameter.width for parameter in self.columns)
+
+    def indexed(self, resource: Iterable[str]) -> Indexed:
+        """What can have a value in a resource with these members: most parameters have none in most resources, and
+        resources of one client have the same members."""
+        members = frozenset(resource)
+        found = self._indexed.get(members)
+        if found is None:
+            if len(self._indexed) >= _MEMBERS_REMEMBERED_MAX:
+                self._indexed.clear()
+            found = self._indexed[members] = self._read_from(members)
+        return found
+
+    @cached_property
+    def _indexed(self) -> dict[frozenset[str], Indexed]:
+        return {}
+
+    def _read_from(self, members: frozenset[str]) -> Indexed:
+        def read(parameters: Iterable[SearchParameter]) -> tuple[SearchParameter, ...]:
+            return tuple(each for each in parameters if each.may_read(members))
+
+        places = accumulate((each.width for each in self.columns), initial=0)
+        columns = tuple(
+            (place, each) for place, each in zip(places, self.columns, strict=False) if each.may_read(members)
+        )
+        return Indexed(columns, read(self.rows), read(self.references), read(self.numbers))
 
 
 @dataclass
