@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from tests.clients import journeys, opinions
+from tests.corpus import run as corpus
 from tests.external import hl7
 from tests.external.tools import SkippedError
 
 CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "clients": ("FHIR clients from npm and PyPI at the four services", journeys.run),
+    "examples": ("published R4 examples, stored, read and found", corpus.run),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),
 }

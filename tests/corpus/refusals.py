@@ -1,0 +1,72 @@
+"""Why published examples are refused: each issue that the engine raises over them, and what in R4 it follows from."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Issues by their text, and why a server must not, or ours does not, take such a resource."""
+
+    issue: str
+    reason: str
+
+    def explains(self, issue: str) -> bool:
+        """Whether this is about the issue."""
+        return re.search(self.issue, issue) is not None
+
+
+EXPLANATIONS = (
+    Explanation(
+        r"^Questionnaire\S+linkId is required$",
+        "R4 generated one Questionnaire for each resource type, with items without linkId; Questionnaire.item.linkId is"
+        " 1..1",
+    ),
+    Explanation(
+        r"^Questionnaire que-2: ",
+        "the same Questionnaires give the same linkId to several items; que-2: the link ids for groups and questions"
+        " must be unique within the questionnaire",
+    ),
+    Explanation(
+        r"^Questionnaire\S+ que-1: ",
+        "the same Questionnaires have groups without items; que-1: group items must have nested items",
+    ),
+    Explanation(
+        r"^\d+ further problems are not listed$",
+        "the longest of the same Questionnaires have more such items than an OperationOutcome lists",
+    ),
+    Explanation(
+        r" txt-2: ",
+        "IBM's complete examples have an empty div; txt-2: the narrative SHALL have some non-whitespace content",
+    ),
+    Explanation(
+        r"^RiskAssessment\.prediction\[0\]\.probability ras-1: ",
+        "a probability as a Range whose low has no code; ras-1: low and high must be percentages, if present",
+    ),
+    Explanation(
+        r"^MeasureReport\.improvementNotation must have a code of the required value set",
+        "a Coding that has nothing but the reason why its code is absent, where the binding is required",
+    ),
+    Explanation(
+        r"^MeasureReport mrp-2: ",
+        "IBM's complete examples have both; mrp-2: stratifiers SHALL be either a single criteria or a set of criteria"
+        " components",
+    ),
+    Explanation(
+        r"^Organization org-1: ",
+        "an Organization without content; org-1: it SHALL at least have a name or an identifier",
+    ),
+    Explanation(
+        r"\.modifierExtension is not supported",
+        "extensibility: a system SHALL NOT process a resource with a modifier extension that it does not recognise",
+    ),
+    Explanation(
+        r"^Observation\.performer\[0\]\.reference must refer to CareTeam or Organization or Patient or Practitioner",
+        "observation-example-clinical-gender has an Encounter for its performer, a type that Observation.performer does"
+        " not name",
+    ),
+    Explanation(
+        r"\.contained\[\d+\]\.resourceType \w+ is not supported by this server",
+        "contained resources of types whose definitions the engine does not carry; it stores nothing unvalidated",
+    ),
+)
