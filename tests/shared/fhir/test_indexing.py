@@ -33,9 +33,24 @@ class TestDeclarations:
         with pytest.raises(ValueError, match="twice"):
             served("Patient", ["gender", "gender"])
 
-    def test_what_is_kept_in_rows_is_in_no_composite_index(self) -> None:
+    @pytest.mark.parametrize(
+        ("resource_type", "name"), [("Patient", "identifier"), ("Observation", "category"), ("Patient", "_tag")]
+    )
+    def test_what_is_kept_in_rows_is_in_no_composite_index(self, resource_type: str, name: str) -> None:
         with pytest.raises(ValueError, match="rows"):
-            served("Patient", ["identifier"], indexes=(("identifier",),))
+            served(resource_type, [] if name[0] == "_" else [name], indexes=((name,),))
+
+    def test_a_concept_that_does_not_repeat_is_in_columns_where_an_index_names_it(self) -> None:
+        kept = served("Observation", ["code", "method", "date"], indexes=(("code", "-date"),))
+        storages = {name: kept.parameters[name].storage for name in ("code", "method", "date")}
+        assert storages == {"code": Storage.CODED, "method": Storage.ROWS, "date": Storage.DATE_COLUMNS}
+
+    def test_a_subject_is_the_patient_only_where_both_read_the_same_element(self) -> None:
+        index = (("patient",),)
+        assert served("Flag", ["patient", "subject"], indexes=index).parameters["subject"].patient_column == "p_patient"
+        assert served("Flag", ["subject"]).parameters["subject"].patient_column == ""
+        kept = served("Provenance", ["patient", "target"])
+        assert {each.patient_column for each in kept.parameters.values()} == {""}
 
     def test_single_values_are_columns_and_the_others_rows(self) -> None:
         kept = served("Patient", ["gender", "birthdate", "identifier", "family"])
@@ -127,6 +142,35 @@ def parameters_of(name: str, known: Iterable[str]) -> dict[str, SearchParameter]
         except (UnsupportedPathError, KeyError):
             continue
     return found
+
+
+class TestConcepts:
+    @pytest.fixture
+    def kept(self) -> ServedType:
+        return served("Observation", ["code"], indexes=(("code",),))
+
+    @pytest.mark.parametrize(
+        ("concept", "columns", "rows"),
+        [
+            (None, (None, None, None), []),
+            ({"coding": [{"system": "urn:s", "code": "c"}]}, ("c", "urn:s", None), []),
+            ({"coding": [{"code": "c", "display": "C É"}], "text": "Words"}, ("c", "", "\nc e\nwords"), []),
+            ({"text": "Words"}, (None, None, None), [("code", "", "", "\nwords")]),
+            ({"coding": [{"system": "urn:s"}]}, (None, None, None), []),
+            ({"coding": [{"code": "c"}, {"display": "no code"}]}, ("c", "", None), []),
+            (
+                {"coding": [{"system": "urn:s", "code": "c"}, {"code": "d"}]},
+                (None, None, None),
+                [("code", "urn:s", "c", None), ("code", "", "d", None)],
+            ),
+        ],
+    )
+    def test_one_coding_stands_in_columns_and_anything_else_in_rows(
+        self, kept: ServedType, concept: object, columns: tuple[object, ...], rows: list[object]
+    ) -> None:
+        resource = {"resourceType": "Observation", **({"code": concept} if concept else {})}
+        assert columns_of(kept, resource, localise) == columns
+        assert rows_of(kept, resource, localise) == rows
 
 
 def test_new_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:

@@ -109,15 +109,15 @@ def parse_search(
         if name == CURSOR:
             query.page = value
         elif _result_parameter(query, name, value, context) or _criterion(query, name, value, context):
-            query.parameters.append((name, value))
+            query.parameters.append((name, str(query.count) if name == "_count" else value))
         elif strict:
             known = ", ".join(sorted(["_id", "_lastUpdated", *served_type.parameters]))
             raise FhirError(
                 Category.INVALID,
                 [Issue(f"{served_type.name} has no search parameter {name[:64]!r}; it has {known}", "not-supported")],
             )
-    if query.count == 0:
-        query.total = "accurate"
+    if query.count == 0 or ("_summary", "count") in query.parameters:
+        query.count, query.total = 0, "accurate"
     if granted:
         query.conditions.append(granted_condition(served_type, granted, context, query.values))
     if query.page:
@@ -200,8 +200,6 @@ def _result_parameter(query: SearchQuery, name: str, value: str, context: Contex
         if len(query.includes) >= INCLUDES_MAX:
             raise too_costly(f"a search takes at most {INCLUDES_MAX} includes")
         query.includes.append(parse_include(query.served_type, name, value, context.registry))
-    elif name == "_summary" and value == "count":
-        query.count, query.total = 0, "accurate"
     else:
         return name in PARAMETERS
     return True
