@@ -75,6 +75,9 @@ async def test_each_service_starts_and_serves_with_every_peer_down(
         assert metadata["implementation"]["url"] == f"{HOST}/{service}/fhir"
         assert (await client.get(f"/{service}/fhir/Patient")).status_code == 401
         assert (await client.get(f"/{service}/openapi.json")).status_code == 200
+        figures = await client.get("/metrics")
+        assert f'stepwell_outbox_age_seconds{{service="{service}"}} 0' in figures.text
+        assert (await client.post("/metrics")).status_code == 405
 
 
 async def test_a_database_that_is_away_is_not_ready_but_alive(tmp_path: Path) -> None:

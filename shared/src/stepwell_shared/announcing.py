@@ -82,6 +82,7 @@ async def start_announcing(
         policy=UpkeepPolicy(
             retention_days=settings.event_retention_days,
             give_up_days=settings.subscription_give_up_days,
+            backlog_max=settings.subscription_backlog_max,
             age_warning_seconds=settings.outbox_age_warning_seconds,
         ),
     )

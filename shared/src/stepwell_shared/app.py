@@ -29,6 +29,7 @@ from stepwell_shared.background import run_while_open
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.door import Guard, Limits
+from stepwell_shared.events.observing import observe
 from stepwell_shared.federation.running import Federation, open_federation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
@@ -40,6 +41,7 @@ from stepwell_shared.fhir.routes import FAULT, Door, FhirApplication
 from stepwell_shared.fhir.validation import prepare
 from stepwell_shared.fhir.wire import FHIR_JSON, Exchange, error_response
 from stepwell_shared.http_client import http_client
+from stepwell_shared.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Runtime, Service, open_runtime
@@ -158,7 +160,8 @@ async def _start(
     prepare(*registry.types)
     await _seed(service, runtime)
     federation = await _federation(service, runtime, verifier, stack)
-    listeners.append(await start_announcing(service, runtime, token, settings, stack, federation))
+    announcing = await start_announcing(service, runtime, token, settings, stack, federation)
+    listeners.append(announcing)
     received = receiving(service, runtime, http, token, verifier.authenticate)
     await run_while_open(received.catch_up.run, stack)
     await run_while_open(_forgetting(runtime), stack)
@@ -167,6 +170,9 @@ async def _start(
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
     app.router.routes += _health(runtime.database)
     app.doors = _doors(service, registry, runtime, verifier, received)
+    metrics = Metrics(service.name)
+    observe(metrics.meter, announcing.upkeep)
+    app.doors.pages["/metrics"] = _figures(metrics)
     if federation is not None:
         app.doors.pages[f"/{service.name}/partners/notifications"] = _posted(federation.take)
 
@@ -270,6 +276,18 @@ def _page(body: bytes, media_type: str = FHIR_JSON) -> Page:
             await exchange.answer(Response(304, headers={"ETag": tag}))
         else:
             await exchange.answer(Response(200, body, {"ETag": tag}), media_type)
+
+    return answer
+
+
+def _figures(metrics: Metrics) -> Page:
+    """What Prometheus scrapes. It stands outside of `/{service}/`, which is all that is reached from outside."""
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.method not in {"GET", "HEAD"}:
+            await exchange.answer(_refused_method("GET, HEAD"))
+        else:
+            await exchange.answer(Response(200, metrics.text()), CONTENT_TYPE)
 
     return answer
 

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     subscription_give_up_days: float = Field(
         default=45.0, gt=0, description="a subscriber outside that was silent for so long is switched off"
     )
+    subscription_backlog_max: int = Field(
+        default=1_000_000, ge=1, description="a silent subscriber outside that is so many events behind is switched off"
+    )
     outbox_age_warning_seconds: float = Field(
         default=300.0, gt=0, description="events that are owed for longer are warned about in the log"
     )

@@ -95,10 +95,10 @@ async def test_a_transaction_that_rolls_back_leaves_no_event_and_no_gap(
 class DyingDatabase(Database):
     """Loses its connection whenever the result of a send is to be recorded."""
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    async def fetch(self, statement: str, *arguments: Any, **given: Any) -> list[asyncpg.Record]:
         if "settle_events" in statement:
             raise ConnectionResetError
-        return await super().fetch(statement, *arguments)
+        return await super().fetch(statement, *arguments, **given)
 
 
 async def test_a_deliverer_that_dies_between_answer_and_cursor_leads_to_the_same_numbers_again(

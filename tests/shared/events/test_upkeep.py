@@ -34,7 +34,7 @@ class Shown:
         self.calls.append((tenant, subscription_id, status, error))
 
 
-def upkeep(database: Database, shown: Shown | None = None, **policy: float) -> Upkeep:
+def upkeep(database: Database, shown: Shown | None = None, **policy: Any) -> Upkeep:
     async def tenants() -> tuple[str, ...]:
         return TENANTS
 

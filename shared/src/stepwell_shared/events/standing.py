@@ -1,10 +1,13 @@
 """How delivery stands: per subscription for `$status` and operators, and in a few numbers for whoever watches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from stepwell_shared.database.pool import Database
+
+# Beyond this a backlog is simply large; counting on would cost the database more than the figure is worth.
+BACKLOG_COUNTED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,14 @@ async def standing(
     """The subscriptions of these tenants by id; all of them unless some are named."""
     rows = await database.fetch("SELECT * FROM subscription_standing($1, $2)", list(tenants), subscription_ids)
     return [Standing(**dict(row)) for row in rows]
+
+
+async def backlogs(database: Database, tenants: Sequence[str]) -> Mapping[tuple[str, str], int]:
+    """How many events lie ahead of each subscription (tenant, id) that has any, counted up to `BACKLOG_COUNTED_MAX`."""
+    rows = await database.fetch(
+        "SELECT tenant, subscription_id, ahead FROM subscription_backlog($1, $2)", list(tenants), BACKLOG_COUNTED_MAX
+    )
+    return {(row["tenant"], row["subscription_id"]): row["ahead"] for row in rows}
 
 
 async def unsent(database: Database, tenant: str, subscription_id: str, status: str, limit: int) -> list[Unsent]:

@@ -1,11 +1,14 @@
 """The slow work around delivery: shows each subscription's status, removes what nobody needs, watches the age.
 
-Every replica runs it; what two do at once is done once. It never removes an event that somebody is still owed.
+Every replica runs it; what two do at once is done once. It never removes an event that somebody is still owed. What
+bounds the outbox: a subscriber outside that does not answer is owed nothing any more after some days or so many events
+(it is switched off, and says why); a service of the deployment is owed everything, and its age is alerted on. Writes
+are never refused for the sake of a subscriber.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -14,7 +17,7 @@ import asyncpg
 
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.delivery import TenantList
-from stepwell_shared.events.standing import Figures, figures, standing
+from stepwell_shared.events.standing import Figures, Standing, backlogs, figures, standing
 from stepwell_shared.fhir.outcome import FhirError
 
 log = logging.getLogger(__name__)
@@ -32,10 +35,11 @@ class UpkeepPolicy:
     """How often each kind of work is done, and for how long things are kept."""
 
     poll_seconds: float = 5.0
-    watch_seconds: float = 60.0
+    watch_seconds: float = 15.0
     sweep_seconds: float = 300.0
     retention_days: float = 14.0
     give_up_days: float = 45.0
+    backlog_max: int = 1_000_000
     age_warning_seconds: float = 300.0
 
 
@@ -52,6 +56,10 @@ class Upkeep:
         policy: UpkeepPolicy | None = None,
     ) -> None:
         self.figures = Figures(0.0, 0, 0, 0)
+        self.standings: Sequence[Standing] = ()
+        self.backlogs: Mapping[tuple[str, str], int] = {}
+        self.looked = clock()
+        self.looked_at = monotonic()
         self._database = database
         self._tenants = tenants
         self._show = show
@@ -106,7 +114,10 @@ class Upkeep:
 
     async def watch(self, tenants: Sequence[str]) -> Figures:
         """Takes the numbers, and warns when events are owed for too long."""
-        self.figures = figures(await standing(self._database, tenants), self._clock())
+        found = await standing(self._database, tenants)
+        self.backlogs = await backlogs(self._database, tenants)
+        self.standings, self.looked, self.looked_at = found, self._clock(), monotonic()
+        self.figures = figures(found, self.looked)
         if self.figures.outbox_age_seconds > self._policy.age_warning_seconds:
             log.warning("the oldest event that was not delivered is %.0f s old", self.figures.outbox_age_seconds)
         return self.figures
@@ -125,7 +136,12 @@ class Upkeep:
         return removed
 
     async def _give_up(self, tenant: str) -> None:
-        days = self._policy.give_up_days
+        days, most = self._policy.give_up_days, self._policy.backlog_max
+        for row in await self._database.fetch(
+            "SELECT subscription_id FROM shed_subscriptions($1, $2, $3)",
+            *(tenant, most, f"given up: no answer, and more than {most} events behind"),
+        ):
+            log.warning("subscription %s is off: no answer, %d events behind", row["subscription_id"], most)
         rows = await self._database.fetch(
             "SELECT subscription_id FROM give_up_subscriptions($1, $2, $3)",
             *(tenant, days * SECONDS_PER_DAY, f"given up: no answer for {days:g} days"),

@@ -35,6 +35,24 @@ BEGIN
   END LOOP;
 END $function$"""
 
+# How many events lie ahead of each subscription that is behind, counted up to a limit.
+BACKLOG = f"""CREATE OR REPLACE FUNCTION subscription_backlog(
+  tenants_in text[], most_in bigint
+) RETURNS TABLE (tenant text, subscription_id text, ahead bigint) {STYLE} AS $function$
+#variable_conflict use_column
+DECLARE tenant_in text;
+BEGIN
+  FOREACH tenant_in IN ARRAY tenants_in LOOP
+    {AS_TENANT}
+    RETURN QUERY SELECT s.tenant, s.subscription_id, n.ahead FROM subscription_state AS s CROSS JOIN LATERAL (
+        SELECT count(*) AS ahead FROM (
+          SELECT FROM outbox AS o WHERE o.tenant = s.tenant AND o.topic = s.topic
+            AND (o.transaction, o.position) > (s.cursor_transaction, s.cursor_position)
+          ORDER BY o.transaction, o.position LIMIT most_in) AS counted) AS n
+      WHERE s.tenant = tenant_in AND s.status <> 'off' AND n.ahead > 0;
+  END LOOP;
+END $function$"""
+
 # Events of one subscription by number, whatever became of them, with what they carry.
 NUMBERED_EVENTS = f"""CREATE OR REPLACE FUNCTION numbered_events(
   tenant_in text, subscription_in text, since_in bigint, until_in bigint, limit_in integer
@@ -128,6 +146,21 @@ BEGIN
     RETURNING s.subscription_id;
 END $function$"""
 
+# Subscribers outside the deployment that do not answer and are more than so many events behind are switched off.
+SHED = f"""CREATE OR REPLACE FUNCTION shed_subscriptions(
+  tenant_in text, most_in bigint, reason_in text
+) RETURNS TABLE (subscription_id text) {STYLE} AS $function$
+#variable_conflict use_column
+BEGIN
+  {AS_TENANT}
+  RETURN QUERY UPDATE subscription_state AS s SET status = 'off', last_error = reason_in, resource_outdated = true
+    WHERE s.tenant = tenant_in AND NOT s.internal AND s.status IN ('requested', 'error') AND s.attempts > 0
+      AND EXISTS (SELECT FROM outbox AS o WHERE o.tenant = s.tenant AND o.topic = s.topic
+        AND (o.transaction, o.position) > (s.cursor_transaction, s.cursor_position)
+        ORDER BY o.transaction, o.position OFFSET most_in LIMIT 1)
+    RETURNING s.subscription_id;
+END $function$"""
+
 # Removes old events that every subscription has behind it, and old numbers that were sent or skipped; one replica at
 # a time, a limited number of each topic and subscription. What waits or is parked stays.
 SWEEP = f"""CREATE OR REPLACE FUNCTION sweep_events(
@@ -181,6 +214,6 @@ BEGIN
 END $function$"""
 
 UPKEEP_FUNCTIONS = (
-    *(STANDING, NUMBERED_EVENTS, UNSENT_EVENTS, RESOLVE_PARKED),
-    *(OUTDATED, SHOWN, GIVE_UP, SWEEP),
+    *(STANDING, BACKLOG, NUMBERED_EVENTS, UNSENT_EVENTS, RESOLVE_PARKED),
+    *(OUTDATED, SHOWN, GIVE_UP, SHED, SWEEP),
 )
