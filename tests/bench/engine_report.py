@@ -59,7 +59,8 @@ def _ratios(operations: Sequence[Operation], earlier: Earlier) -> Table:
         goal = IDIOMATIC_GOALS[each.name]
         was = f"{past['over_idiomatic']:.1f} x" if past else ""
         ratio = f"[bold]{each.over_idiomatic:.1f} x[/bold]"
-        table.add_row(each.name, "idiomatic way", ratio, "", "", was, str(goal), goal.mark(each.over_idiomatic))
+        possible = f"{each.over_idiomatic_by_processor:.1f} x"
+        table.add_row(each.name, "idiomatic way", ratio, "", possible, was, str(goal), goal.mark(each.over_idiomatic))
     return table
 
 

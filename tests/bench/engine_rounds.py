@@ -43,6 +43,7 @@ class Operation:
     of_floor_by_round: list[float]
     over_idiomatic: float
     of_floor_by_processor: float
+    over_idiomatic_by_processor: float
     """What the processor times of both sides allow, see `Rate.possible_per_second`."""
 
 
@@ -104,9 +105,15 @@ class EngineRounds:
         of_floor = [a / b for a, b in zip(rates[PRODUCT], rates[FLOOR], strict=True)]
         over = [a / b for a, b in zip(rates[PRODUCT], rates[IDIOMATIC], strict=True)]
         found_rates = {side: found.rate() for side, found in sides.items()}
-        ours, floor = (found_rates[side].possible_per_second(PROCESSORS) for side in (PRODUCT, FLOOR))
+        possible = {side: rate.possible_per_second(PROCESSORS) for side, rate in found_rates.items()}
         return Operation(
-            *(name, found_rates, statistics.median(of_floor), of_floor, statistics.median(over), ours / floor)
+            name=name,
+            sides=found_rates,
+            of_floor=statistics.median(of_floor),
+            of_floor_by_round=of_floor,
+            over_idiomatic=statistics.median(over),
+            of_floor_by_processor=possible[PRODUCT] / possible[FLOOR],
+            over_idiomatic_by_processor=possible[PRODUCT] / possible[IDIOMATIC],
         )
 
     async def _newest(self, tenant: str) -> Newest:
