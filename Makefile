@@ -39,6 +39,7 @@ conformance: $(INSTALLED) ## the HL7 validator on everything that we define or e
 
 chaos: $(INSTALLED) ## 10,000 submissions while everything is killed, CHAOS_SUBMISSIONS=10000, CHAOS_SEED=1, CHAOS_KILLS=0
 	@$(BIN)/python -m tests.chaos
+	@OVERLOAD_SCALE=$${OVERLOAD_SCALE:-1} $(BIN)/pytest -q -s tests/overload
 
 fuzz: $(INSTALLED) ## requests made up from the OpenAPI documents, FUZZ_SECONDS=600 for each service, FUZZ_SEED=1
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/pytest -q tests/schema $(ARGS)

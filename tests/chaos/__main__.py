@@ -1,8 +1,8 @@
 """`make chaos`: thousands of submissions while processes are killed and the network misbehaves; nothing may be lost.
 
 CHAOS_SUBMISSIONS, CHAOS_MINUTES (after which no further one begins), CHAOS_SEED, CHAOS_KILLS (at least so many) and
-CHAOS_PACE (a factor on the pauses between kills) say how much. The seed repeats the faults. Logs of the processes stay
-in build/chaos.
+CHAOS_PACE (a factor on the pauses between kills) say how much. The seed repeats the faults. Then the database alone
+crashes CHAOS_CRASHES times under load. Logs stay in build/chaos.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.processes import signals_as_interrupts
 
+from tests.chaos.recovery import faults, recoveries
 from tests.chaos.report import print_report
 from tests.chaos.stage import staged
 from tests.chaos.storm import Run, Size, storm
@@ -38,6 +39,7 @@ def main() -> int:
         pace=float(os.environ.get("CHAOS_PACE", "1")),
         minutes_max=float(os.environ.get("CHAOS_MINUTES", "600")),
     )
+    crashes = int(os.environ.get("CHAOS_CRASHES", "20"))
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_IN_FILES)
@@ -45,7 +47,7 @@ def main() -> int:
     console.print(f"CHAOS_SEED={size.seed} repeats the faults of this run; logs are kept in {LOGS}.")
     try:
         with signals_as_interrupts(), postgres.test_run():
-            run = _storm(console, size)
+            run = _storm(console, size, crashes)
     except SetupError as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -55,7 +57,7 @@ def main() -> int:
     return 1 if run.findings else 0
 
 
-def _storm(console: Console, size: Size) -> Run:
+def _storm(console: Console, size: Size, crashes: int) -> Run:
     columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting PostgreSQL and four services", total=size.submissions)
@@ -74,9 +76,13 @@ def _storm(console: Console, size: Size) -> Run:
 
         with staged(postgres.run_folder(), LOGS) as stage:
             try:
-                return asyncio.run(storm(stage, size, told))
+                run = asyncio.run(storm(stage, size, told))
+                progress.update(task, description=f"{crashes} crashes of the database")
+                run.recoveries = asyncio.run(recoveries(stage, crashes))
+                run.findings += faults(run.recoveries)
             finally:
                 shutil.copy(stage.postgres.log, LOGS / "postgresql.log")
+            return run
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What a run of chaos has to say at the terminal: figures first, then what is wrong, if anything."""
 
+from collections import Counter
+
 from rich.console import Console
 from rich.table import Table
 
@@ -44,5 +46,19 @@ def figures(run: Run) -> list[tuple[str, str]]:
             "events that the record system heard",
             f"{len(run.ledger.heard):,} ({len(set(run.ledger.heard)):,} different)",
         ),
+        *_recoveries(run),
         *((kind, f"{counted[kind]:,}") for kind in ("lost", "doubled", "gap", "wrong")),
+    ]
+
+
+def _recoveries(run: Run) -> list[tuple[str, str]]:
+    """What crashes of the database alone looked like."""
+    if not run.recoveries:
+        return []
+    statuses = sum((each.statuses for each in run.recoveries), Counter[int]())
+    longest = max(each.errors_seconds for each in run.recoveries)
+    return [
+        ("crashes of the database under load", f"{len(run.recoveries):,}"),
+        ("  answers", ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))),
+        ("  seconds of errors after its return, at most", f"{longest:.2f}"),
     ]

@@ -17,6 +17,7 @@ from stepwell_shared.http_client import http_client
 from tests.chaos.clients import Submitter, submitting
 from tests.chaos.ledger import Ledger
 from tests.chaos.oracle import Finding, examine, examine_ehr
+from tests.chaos.recovery import Recovery
 from tests.chaos.schedule import Faults, Kill, Manner, kills
 from tests.chaos.stage import EHR, Stage
 from tests.support.listener import Listener, listening
@@ -53,6 +54,8 @@ class Run:
     ended_by_themselves: Counter[str] = field(default_factory=Counter)
     faults: Counter[tuple[str, Fault]] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
+    recoveries: list[Recovery] = field(default_factory=list)
+    """What came of crashes of the database alone, after the storm."""
     subscription_id: str = ""
     """Through which a record system hears of referrals."""
     storm_seconds: float = 0.0

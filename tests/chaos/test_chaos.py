@@ -7,6 +7,7 @@ import pytest
 
 from tests.chaos.oracle import examine, examine_ehr, tally
 from tests.chaos.planted import DEFECTS
+from tests.chaos.recovery import faults, recoveries
 from tests.chaos.schedule import DATABASE, Faults, kills
 from tests.chaos.stage import Stage, staged
 from tests.chaos.storm import Run, Size, storm
@@ -36,6 +37,9 @@ async def test_kills_and_a_bad_network_lose_and_double_nothing_and_the_oracle_se
     suffered = {fault for (kind, fault), count in run.faults.items() if kind == NOTIFICATION and count}
     assert len(suffered - {Fault.NONE}) >= 4
     assert await defects_overlooked(stage, run) == []
+    crashed = await recoveries(stage, 2)
+    assert all(each.statuses[503] for each in crashed)
+    assert [str(finding) for finding in faults(crashed, tolerance_seconds=2.0)] == []
 
 
 async def defects_overlooked(stage: Stage, run: Run) -> list[str]:

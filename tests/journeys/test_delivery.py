@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
+from tests.support import postgres
 from tests.support.listener import Listener, listening
 from tests.support.suite import NORTH, SOUTH, Clinic, Resource, Suite
 
@@ -105,6 +107,53 @@ async def test_a_subscriber_that_was_down_gets_everything_in_order_and_sees_why_
             state = await status_of(ehr, id_)
             assert (state["events-since-subscription-start"], "error" in state) == (["6"], False)
             assert (await ehr.call("DELETE", "screening", f"Subscription/{id_}")).status_code == 204
+
+
+async def test_a_subscriber_that_was_down_for_a_day_gets_every_hours_event_in_order_without_asking(
+    suite: Suite,
+) -> None:
+    name = suite.deployment.databases["screening"].runtime.partition("?")[0].rpartition("/")[2]
+    database = await asyncpg.connect(postgres.server().url(name))
+    async with suite.clinic() as clinic, suite.clinic(name="ehr") as ehr:
+        async with listening(suite.listener_port):
+            id_ = (await ehr.create("screening", subscription(suite, path="day")))["id"]
+            await shown(ehr, id_, "active")
+        people = []
+        for _ in range(24):
+            people.append(f"Patient/{(await clinic.patient())['id']}")
+            await backed_off(database, id_)
+            await hours_pass(database, id_, people, 1)
+        assert (await status_of(ehr, id_))["status"] == ["error"]
+        async with listening(suite.listener_port) as listener:
+            await hours_pass(database, id_, people, 24)  # the longest pause between two attempts
+            await until(lambda: len(heard(listener, "/day")) >= 24)
+            assert heard(listener, "/day") == list(enumerate(people, 1))
+            await shown(ehr, id_, "active")
+            await ehr.call("DELETE", "screening", f"Subscription/{id_}")
+    await database.close()
+
+
+async def backed_off(database: asyncpg.Connection, id_: str) -> None:
+    """Returns when the subscription's last attempt has failed and the next one is ahead."""
+    waits = (
+        "SELECT attempts > 0 AND next_attempt_at > clock_timestamp() FROM subscription_state WHERE subscription_id = $1"
+    )
+    async with asyncio.timeout(20):
+        while not await database.fetchval(waits, id_):  # noqa: ASYNC110  another process changes it
+            await asyncio.sleep(0.02)
+
+
+async def hours_pass(database: asyncpg.Connection, id_: str, people: list[str], hours: int) -> None:
+    """Everything that delivery knows of the subscription and of these people's events is so much older."""
+    await database.execute(
+        "UPDATE subscription_state SET next_attempt_at = next_attempt_at - make_interval(hours => $2),"
+        " last_sent_at = last_sent_at - make_interval(hours => $2) WHERE subscription_id = $1",
+        id_,
+        hours,
+    )
+    await database.execute(
+        "UPDATE outbox SET recorded = recorded - make_interval(hours => $2) WHERE focus = ANY ($1)", people, hours
+    )
 
 
 async def test_past_events_can_be_had_by_number_by_whoever_may_read_them_alone(suite: Suite) -> None:
