@@ -1,0 +1,94 @@
+"""`stepwell partner`: what it refuses in a sentence, and that pairing twice is pairing once."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from stepwell_shared.auth.clients import find_client, list_clients
+from stepwell_shared.auth.keys import make_private_key
+from stepwell_shared.auth.tenants import add_tenant
+from stepwell_shared.cli.bootstrap import DatabaseUrls
+from stepwell_shared.cli.main import app
+from stepwell_shared.database.pool import Database
+from stepwell_shared.events.standing import standing
+from stepwell_shared.federation.cards import write_card
+from stepwell_shared.settings import SERVICES
+from typer.testing import CliRunner, Result
+
+from tests.conftest import DatabaseOf
+from tests.shared.federation.pairs import hub_card
+from tests.support.runtime import NORTH, START, URLS
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+async def urls(database_of: DatabaseOf) -> DatabaseUrls:
+    found = await database_of("referral")
+    async with Database.open(found.runtime, connections_max=1) as database:
+        await add_tenant(database, NORTH, START)
+    return found
+
+
+@pytest.fixture
+def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Runs `stepwell partner ...` as a terminal does, from another thread."""
+    make_private_key(tmp_path / "keys" / "service-referral.jwk")
+    (tmp_path / "card.json").write_bytes(write_card(hub_card()))
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path))
+    monkeypatch.setenv("STEPWELL_ISSUER_URL", "https://stepwell.example/screening/auth")
+    for name in ("REFERRAL", "ISSUER"):
+        monkeypatch.setenv(f"STEPWELL_{name}_DATABASE_URL", urls.runtime)
+    for name in SERVICES:
+        monkeypatch.setenv(f"STEPWELL_{name.upper()}_URL", URLS[name])
+
+    def run(*arguments: str) -> Result:
+        given = [str(tmp_path / "card.json") if each == "CARD" else each for each in arguments]
+        return CliRunner().invoke(app, ["partner", *given])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("add", "nobody", "hub", "--card", "CARD", "--we-refer"), "There is no tenant nobody"),
+        (("add", NORTH, "The Hub", "--card", "CARD", "--we-refer"), "'The Hub' is no name for a partner"),
+        (("add", NORTH, "hub", "--card", "CARD"), "Say who refers"),
+        (("add", NORTH, "hub", "--card", "CARD", "--we-refer", "--share", "all"), "All is nothing that can be shared"),
+        (("add", NORTH, "hub", "--card", "missing.json", "--we-refer"), "The card missing.json cannot be read"),
+        (("remove", NORTH, "hub"), f"The tenant {NORTH} has no partner hub"),
+    ],
+)
+async def test_what_cannot_be_done_is_one_sentence(command: Command, arguments: tuple[str, ...], sentence: str) -> None:
+    done = await asyncio.to_thread(command, *arguments)
+    assert (done.exit_code, done.output.startswith(sentence)) == (1, True), done.output
+
+
+async def test_a_card_holds_what_the_other_side_needs_and_no_secret(command: Command) -> None:
+    done = await asyncio.to_thread(command, "card", NORTH, "hub", "--title", "Practice Alder")
+    card = orjson.loads(done.output)
+    assert (card["client_id"], card["organization"]) == (f"{NORTH}.partner-hub", "Organization/partner-hub")
+    assert card["notifications_url"] == URLS["referral"].replace("/fhir", "/partners/notifications")
+    assert [set(key) & {"d", "k"} for key in card["jwks"]["keys"]] == [set()]
+
+
+async def test_a_partner_is_added_once_shown_and_removed(command: Command, urls: DatabaseUrls) -> None:
+    for _ in range(2):
+        done = await asyncio.to_thread(
+            command, "add", NORTH, "hub", "--card", "CARD", "--we-refer", "--share", "contact"
+        )
+        assert done.exit_code == 0, done.output
+    listed = await asyncio.to_thread(command, "list", NORTH)
+    assert listed.output.endswith("we refer to them, sharing contact\n")
+    async with Database.open(urls.runtime, connections_max=1) as database:
+        (client,) = await list_clients(database, NORTH)
+        assert (client.client_id, str(client.scopes)) == (f"{NORTH}.partner-hub", "system/Bundle.c")
+        (feed,) = await standing(database, [NORTH])
+        assert (feed.endpoint, feed.internal, feed.status) == (hub_card().base_url, True, "active")
+        assert (await asyncio.to_thread(command, "remove", NORTH, "hub")).exit_code == 0
+        assert await find_client(database, f"{NORTH}.partner-hub") is None
+        assert [each.status for each in await standing(database, [NORTH])] == ["off"]
+    assert (await asyncio.to_thread(command, "list", NORTH)).output == ""
