@@ -87,6 +87,7 @@ def asking(name: str, value: int) -> dict[str, Any]:
         ({"_payload": content("everything")}, "Subscription.channel.payload.extension"),
         ({"_payload": {}}, "Subscription.channel.payload.extension"),
         ({"header": ["no colon"]}, "Subscription.channel.header[0]"),
+        ({"header": ["X-Key: a", None], "_header": [None, content("empty")]}, "Subscription.channel.header[1]"),
         ({"header": ["X-Key: a\r\nX-Other: b"]}, "Subscription.channel.header[0]"),
         ({"header": ["Host: elsewhere"]}, "Subscription.channel.header[0]"),
         ({"header": ["Authorization: ***"]}, "Subscription.channel.header[0]"),

@@ -92,6 +92,8 @@ class TestDates:
             ({"end": "2026-01-01"}, (EARLIEST, datetime(2026, 1, 2, tzinfo=UTC))),
             ({"event": ["2026-01-05", "2026-01-01"]},
              (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC))),
+            ({"event": [None, "2026-01-01"]}, (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))),
+            ({"event": [None]}, None),
             ({"event": []}, None),
             ({"repeat": {"frequency": 1}}, None),
             ({"repeat": {"boundsPeriod": {"start": "2026-01-01", "end": "2026-01-01"}}},

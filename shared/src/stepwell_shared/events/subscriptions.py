@@ -115,10 +115,10 @@ def _payload_issues(channel: dict[str, Any]) -> Iterable[Issue]:
         )
 
 
-def _header_issues(headers: list[str]) -> Iterable[Issue]:
+def _header_issues(headers: list[str | None]) -> Iterable[Issue]:
     for index, header in enumerate(headers):
         where = f"Subscription.channel.header[{index}]"
-        if not _HEADER.fullmatch(header):
+        if header is None or not _HEADER.fullmatch(header):
             yield Issue("a header has the form Name: value", "invalid", where)
         elif header.partition(":")[0].lower() in _FORBIDDEN_HEADERS:
             yield Issue("this header belongs to the connection", "business-rule", where)

@@ -216,7 +216,8 @@ def period(value: Any) -> tuple[datetime, datetime] | None:
     if isinstance(value, str):
         return date_range(value)
     if isinstance(value, dict) and "event" in value:
-        ranges = [found for event in value["event"] if (found := date_range(event))]
+        # An event that has extensions alone is null in the list.
+        ranges = [found for event in value["event"] if event and (found := date_range(event))]
         return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
     if isinstance(value, dict):
         bounds = value.get("repeat", {}).get("boundsPeriod", value) if "repeat" in value else value
