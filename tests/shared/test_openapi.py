@@ -105,7 +105,7 @@ class TestEveryService:
             assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
         for reference in _references(document):
             _, root, kind, name = reference.split("/")
-            assert (root, kind) in {("components", "schemas"), ("components", "responses")}
+            assert (root, kind) in {("components", each) for each in ("schemas", "responses", "parameters")}
             assert name in document["components"][kind]
 
     def test_every_refusal_is_an_operation_outcome(self, service: str) -> None:

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import orjson
+
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.openapi.examples import example_of
+from stepwell_shared.openapi import parameters
+from stepwell_shared.openapi.examples import example_of, is_made_at
 from stepwell_shared.openapi.operation import refusal_components
 from stepwell_shared.openapi.resource_paths import type_paths
 from stepwell_shared.openapi.schemas import component_schemas
@@ -25,9 +28,10 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
     topics = tuple(topic.canonical for topic in service.topics)
     paths = system_paths(prefix, registry)
     for served_type in registry:
-        paths |= type_paths(prefix, served_type, example_of(served_type.name, topics))
+        example = example_of(served_type.name, topics)
+        paths |= type_paths(prefix, served_type, example, is_sent=is_made_at(service.name, served_type.name))
     system = {"name": TAG, "description": "What is served, Bundles, and searches over several types"}
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": VERSION, "description": f"{service.description}\n{_HINTS}"},
         "servers": [{"url": base_url.removesuffix(prefix)}],
@@ -37,9 +41,13 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
         "components": {
             "schemas": _schemas(registry),
             "responses": refusal_components(),
+            "parameters": parameters.components(registry),
             "securitySchemes": _security(),
         },
     }
+    # What is said in several places is a copy in each: as YAML it then reads without anchors.
+    copied: dict[str, Any] = orjson.loads(orjson.dumps(document))
+    return copied
 
 
 def _schemas(registry: Registry) -> dict[str, Any]:

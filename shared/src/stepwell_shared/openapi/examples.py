@@ -11,6 +11,8 @@ from stepwell_shared.fhir.validation.profiles import BASE
 
 Resource = dict[str, Any]
 _LOINC = "http://loinc.org"
+# Where clients make what other services keep copies of, or take from partner organisations only.
+_MADE_AT = {"Patient": "screening"}
 _PLACEHOLDER = "urn:uuid:4f0c5c1e-6c1b-4c3a-9a52-0d6c1f6f1a01"
 _PERSON = {"reference": "Patient/example"}
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
@@ -118,6 +120,11 @@ def example_of(resource_type: str, topics: tuple[str, ...]) -> Resource | None:
         return _subscription(topics[0]) if topics else None
     maker = makers.get(resource_type)
     return None if maker is None else maker()
+
+
+def is_made_at(service: str, resource_type: str) -> bool:
+    """Whether clients of this service send such resources themselves."""
+    return _MADE_AT.get(resource_type, service) == service
 
 
 def operation_example(name: str) -> Resource | None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from stepwell_shared.fhir.parameters import SearchParameter
-from stepwell_shared.fhir.registry import ServedType
+from stepwell_shared.fhir.registry import Registry, ServedType
 
 Json = dict[str, Any]
 ID: Json = {
@@ -43,49 +43,72 @@ def query(names: dict[str, str]) -> list[Json]:
     ]
 
 
-def header(name: str, description: str) -> Json:
-    """An optional header."""
+def _header(name: str, description: str) -> Json:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
-VIEW = query({"_summary": "true, text, data or false", "_elements": "names of the elements that are wanted"})
-HISTORY = query(
-    {
-        "_count": "most versions on a page",
-        "_since": "an instant: versions of this time or later",
-        "_at": "a date or dateTime: versions that were current then",
-    }
-)
-IF_MATCH = header("If-Match", 'only if it is still at this version, such as W/"3"')
-IF_NONE_MATCH = header("If-None-Match", "304 where the client has this version already")
-IF_NONE_EXIST = header("If-None-Exist", "a search; what it finds is answered instead of creating another one")
-PREFER = header("Prefer", "return=minimal, return=representation or return=OperationOutcome")
-HANDLING = header("Prefer", "handling=strict refuses unknown parameters, handling=lenient passes over them")
-KEY: Json = {
-    **header("Idempotency-Key", "What is asked twice under one key happens once, with one answer; best a UUID."),
-    "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+def _named(name: str) -> Json:
+    """A parameter that the components describe once."""
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+_VIEWS = {"_summary": "true, text, data or false", "_elements": "names of the elements that are wanted"}
+_HISTORIES = {
+    "_count": "most versions on a page",
+    "_since": "an instant: versions of this time or later",
+    "_at": "a date or dateTime: versions that were current then",
 }
+_HEADERS = {
+    "If-Match": _header("If-Match", 'only if it is still at this version, such as W/"3"'),
+    "If-None-Match": _header("If-None-Match", "304 where the client has this version already"),
+    "If-None-Exist": _header("If-None-Exist", "a search; what it finds is answered instead of creating another one"),
+    "Prefer-return": _header("Prefer", "return=minimal, return=representation or return=OperationOutcome"),
+    "Prefer-handling": _header(
+        "Prefer", "handling=strict refuses unknown parameters, handling=lenient passes over them"
+    ),
+    "Idempotency-Key": {
+        **_header("Idempotency-Key", "What is asked twice under one key happens once, with one answer; best a UUID."),
+        "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+    },
+}
+IF_MATCH, IF_NONE_MATCH, IF_NONE_EXIST, PREFER, HANDLING, KEY = (_named(name) for name in _HEADERS)
+VIEW = [_named(name) for name in _VIEWS]
+HISTORY = [_named(f"versions.{name}") for name in _HISTORIES]
+
+
+def components(registry: Registry) -> Json:
+    """Every parameter that is named in more than one place, once."""
+    found: Json = {name: _common(name) for name in COMMON}
+    found |= {each["name"]: each for each in query(_VIEWS)}
+    found |= {f"versions.{each['name']}": each for each in query(_HISTORIES)}
+    found |= _HEADERS
+    for served_type in registry:
+        found |= {f"{served_type.name}.{name}": _own(each) for name, each in served_type.parameters.items()}
+    return found
 
 
 def search(served_type: ServedType) -> list[Json]:
     """All that a type is searched by, as query parameters."""
-    found = [_common(name) for name in COMMON]
-    return [*found, *(_own(each) for each in served_type.parameters.values())]
+    return [*map(_named, COMMON), *_own_names(served_type)]
 
 
 def criteria(served_type: ServedType) -> list[Json]:
     """Search parameters that choose, without those that only present a result."""
-    return [each for each in search(served_type) if each["name"] not in SHOWING]
+    return [*(_named(name) for name in COMMON if name not in SHOWING), *_own_names(served_type)]
+
+
+def _own_names(served_type: ServedType) -> list[Json]:
+    return [_named(f"{served_type.name}.{name}") for name in served_type.parameters]
 
 
 def everywhere(names: dict[str, str]) -> list[Json]:
     """What several types at once are searched by, beside the given ones."""
-    return [*query(names), *(_common(name) for name in COMMON if name != "_sort")]
+    return [*query(names), *(_named(name) for name in COMMON if name != "_sort")]
 
 
 def form(served_type: ServedType) -> Json:
     """The same as the schema of a form (POST _search)."""
-    parameters = search(served_type)
+    parameters = [*map(_common, COMMON), *map(_own, served_type.parameters.values())]
     return {
         "type": "object",
         "properties": {each["name"]: {**each["schema"], "description": each["description"]} for each in parameters},

@@ -18,15 +18,16 @@ _PATCH_BODY = {
 }
 
 
-def type_paths(prefix: str, served_type: ServedType, example: Json | None) -> Json:
-    """Every address of the type below the prefix; `example` is a resource that it accepts."""
+def type_paths(prefix: str, served_type: ServedType, example: Json | None, *, is_sent: bool) -> Json:
+    """Every address of the type below the prefix; `example` is a resource of it, which clients send if `is_sent`."""
     name = served_type.name
+    sent = example if is_sent else None
     paths: Json = {
-        f"{prefix}/{name}": _of_type(served_type, example),
-        f"{prefix}/{name}/{{id}}": _of_instance(served_type, example),
+        f"{prefix}/{name}": _of_type(served_type, sent),
+        f"{prefix}/{name}/{{id}}": _of_instance(served_type, sent),
         **_search_paths(prefix, served_type),
         **_history_paths(prefix, served_type),
-        **_validate_paths(prefix, served_type, example),
+        **_validate_paths(prefix, served_type, example, as_create=is_sent and served_type.allows(Interaction.CREATE)),
     }
     for each in served_type.operations:
         middle = "/{id}" if each.instance else ""
@@ -138,7 +139,7 @@ def _history_paths(prefix: str, served_type: ServedType) -> Json:
     return paths
 
 
-def _validate_paths(prefix: str, served_type: ServedType, example: Json | None) -> Json:
+def _validate_paths(prefix: str, served_type: ServedType, example: Json | None, *, as_create: bool) -> Json:
     name = served_type.name
     validate = operation(
         f"validate-{name}",
@@ -151,7 +152,7 @@ def _validate_paths(prefix: str, served_type: ServedType, example: Json | None) 
     content = validate["requestBody"]["content"][FHIR_JSON]
     content["schema"] = {"anyOf": [schema_of(name), schema_of("Parameters")]}
     if example is not None:
-        asked = validation_example(example, creates=served_type.allows(Interaction.CREATE))
+        asked = validation_example(example, creates=as_create)
         content["examples"] = {"profile": {"summary": "Held to a profile", "value": asked}}
     validate["parameters"] = parameters.query(
         {
