@@ -14,7 +14,7 @@ from functools import cache
 import asyncpg
 from stepwell_shared.database.pool import Database
 from stepwell_shared.fhir.interactions import Engine
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime, attach
 from stepwell_shared.settings import SERVICES
 

@@ -14,7 +14,7 @@ from typing import Any
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.fhir.interactions import Engine, built
 from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 
 from tests.bench import content
 

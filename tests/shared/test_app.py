@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from stepwell_shared.app import create_app
 from stepwell_shared.auth.keys import make_private_key
 from stepwell_shared.fhir.registry import Registry, served
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES, Settings
 

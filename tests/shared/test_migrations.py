@@ -11,7 +11,8 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.transaction_id import Xid8
-from stepwell_shared.migrations import migrate, service_named
+from stepwell_shared.installed import service_named
+from stepwell_shared.migrations import migrate
 from stepwell_shared.settings import SERVICES
 
 from tests.conftest import DatabaseOf

@@ -10,7 +10,7 @@ from jsonschema_rs import validator_for
 from schemathesis.core.result import Ok
 from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.registry import Interaction, Operation
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES

@@ -21,7 +21,7 @@ from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import READ_WRITE, Registry
 from stepwell_shared.fhir.store import Store
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 
 NORTH, SOUTH = "north", "south"

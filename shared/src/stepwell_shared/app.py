@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -38,7 +38,6 @@ from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import FAULT, Door, FhirApplication
-from stepwell_shared.fhir.validation import prepare
 from stepwell_shared.fhir.wire import FHIR_JSON, Exchange, error_response
 from stepwell_shared.http_client import http_client
 from stepwell_shared.metrics import CONTENT_TYPE, Metrics
@@ -114,8 +113,8 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
     app = Application(_limits(service.name, settings), title=service.title, lifespan=lifespan,
                       docs_url=f"/{service.name}/docs", redoc_url=None,
                       openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
-    document = openapi_document(service, registry, settings.url_of(service.name))
-    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it
+    # Made when it is first asked for, and kept: most processes are never asked.
+    app.openapi = cache(lambda: openapi_document(service, registry, settings.url_of(service.name)))  # type: ignore[method-assign]
     return app
 
 
@@ -157,7 +156,6 @@ async def _start(
     verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http)
     stack.push_async_callback(verifier.close)
     token = own_tokens(ServiceTokens(http, settings, service.name))
-    prepare(*registry.types)
     await _seed(service, runtime)
     federation = await _federation(service, runtime, verifier, stack)
     announcing = await start_announcing(service, runtime, token, settings, stack, federation)

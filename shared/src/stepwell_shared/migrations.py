@@ -4,32 +4,28 @@ Tables change in numbered versions. Functions, row-level security and grants fol
 installed anew each time, in one transaction.
 """
 
-from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, pool
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from stepwell_shared.database.functions import security_statements
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Service
+
+# Alembic is imported where it works: the command line knows this module, and a process that serves has no use for
+# a tenth more memory.
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATION_LOCK = 0x57E9_0002  # advisory lock number: two migrations at once take turns
 
 
-def service_named(name: str) -> Service:
-    """The installed service of this name; raises LookupError with what to do."""
-    for entry_point in entry_points(group="stepwell.services", name=name):
-        service = entry_point.load()
-        assert isinstance(service, Service)
-        return service
-    raise LookupError(f"the service {name} is not installed; install its package beside stepwell-shared")
-
-
 async def migrate(service_name: str, owner_url: str, runtime_role: str) -> None:
     """Migrates with the owner's login and gives the runtime login its few rights; doing it again changes nothing."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  only a migration needs it
+
     service = service_named(service_name)
     engine = create_async_engine(_asyncpg_url(owner_url), poolclass=pool.NullPool)
     try:
@@ -55,11 +51,15 @@ def _asyncpg_url(url: str) -> str:
 
 
 def _upgrade(connection: Connection, service: Service) -> None:
+    from alembic import command  # noqa: PLC0415  only a migration needs it
+
     command.upgrade(alembic_config(service, connection), "head")
 
 
-def alembic_config(service: Service, connection: Connection) -> Config:
+def alembic_config(service: Service, connection: Connection) -> "Config":
     """Alembic with this service's versions and the environment that all services share."""
+    from alembic.config import Config  # noqa: PLC0415  only a migration needs it
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migration_environment"))
     config.set_main_option("version_locations", str(service.migrations / "versions"))

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from stepwell_shared.cli.bootstrap import OWNER_ROLE, RUNTIME_ROLE
 from stepwell_shared.database.pool import Database
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.settings import SERVICES
 
 from tests.conftest import DatabaseOf

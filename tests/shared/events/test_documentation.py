@@ -10,7 +10,7 @@ from stepwell_shared.events.documentation import subscription_documentation
 from stepwell_shared.events.filters import check_filters
 from stepwell_shared.events.subscriptions import SUBSCRIPTION_PROFILE
 from stepwell_shared.fhir.capability import TOPIC_EXTENSION, capability_statement
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
 

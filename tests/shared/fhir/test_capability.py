@@ -16,7 +16,7 @@ from stepwell_shared.fhir.definitions import compartment, resource_types
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction, Registry
 from stepwell_shared.fhir.routes import Door, FhirApplication
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
 

@@ -11,7 +11,7 @@ from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.parameters import Storage, search_parameter
 from stepwell_shared.fhir.paths import UnsupportedPathError, compile_path, filtered_targets
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.fhir.reindexing import Reindexed, reindex
-from stepwell_shared.migrations import alembic_config, migrate, service_named
+from stepwell_shared.installed import service_named
+from stepwell_shared.migrations import alembic_config, migrate
 
 from tests.conftest import DatabaseOf
 from tests.support.engine import NORTH, SOUTH, Bench, FakeAccess, json_of, patient

@@ -8,7 +8,7 @@ from stepwell_shared.fhir.store_functions import (
     recorded_read_function,
     update_version_function,
 )
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.settings import SERVICES
 
 

@@ -22,7 +22,7 @@ from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.documentation import topics_page
 from stepwell_shared.events.standing import Standing, Unsent, resolve_parked, standing, unsent
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.settings import SERVICES
 
 Answer = TypeVar("Answer")

@@ -14,7 +14,8 @@ from stepwell_shared.cli.reindexing import reindex_service
 from stepwell_shared.events.subscriptions import Peer, subscribe_internally
 from stepwell_shared.fhir.copies import ship
 from stepwell_shared.fhir.interactions import Engine
-from stepwell_shared.migrations import migrate, service_named
+from stepwell_shared.installed import service_named
+from stepwell_shared.migrations import migrate
 from stepwell_shared.runtime import Runtime, attach
 from stepwell_shared.settings import SERVICES
 

@@ -18,8 +18,8 @@ from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.connections import serve as serve_application
+from stepwell_shared.installed import service_named
 from stepwell_shared.migrations import migrate as migrate_service
-from stepwell_shared.migrations import service_named
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES, MigrationSettings

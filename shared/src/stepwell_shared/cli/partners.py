@@ -31,7 +31,7 @@ from stepwell_shared.federation.cards import (
 from stepwell_shared.federation.exchange import Exchange
 from stepwell_shared.federation.pairing import pair, unpair
 from stepwell_shared.federation.partners import SHARED, Partner, list_partners, partner_scopes
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime, attach
 from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES
 

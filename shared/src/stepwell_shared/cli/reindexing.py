@@ -11,7 +11,7 @@ from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.database.pool import Database
 from stepwell_shared.fhir.indexing import localiser
 from stepwell_shared.fhir.reindexing import Reindexed, reindex
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
 

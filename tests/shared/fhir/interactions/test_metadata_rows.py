@@ -9,7 +9,7 @@ from stepwell_shared.fhir import definitions, validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.registry import Interaction, Registry
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
 

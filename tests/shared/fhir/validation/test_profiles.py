@@ -11,7 +11,7 @@ from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.definitions import served_types
 from stepwell_shared.fhir.validation import profiles, validate
 from stepwell_shared.fhir.validation.profiles.rules import RULES
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.openapi.examples import example_of
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
