@@ -42,8 +42,16 @@ def _of_type(served_type: ServedType, example: Json | None) -> Json:
         found["get"] = {**_search(served_type, ""), "parameters": _searching(served_type)}
     if served_type.allows(Interaction.CREATE):
         without_id = {key: value for key, value in (example or {}).items() if key != "id"} or None
+        # 405: some resources come with others, or from partners only.
         create = operation(
-            f"create-{name}", f"Create a {name}", name, body=name, status="201", tag=name, example=without_id
+            f"create-{name}",
+            f"Create a {name}",
+            name,
+            body=name,
+            status="201",
+            more=("405",),
+            tag=name,
+            example=without_id,
         )
         create["parameters"] = [parameters.IF_NONE_EXIST, parameters.PREFER, parameters.KEY]
         for status in ("200", "201"):
