@@ -29,7 +29,7 @@ def install_node_packages() -> None:
         NODE / "node_modules" / ".installed",
         NODE / "package-lock.json",
         # Nothing but what the lock pins; no package may run a script of its own on installation.
-        [npm, "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+        [npm, "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
         NODE,
     )
 

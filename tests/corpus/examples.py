@@ -4,7 +4,6 @@ Nothing of it is kept in this repository: the package is downloaded when `make c
 """
 
 import hashlib
-import shutil
 import subprocess
 import zipfile
 from collections.abc import Container, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.corpus.exact import Members, parse, written
-from tests.external.tools import NETWORK_TROUBLE, SkippedError
+from tests.external.tools import NETWORK_TROUBLE, SkippedError, need_java
 
 ROOT = Path(__file__).parents[2]
 POM = Path(__file__).parent / "pom.xml"
@@ -45,11 +44,9 @@ def download() -> Path:
     """The package. Raises SkippedError when Maven cannot bring it, SystemExit when it is not what was published."""
     package = BUILD / PACKAGE
     if not package.exists():
-        maven = shutil.which("mvn")
-        if maven is None:
-            raise SkippedError("needs Java and Maven: apt-get install maven default-jdk-headless")
+        need_java()
         print(f"{PACKAGE} ...", flush=True)
-        command = [maven, "-B", "-ntp", "-q", "-f", str(POM), "dependency:copy-dependencies"]
+        command = ["mvn", "-B", "-ntp", "-q", "-f", str(POM), "dependency:copy-dependencies"]
         done = subprocess.run([*command, f"-DoutputDirectory={BUILD}"], capture_output=True, text=True, check=False)
         if done.returncode != 0 and any(trouble in done.stdout for trouble in NETWORK_TROUBLE):
             raise SkippedError("the examples could not be downloaded")

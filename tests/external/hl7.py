@@ -2,17 +2,15 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 from tests.external import emitted
-from tests.external.tools import NETWORK_TROUBLE, Finding, Mistake, SkippedError, judge
+from tests.external.tools import NETWORK_TROUBLE, Finding, Mistake, SkippedError, judge, need_java
 
 PROJECT = Path(__file__).parent / "hl7-validator"
-PACKAGES = ("maven", "default-jdk-headless")
 OURS = "https://stepwell.health/fhir/"
 TOOL = "HL7 validator"
 FOUND_ERRORS = 1
@@ -65,7 +63,7 @@ OF_ONE_FINDING = re.compile(r" for '.*|, and a coding should come from.*")
 
 def validate() -> bool:
     """Prints the findings; whether there was no error. Raises SkippedError when Java or Maven cannot be had."""
-    _need_tools()
+    need_java()
     _build()
     definitions, corpus = emitted.collect()
     classpath = os.pathsep.join([str(PROJECT / "target" / "classes"), str(PROJECT / "target" / "dependency" / "*")])
@@ -78,22 +76,6 @@ def validate() -> bool:
     if done.stderr:
         print(done.stderr, file=sys.stderr)
     return _judged(done.stdout) and done.returncode in {0, FOUND_ERRORS}
-
-
-def _need_tools() -> None:
-    if all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
-        return
-    install = f"apt-get install {' '.join(PACKAGES)}"
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SkippedError(f"needs Java 17 or newer and Maven: {install}")
-    print(f"HL7 validator: {install} ...", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(
-            ["apt-get", "-qq", *command], env=environment, capture_output=True, text=True, check=False
-        )
-    if not all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
-        raise SkippedError(f"Java and Maven could not be installed: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def _build() -> None:

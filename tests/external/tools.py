@@ -1,9 +1,13 @@
 """What checks with other tools have in common: that a machine cannot have them, and that they too make mistakes."""
 
+import os
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+JAVA_PACKAGES = ("maven", "default-jdk-headless")
 NETWORK_TROUBLE = (
     *("Unknown host", "Connection refused", "Network is unreachable", "timed out", "Could not transfer"),
     *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "Failed to fetch", "dns error"),
@@ -65,3 +69,20 @@ def judge(findings: Mapping[Finding, int], mistakes: Iterable[Mistake]) -> bool:
             good = False
             print(f"error\t{mistake.tool} no longer says of {mistake.resource_type}: {mistake.message}")
     return good
+
+
+def need_java() -> None:
+    """Installs Java and Maven where it can, as root on Debian. Raises SkippedError where it cannot."""
+    if all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
+        return
+    install = f"apt-get install {' '.join(JAVA_PACKAGES)}"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SkippedError(f"needs Java 17 or newer and Maven: {install}")
+    print(f"{install} ...", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *JAVA_PACKAGES]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *command], env=environment, capture_output=True, text=True, check=False
+        )
+    if not all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
+        raise SkippedError(f"Java and Maven could not be installed: {done.stderr.strip().splitlines()[-1:]}")
