@@ -234,6 +234,36 @@ class TestRoom:
         assert [each.status for each in clients] == [401] * 3
         assert another.status == 503  # the reserve has an end too
 
+    async def test_what_cannot_wait_is_let_in_when_there_is_no_room_and_has_an_end_too(self) -> None:
+        opened = asyncio.Event()
+        limits = replace(LIMITS, urgent={"/in": lambda body: body == b"help"}, urgent_max=1)
+
+        async def reads_then_waits(scope: Scope, receive: Receive, send: Send) -> None:
+            answer: list[Message] = []
+
+            async def keep(message: Message) -> None:
+                answer.append(message)
+
+            await reads_all(scope, receive, keep)
+            await opened.wait()
+            for message in answer:
+                await send(message)
+
+        guard = Guard(reads_then_waits, limits)
+        inside = [Client((b"x", False)), Client((b"x", False))]
+        asked = [asyncio.create_task(each.ask(guard, path="/in", content_length="1")) for each in inside]
+        await asyncio.sleep(0)
+        other, urgent, late = Client((b"x", False)), Client((b"he", True), (b"lp", False)), Client((b"help", False))
+        await other.ask(guard, path="/in", content_length="1")
+        asked.append(asyncio.create_task(urgent.ask(guard, path="/in", content_length="4")))
+        await asyncio.sleep(0.01)
+        await late.ask(guard, path="/in", content_length="4")
+        opened.set()
+        await asyncio.gather(*asked)
+        assert (other.status, urgent.status, late.status) == (503, 200, 503)
+        assert urgent.sent[1]["body"] == b"4"  # the application got all of it
+        assert (guard.in_flight, guard.urgent, guard.partial_bytes) == (0, 0, 0)
+
     async def test_waiting_for_slow_clients_takes_no_room(self) -> None:
         guard = Guard(reads_all, replace(LIMITS, body_seconds_max=5))
         slow = [asyncio.create_task(Client((b"x", True)).ask(guard, transfer_encoding="chunked")) for _ in range(50)]

@@ -110,7 +110,7 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
             _spare_the_collector()
             yield
 
-    app = Application(_limits(service.name, settings), title=service.title, lifespan=lifespan,
+    app = Application(_limits(service, settings), title=service.title, lifespan=lifespan,
                       docs_url=f"/{service.name}/docs", redoc_url=None,
                       openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
     # Made when it is first asked for, and kept: most processes are never asked.
@@ -118,14 +118,15 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
     return app
 
 
-def _limits(name: str, settings: Settings) -> Limits:
+def _limits(service: Service, settings: Settings) -> Limits:
     """What the door lets in: notifications carry many resources, and are let in when others are turned away."""
-    notifications = f"/{name}/notifications"
+    notifications = f"/{service.name}/notifications"
     return Limits(
         body_bytes_max=settings.body_bytes_max,
         body_seconds_max=settings.body_seconds_max,
         body_bytes_max_at={notifications: NOTIFICATION_BYTES_MAX},
         reserved=frozenset({notifications}),
+        urgent={f"/{service.name}/fhir/{type_}": test for type_, test in service.urgent.items()},
     )
 
 

@@ -7,7 +7,7 @@ is an OperationOutcome with an X-Request-Id (RFC 9110 section 15.5, RFC 6585 sec
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -30,15 +30,18 @@ class Limits:
     """How much one request, and all of them together, may take.
 
     `body_bytes_max_at` gives paths another body limit. The paths in `reserved` (what other services tell us, safety
-    alerts among them) still get in when `in_flight_max` others are being worked on.
+    alerts among them) still get in when `in_flight_max` others are being worked on. A body POSTed to a path in `urgent`
+    of which its test says that it cannot wait is let in even then, `urgent_max` of them at once.
     """
 
     body_bytes_max: int
     body_seconds_max: float
     body_bytes_max_at: Mapping[str, int] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
+    urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     in_flight_max: int = 512
     reserve: int = 64
+    urgent_max: int = 64
     partial_bytes_max: int = 256 * 1024 * 1024
     header_count_max: int = 100
     header_bytes_max: int = 32_768
@@ -52,6 +55,7 @@ class Guard:
         self._app = app
         self.limits = limits
         self.in_flight = 0
+        self.urgent = 0
         self.partial_bytes = 0
         self._told_at = -1.0
         self._busy = FhirError(
@@ -70,10 +74,17 @@ class Guard:
             receive, send = exchange.receive, exchange.send
         else:
             exchange = None
+        is_urgent = False
+        if refusal is self._busy and exchange is not None and scope["path"] in self.limits.urgent:
+            is_urgent = await exchange.is_urgent(self.limits.urgent[scope["path"]])
+            if is_urgent:
+                receive, refusal = exchange.again, None
         if refusal is not None:
             await _refuse(scope, send, refusal)
+            self.partial_bytes -= 0 if exchange is None else exchange.partial_bytes
             return
         self.in_flight += 1
+        self.urgent += is_urgent
         try:
             await self._app(scope, receive, send)
         except FhirError as error:  # raised by `receive` through an application that does not speak FHIR
@@ -82,6 +93,7 @@ class Guard:
             await _refuse(scope, send, error)
         finally:
             self.in_flight -= 1
+            self.urgent -= is_urgent
             if exchange is not None:
                 self.partial_bytes -= exchange.partial_bytes
 
@@ -99,9 +111,7 @@ class Guard:
                 encoding = value
         has_body = chunked or length not in {b"", b"0"}
         refusal = None
-        if not self.has_room(scope["path"]):
-            refusal = self.busy()
-        elif size > limits.header_bytes_max or len(scope["headers"]) > limits.header_count_max:
+        if size > limits.header_bytes_max or len(scope["headers"]) > limits.header_count_max:
             text = f"more than {limits.header_count_max} headers or {limits.header_bytes_max} bytes of them"
             refusal = FhirError(Category.HEADERS_TOO_LARGE, text)
         elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > limits.url_bytes_max:
@@ -115,6 +125,8 @@ class Guard:
             refusal = FhirError(Category.UNSUPPORTED_MEDIA_TYPE, text, headers={"Accept-Encoding": "identity"})
         elif len(length) > 18 or (length.isdigit() and int(length) > self.bytes_max(scope["path"])):
             refusal = _too_large(self.bytes_max(scope["path"]))
+        elif not self.has_room(scope["path"]):
+            refusal = self.busy()
         return has_body, refusal
 
     def has_room(self, path: str) -> bool:
@@ -144,10 +156,12 @@ class _Exchange:
         "_guard",
         "_has_body",
         "_is_late",
+        "_is_tried",
         "_path",
         "_receive",
         "_send",
         "_size",
+        "_whole",
         "is_answered",
         "partial_bytes",
     )
@@ -158,7 +172,29 @@ class _Exchange:
         self._has_body = has_body
         self._deadline = asyncio.get_running_loop().time() + guard.limits.body_seconds_max
         self._size = self.partial_bytes = 0
-        self._complete = self._is_late = self._close = self.is_answered = False
+        self._complete = self._is_late = self._close = self._is_tried = self.is_answered = False
+        self._whole = b""
+
+    async def is_urgent(self, test: Callable[[bytes], bool]) -> bool:
+        """Reads the body of a request for which there is no room, to see whether it cannot wait."""
+        guard = self._guard
+        guard.in_flight += 1  # `receive` counts who waits for a client as one who is not worked on
+        self._is_tried = True
+        try:
+            while not self._complete:
+                self._whole += (await self.receive()).get("body", b"")
+        except FhirError:
+            return False
+        finally:
+            guard.in_flight -= 1
+        return guard.urgent < guard.limits.urgent_max and test(self._whole)
+
+    async def again(self) -> Message:
+        """The body that was read already, in one part; then what comes after it."""
+        if self._is_tried:
+            self._is_tried = False
+            return {"type": "http.request", "body": self._whole, "more_body": False}
+        return await self._receive()
 
     async def receive(self) -> Message:
         """The next part of the body. Raises FhirError: too much, too late, or no room for it."""
@@ -184,7 +220,7 @@ class _Exchange:
             guard.partial_bytes += part
             if guard.partial_bytes > guard.limits.partial_bytes_max:
                 raise guard.busy()
-        elif self.partial_bytes and not guard.has_room(self._path):
+        elif self.partial_bytes and not self._is_tried and not guard.has_room(self._path):
             raise guard.busy()
         return message
 

@@ -95,6 +95,8 @@ class Service:
     listens: Callable[[Runtime], Mapping[tuple[str, str], Handler]] = lambda runtime: {}
     # how the service exchanges with partner organisations, if it does
     exchange: Callable[[Runtime], Exchange] | None = None
+    # resource type -> whether a new one with this body is let in when others are turned away for want of room
+    urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
     tables: tuple[type[SQLModel], ...] = ()

@@ -7,6 +7,7 @@ from stepwell_shared.runtime import Service
 from stepwell_screening.resources import registry
 from stepwell_screening.subscriptions import TOPICS
 from stepwell_screening.use_cases.shipping import ship_questionnaires
+from stepwell_screening.use_cases.urgency import cannot_wait
 
 service = Service(
     name="screening",
@@ -14,6 +15,7 @@ service = Service(
     description="Standard questionnaires, validated and scored; safety items acted on; everything announced.",
     resources=registry,
     topics=TOPICS,
+    urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,
     package=Path(__file__).parent,
 )
