@@ -90,6 +90,17 @@ async def everything_is_there_once(practice: Organisation, hub: Organisation) ->
     assert counts == {"Patient": PEOPLE, "ServiceRequest": len(here), "Task": len(here) + 1}
 
 
+async def its_own_events_can_be_had_again(practice: Organisation, hub: Organisation) -> None:
+    """The practice reads its own subscription at the hub, and no other."""
+    key = load_private_key(practice.home / "keys" / "service-referral.jwk")
+    await hub.token("partner-practice", key)
+    own = feed_id(hub.base_url, hub.tenant, "practice", Feed.STATUS)
+    answer = await hub.call("GET", f"Subscription/{own}/$events", by="partner-practice", eventsUntilNumber="2")
+    assert (answer.status_code, answer.json()["type"]) == (200, "history")
+    for path in ("Subscription/$status", "Subscription/another/$events", "Subscription/another/$status"):
+        assert (await hub.call("GET", path, by="partner-practice")).status_code == 403
+
+
 async def a_stranger_sees_nothing(hub: Organisation, task: Resource) -> None:
     """Another partner of the same hub: nothing of the first one is there for it, by any way."""
     key = load_private_key(hub.home / "keys" / "issuer.jwk")
@@ -151,4 +162,5 @@ async def test_a_practice_cut_off_from_its_hub_for_hours_loses_and_doubles_nothi
         assert sum("we call you" in str(task.get("note")) for task in accepted.values()) == 2 * PEOPLE - 1
         await nothing_is_owed(practice, hub)
         await everything_is_there_once(practice, hub)
+        await its_own_events_can_be_had_again(practice, hub)
         await a_stranger_sees_nothing(hub, next(iter((await hub.referrals()).values())))

@@ -5,7 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
+from stepwell_shared.auth.clients import Client
+from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.keys import public_key_set
+from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.federation.cards import CardError, partner_of, read_card, write_card
@@ -95,3 +98,18 @@ def test_who_refers_to_us_reaches_its_own_and_nothing_else() -> None:
 
 def test_who_we_refer_to_may_tell_us_and_read_nothing() -> None:
     assert granted(partner_scopes(hub(), OUR_URL)) == {"Bundle": ["c", ""]}
+
+
+def test_a_partners_token_opens_the_service_that_exchanges_alone() -> None:
+    partner = hub()
+    client = Client(partner.client_here, partner_scopes(partner, OUR_URL), jwks={"keys": []}, roles=(PARTNER_ROLE,))
+    issuer = Issuer(
+        url="https://practice.example.org/screening/auth",
+        signing_keys=[],
+        audiences=[OUR_URL, "https://practice.example.org/screening/fhir"],
+        database=None,  # type: ignore[arg-type]  # nothing is looked up
+        client_keys=None,  # type: ignore[arg-type]  # nothing is verified
+        audiences_by_role={PARTNER_ROLE: [OUR_URL]},
+    )
+    assert issuer.audiences_of(client) == [OUR_URL]
+    assert issuer.audiences_of(replace(client, roles=("service",))) == issuer.audiences
