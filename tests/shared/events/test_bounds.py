@@ -1,12 +1,19 @@
-"""What bounds the outbox, and what is seen of it: age, depth and parked events, without a person in it."""
+"""What bounds the outbox, what holds up nobody else, and what is seen of it, without a person in it."""
 
+import asyncio
+
+import asyncpg
+import pytest
+from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.observing import observe
+from stepwell_shared.events.subscriptions import state_of
 from stepwell_shared.events.upkeep import Upkeep
 from stepwell_shared.metrics import Metrics
 
 from tests.shared.events.conftest import TENANTS, Start, Subscribe, as_owner_of_rows, rows_once
-from tests.shared.events.subscriber import ALERTS, SCORES, Subscriber, Told, announce, refusal, scored
+from tests.shared.events.subscriber import ALERTS, SCORES, Subscriber, Told, announce, refusal, scored, write
+from tests.shared.events.test_subscriptions import subscription
 from tests.shared.events.test_upkeep import OUTBOX, Shown, age, requested, upkeep
 
 A, B = TENANTS
@@ -112,3 +119,42 @@ async def test_figures_say_how_old_they_are(database: Database) -> None:
     observe(metrics.meter, keeping)
     (line,) = of(metrics.text().decode().splitlines(), "stepwell_outbox_watched_seconds")
     assert 500 <= float(line.rpartition(" ")[2]) < 560
+
+
+async def test_a_tenant_whose_subscription_is_locked_holds_up_no_other(
+    urls: DatabaseUrls, database: Database, subscriber: Subscriber, subscribe: Subscribe, start: Start
+) -> None:
+    await subscribe(subscriber)
+    await subscribe(subscriber, tenant=B)
+    # announced before the lock is taken: what an open transaction may still put before them is waited for by all
+    await announce(database, A, scored("a1", "p1"))
+    await announce(database, B, scored("b1", "p1"))
+    locking = await asyncpg.connect(urls.runtime)
+    try:
+        async with locking.transaction():
+            await locking.execute("SELECT set_config('stepwell.tenant', $1, true)", A)
+            await locking.execute("SELECT FROM subscription_state FOR UPDATE")
+            await start()
+            assert await subscriber.heard(1, seconds=8) == [(1, "b1")]
+            await asyncio.wait_for(upkeep(database).show(TENANTS), 5)
+        await subscriber.heard(2)
+    finally:
+        await locking.close()
+    assert {told.headers["authorization"][-1:] for told in subscriber.told} == {"a", "b"}
+
+
+async def test_a_subscription_that_cannot_be_shown_holds_up_no_other(
+    database: Database, subscriber: Subscriber
+) -> None:
+    class Failing(Shown):
+        async def __call__(self, tenant: str, subscription_id: str, status: str, error: str) -> None:
+            if tenant == A:
+                raise ConnectionResetError
+            await super().__call__(tenant, subscription_id, status, error)
+
+    shown = Failing()
+    await requested(database, subscriber)
+    await write(database, B, state_of(subscription(endpoint=subscriber.url)).effect())
+    with pytest.raises(ConnectionResetError):
+        await upkeep(database, shown).show(TENANTS)
+    assert [call[0] for call in shown.calls] == [B]

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from typing import Any
 
 import asyncpg
 
@@ -28,6 +29,7 @@ Show = Callable[[str, str, str, str], Awaitable[None]]
 SECONDS_PER_DAY = 86_400.0
 # A sweep removes at most this many of each topic and each subscription, so that no statement runs for long.
 SWEEP_ROWS_MAX = 2_000
+SHOWN_AT_ONCE_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,16 @@ class Upkeep:
         return woken
 
     async def show(self, tenants: Sequence[str]) -> None:
-        """Brings Subscription resources in line with their delivery."""
+        """Brings Subscription resources in line with their delivery; one that cannot be written holds up no other."""
         rows = await self._database.fetch("SELECT * FROM outdated_subscriptions($1)", list(tenants))
-        for row in rows:
+        turns = asyncio.Semaphore(SHOWN_AT_ONCE_MAX)
+        outcomes = await asyncio.gather(*(self._show_one(row, turns) for row in rows), return_exceptions=True)
+        for error in outcomes:
+            if error is not None:
+                raise error
+
+    async def _show_one(self, row: Any, turns: asyncio.Semaphore) -> None:
+        async with turns:
             await self._show(row["tenant"], row["subscription_id"], row["status"], row["last_error"])
             await self._database.fetch(
                 "SELECT subscription_shown($1, $2, $3)", row["tenant"], row["subscription_id"], row["status"]

@@ -106,7 +106,8 @@ BEGIN
   RETURN resolved;
 END $function$"""
 
-# Subscriptions whose resource may not say how they stand. Those that have ended are switched off first.
+# Subscriptions whose resource may not say how they stand. Those that have ended are switched off first; one that
+# somebody else holds is left for the next time, so that no tenant waits for another's.
 OUTDATED = f"""CREATE OR REPLACE FUNCTION outdated_subscriptions(
   tenants_in text[]
 ) RETURNS TABLE (tenant text, subscription_id text, status text, last_error text) {STYLE} AS $function$
@@ -116,7 +117,11 @@ BEGIN
   FOREACH tenant_in IN ARRAY tenants_in LOOP
     {AS_TENANT}
     UPDATE subscription_state AS s SET status = 'off', resource_outdated = true
-      WHERE s.tenant = tenant_in AND s.status <> 'off' AND s.ends_at <= clock_timestamp();
+      FROM (
+        SELECT u.subscription_id FROM subscription_state AS u
+        WHERE u.tenant = tenant_in AND u.status <> 'off' AND u.ends_at <= clock_timestamp() FOR UPDATE SKIP LOCKED
+      ) AS ended
+      WHERE s.tenant = tenant_in AND s.subscription_id = ended.subscription_id;
     RETURN QUERY SELECT s.tenant, s.subscription_id, s.status, s.last_error FROM subscription_state AS s
       WHERE s.tenant = tenant_in AND s.resource_outdated;
   END LOOP;
@@ -128,7 +133,11 @@ SHOWN = f"""CREATE OR REPLACE FUNCTION subscription_shown(
 BEGIN
   {AS_TENANT}
   UPDATE subscription_state AS s SET resource_outdated = false
-    WHERE s.tenant = tenant_in AND s.subscription_id = subscription_in AND s.status = status_in;
+    FROM (
+      SELECT u.subscription_id FROM subscription_state AS u
+      WHERE u.tenant = tenant_in AND u.subscription_id = subscription_in FOR UPDATE SKIP LOCKED
+    ) AS free
+    WHERE s.tenant = tenant_in AND s.subscription_id = free.subscription_id AND s.status = status_in;
 END $function$"""
 
 # Subscribers outside the deployment that have not answered for so long are switched off: their events may go then.
