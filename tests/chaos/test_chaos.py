@@ -14,7 +14,7 @@ from tests.chaos.storm import Run, Size, storm
 from tests.support import postgres
 from tests.support.proxy import NOTIFICATION, Fault
 
-SIZE = Size(submissions=90, seed=184, clients=12, kills_min=10, pace=0.2)
+SIZE = Size(submissions=60, seed=2294, clients=12, kills_min=7, pace=0.2)
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ SCALE = float(os.environ.get("OVERLOAD_SCALE", "0.1"))
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW_SECONDS_MAX = 10.0
 TOLERANCE_SECONDS = 3.0
-"""For a machine that does other things at the same time; so is every other wall time below, at gate size."""
-LIVEZ_SECONDS_MAX = 0.05 if SCALE >= 1 else 0.5
+"""For a machine that does other things at the same time; the next two are wider at gate size for the same reason."""
+LIVEZ_SECONDS_MAX = 0.05 if SCALE >= 1 else 2.0
+NOISE_SECONDS = 0.05 if SCALE >= 1 else 0.25
 BEYOND = 5
 
 
@@ -106,11 +107,13 @@ async def answered(target: Target, request: bytes, seconds: float = 20) -> int:
 async def test_when_every_database_connection_hangs_livez_answers_and_the_others_are_told_to_come_again(
     target: Target,
 ) -> None:
-    read = target.request("GET", "Patient?name=nobody")
+    async with target.suite.clinic() as clinic:
+        (person,) = await target.people(clinic, 1)
+    read = target.request("GET", f"Patient/{person}/_history")
     blocker, stop = await target.superuser(), asyncio.Event()
     watching = asyncio.create_task(liveness(target, stop))
     async with blocker.transaction():
-        await blocker.execute("LOCK TABLE fhir_patient IN ACCESS EXCLUSIVE MODE")
+        await blocker.execute("LOCK TABLE fhir_version IN ACCESS EXCLUSIVE MODE")
         connections = [await Connection.open(target.port) for _ in range(64)]
         waiting = [asyncio.create_task(asked(each, read, 0)) for each in connections]
         done, _ = await asyncio.wait(waiting, timeout=12 + TOLERANCE_SECONDS)
@@ -186,7 +189,7 @@ async def test_slow_clients_are_ended_and_the_others_hardly_notice(target: Targe
     said(slow=count, lived_max=max(lived), p99_alone=before, p99_beside=after, rate=beside.good_per_second)
     assert max(lived) < SLOW_SECONDS_MAX + TOLERANCE_SECONDS
     assert set(beside.statuses) == {200}
-    assert after < 2 * before + 0.05
+    assert after < 2 * before + NOISE_SECONDS
 
 
 def _p99(answers: Answers) -> float:
