@@ -17,7 +17,6 @@ from tests.corpus.examples import Example, download, examples
 from tests.corpus.places import Place, RunningService, created_by_clients, open_engine, search
 from tests.corpus.refusals import EXPLANATIONS, Explanation
 from tests.corpus.values import EXACT, plain_parameters, values
-from tests.support import postgres
 from tests.support.engine import plain_registry
 from tests.support.suite import Suite, running_suite
 
@@ -61,7 +60,10 @@ class Report:
 
 
 def run() -> bool:
-    """Prints the table; whether everything was stored exactly and found, or refused for a reason that is known."""
+    """Prints the table; whether everything was stored exactly and found, or refused for a reason that is known.
+
+    Runs inside `postgres.test_run()`.
+    """
     package = download()
     # As they are written, not as the product lets clients write them.
     registries = {service: plain_registry(service) for service in SERVICES}
@@ -70,10 +72,9 @@ def run() -> bool:
     report = Report()
     for example in everything:
         report.accounts[example.resource_type].examples += 1
-    with postgres.test_run():
-        with tempfile.TemporaryDirectory() as folder, running_suite(Path(folder)) as suite:
-            remaining = asyncio.run(_at_the_services(suite, everything, report))
-        asyncio.run(_at_the_engines(registries, remaining, report))
+    with tempfile.TemporaryDirectory() as folder, running_suite(Path(folder)) as suite:
+        remaining = asyncio.run(_at_the_services(suite, everything, report))
+    asyncio.run(_at_the_engines(registries, remaining, report))
     _print(report)
     return not report.faults and bool(everything)
 

@@ -8,6 +8,7 @@ from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import hl7
 from tests.external.tools import SkippedError
+from tests.support import postgres
 
 CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "clients": ("FHIR clients from npm and PyPI at the four services", journeys.run),
@@ -38,4 +39,5 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with postgres.test_run():
+        sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,5 @@
 // npm fhirclient (SMART on FHIR): its client on a server, with a token that it is handed as after a launch.
+// Known of 2.6.3: its patch asks for "return=presentation", which no server knows, and takes what it gets.
 
 import smart from "fhirclient";
 

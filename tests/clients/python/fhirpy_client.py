@@ -1,4 +1,9 @@
-"""PyPI fhirpy: its synchronous client, with a bearer token."""
+"""PyPI fhirpy: its synchronous client, with a bearer token.
+
+Known of 2.3.1: its patch() sends part of a resource as application/json and its get_or_create() a query with POST, a
+dialect of one server that R4 does not have; here its plain calls with R4's bodies and headers stand in. It reads on
+with a bare version in If-None-Match, and tells 412 as if several resources matched.
+"""
 
 import json
 from collections.abc import Mapping
