@@ -18,7 +18,8 @@ from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.interactions import Engine, change_of
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.fhir.search.query import parse_search, reach_statement
+from stepwell_shared.fhir.search.contents import reached_statement
+from stepwell_shared.fhir.search.query import parse_search
 from stepwell_shared.fhir.unit import Stored
 
 _resource = msgspec.json.Decoder(dict[str, Any])
@@ -124,15 +125,14 @@ class EngineFilters:
         body = bytes(event.entries[0].resource)
         resource = _resource.decode(body)
         change = change_of(self._engine, Stored(resource_type, id_, 1, _updated(resource, event), body), resource)
-        statement = reach_statement(
+        statement = reached_statement(
             self._engine.registry.types[resource_type],
-            change,
+            [change],
             [urlencode([(criterion.name, criterion.value) for criterion in criteria])],
-            self._engine.localise,
-            event.recorded,
+            localise=self._engine.localise,
+            now=event.recorded,
         )
-        rows = await self._engine.store.search(tenant, *statement)
-        return bool(rows[0]["total"])
+        return bool(await self._engine.store.search(tenant, *statement))
 
 
 def _updated(resource: dict[str, Any], event: PendingEvent) -> datetime:

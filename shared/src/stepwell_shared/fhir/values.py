@@ -124,9 +124,21 @@ def measured(value: Any) -> Iterator[Measured]:
     elif isinstance(value, dict) and "origin" in value:
         yield from measured(value["origin"])
     elif isinstance(value, dict) and "value" in value:
-        number, comparator = float(value["value"]), value.get("comparator", "")
-        low = -math.inf if comparator.startswith("<") else number
-        yield (*_unit(value), low, math.inf if comparator.startswith(">") else number)
+        yield (*_unit(value), *_open(float(value["value"]), value.get("comparator", "")))
+
+
+def _open(number: float, comparator: str) -> tuple[float, float]:
+    """The bounds of a number; a comparator leaves one side open, and without `=` the number itself out."""
+    match comparator:
+        case "<":
+            return -math.inf, math.nextafter(number, -math.inf)
+        case "<=":
+            return -math.inf, number
+        case ">":
+            return math.nextafter(number, math.inf), math.inf
+        case ">=":
+            return number, math.inf
+    return number, number
 
 
 def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]:

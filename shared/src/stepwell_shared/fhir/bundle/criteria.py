@@ -13,7 +13,7 @@ from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.search.conditions import alternatives
-from stepwell_shared.fhir.search.query import reach_statement
+from stepwell_shared.fhir.search.contents import reached_statement
 from stepwell_shared.fhir.unit import Change, Stored
 
 # Statements that one criteria may cost beyond its search: one for each new resource that it might match.
@@ -80,14 +80,11 @@ async def pending_matches(engine: Engine, request: Request, criteria: Criteria, 
     if len(candidates) > PENDING_LOOKS_MAX:
         text = f"these criteria could match more than {PENDING_LOOKS_MAX} entries; name an identifier"
         raise FhirError(Category.INVALID, [Issue(text, "too-costly")])
-    found = []
-    for change in candidates:
-        statement = reach_statement(
-            criteria.served_type, change, [criteria.text], engine.localise, change.stored.last_updated
-        )
-        if (await engine.store.search(request.access.tenant, *statement))[0]["total"]:
-            found.append(change.stored.id)
-    return found
+    if not candidates:
+        return []
+    now = candidates[0].stored.last_updated
+    statement = reached_statement(criteria.served_type, candidates, [criteria.text], localise=engine.localise, now=now)
+    return [record["id"] for record in await engine.store.search(request.access.tenant, *statement)]
 
 
 def _may_match(criteria: Criteria, change: Change) -> bool:

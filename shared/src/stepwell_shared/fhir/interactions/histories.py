@@ -4,12 +4,15 @@ Types are shown below the oldest transaction that is still open, so that who com
 """
 
 import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import orjson
 
 from stepwell_shared.fhir.interactions.engine import Engine
+from stepwell_shared.fhir.interactions.narrowing import reached
 from stepwell_shared.fhir.interactions.reach import not_found, visible
 from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, history_entry
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -22,9 +25,12 @@ from stepwell_shared.fhir.values import date_range
 
 HISTORY_PAGE_MAX = 100
 HISTORY_SYSTEM = "history-system"
+LOOKS_MAX = 10  # reads of one page
 _ONCE = frozenset({"_count", "_since", "_at", "_list", "_before", "_cursor"})
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _ANY = "*"
+_Placed = tuple[Place, Stored]
+_Version = TypeVar("_Version")
 
 
 @dataclass(frozen=True)
@@ -49,22 +55,24 @@ async def history(engine: Engine, request: Request) -> Response:
 async def _of_instance(engine: Engine, request: Request) -> Response:
     served_type = engine.permitted(request, Interaction.HISTORY_INSTANCE)
     asked, tenant = _asked(request), request.access.tenant
+    is_narrowed = _is_narrowed(request, [served_type], Interaction.HISTORY_INSTANCE, asked)
     current = await engine.store.read(tenant, request.resource_type, request.id)
     if current is None or current.body is not None:
-        current = await visible(engine, request, served_type, current)
-    elif request.access.filters(request.resource_type, Interaction.READ):
+        current = await visible(engine, request, served_type, current, Interaction.HISTORY_INSTANCE)
+    elif is_narrowed:
         raise not_found(request)  # a deletion has no content that a granular scope could match
-    versions = await engine.store.versions(
-        *(tenant, request.resource_type, request.id),
-        before=asked.before,
-        span=asked.span,
-        most=asked.count + 1,
-    )
+
+    async def read(last: Stored | None, most: int) -> list[Stored]:
+        before = last.version if last is not None else asked.before
+        return await engine.store.versions(
+            tenant, request.resource_type, request.id, before=before, span=asked.span, most=most
+        )
+
+    page, last = await _page(engine, request, Interaction.HISTORY_INSTANCE, asked, read, lambda stored: stored)
     address = f"{engine.base_url}/{request.resource_type}/{request.id}/_history"
-    page, further = versions[: asked.count], len(versions) > asked.count > 0
-    links = _links(address, asked, ("_before", str(page[-1].version)) if further else None)
+    links = _links(address, asked, ("_before", str(last.version)) if last is not None else None)
     entries = [history_entry(engine.base_url, served_type, stored, asked.view) for stored in page]
-    total = current.version if asked.span == Span() else None
+    total = current.version if asked.span == Span() and not is_narrowed else None
     return Response(200, bundle("history", total, links, entries, engine.clock()), {}, request.id)
 
 
@@ -77,12 +85,51 @@ async def _of_types(engine: Engine, request: Request) -> Response:
     names = [served_type.name for served_type in served_types]
     kind = f"history {request.resource_type}"
     after = _opened(kind, asked.cursor, engine.cursor_key) if asked.cursor else None
-    found = await engine.store.history(request.access.tenant, names, after=after, span=asked.span, most=asked.count + 1)
+
+    async def read(last: _Placed | None, most: int) -> list[_Placed]:
+        place = last[0] if last is not None else after
+        return await engine.store.history(request.access.tenant, names, after=place, span=asked.span, most=most)
+
+    page, last = await _page(engine, request, Interaction.HISTORY_TYPE, asked, read, lambda placed: placed[1])
     address = "/".join(part for part in (engine.base_url, request.resource_type, "_history") if part)
-    page, further = found[: asked.count], len(found) > asked.count > 0
-    links = _links(address, asked, ("_cursor", _sealed(kind, page[-1][0], engine.cursor_key)) if further else None)
+    links = _links(address, asked, ("_cursor", _sealed(kind, last[0], engine.cursor_key)) if last is not None else None)
     entries = [_entry(engine, stored, asked.view) for _, stored in page]
     return Response(200, bundle("history", None, links, entries, engine.clock()))
+
+
+async def _page(
+    engine: Engine,
+    request: Request,
+    interaction: Interaction,
+    asked: _Asked,
+    read: Callable[[_Version | None, int], Awaitable[list[_Version]]],
+    stored_of: Callable[[_Version], Stored],
+) -> tuple[list[_Version], _Version | None]:
+    """The versions that the caller's scopes reach, and the last one that was looked at when there may be more.
+
+    Who is reached by few gets shorter pages with a link, and not a request that reads everything.
+    """
+    page: list[_Version] = []
+    last: _Version | None = None
+    for _ in range(LOOKS_MAX if asked.count else 0):
+        left = asked.count - len(page)
+        given = await read(last, left + 1)
+        looked_at = given[:left]
+        shown = await reached(engine, request, interaction, [stored_of(each) for each in looked_at])
+        kept = {id(stored) for stored in shown}
+        page += [each for each in looked_at if id(stored_of(each)) in kept]
+        last = looked_at[-1] if len(given) > left else None
+        if last is None or len(page) == asked.count:
+            break
+    return page, last
+
+
+def _is_narrowed(request: Request, served_types: Iterable[ServedType], interaction: Interaction, asked: _Asked) -> bool:
+    """Whether the caller's scopes reach only some versions. Raises FhirError INVALID for counting them."""
+    is_narrowed = any(request.access.filters(each.name, interaction) for each in served_types)
+    if is_narrowed and asked.view.is_count:
+        raise _refused("_summary", "count of a history is not for scopes that are narrowed")
+    return is_narrowed
 
 
 def _entry(engine: Engine, stored: Stored, view: View) -> bytes:
@@ -90,18 +137,11 @@ def _entry(engine: Engine, stored: Stored, view: View) -> bytes:
 
 
 def _types(engine: Engine, request: Request) -> list[ServedType]:
-    """The types whose versions are asked for. A deletion has no content that a granular scope could match."""
+    """The types whose versions are asked for: of the whole service those that the caller may ask for."""
     if request.resource_type:
-        asked_for, interaction = request.resource_type, Interaction.HISTORY_TYPE.value
-        found = [engine.permitted(request, Interaction.HISTORY_TYPE)]
-    else:
-        asked_for, interaction = _ANY, HISTORY_SYSTEM
-        request.access.require(asked_for, interaction)
-        found = [served_type for served_type in engine.registry if served_type.allows(Interaction.HISTORY_TYPE)]
-    if request.access.filters(asked_for, interaction):
-        text = "the scopes of this token are narrowed, which this history cannot honour; ask for single resources"
-        raise FhirError(Category.FORBIDDEN, text)
-    return found
+        return [engine.permitted(request, Interaction.HISTORY_TYPE)]
+    request.access.require(_ANY, HISTORY_SYSTEM)
+    return [served_type for served_type in engine.registry if served_type.allows(Interaction.HISTORY_TYPE)]
 
 
 def _asked(request: Request) -> _Asked:

@@ -10,8 +10,9 @@ from stepwell_shared.fhir.interactions.engine import Engine, change_of
 from stepwell_shared.fhir.messages import Request, etag
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, ServedType
+from stepwell_shared.fhir.search.contents import reached_statement
 from stepwell_shared.fhir.search.includes import refuse_text_only
-from stepwell_shared.fhir.search.query import SearchQuery, parse_search, reach_statement
+from stepwell_shared.fhir.search.query import SearchQuery, parse_search
 from stepwell_shared.fhir.search.terms import escape, refused, too_costly
 from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology, UnknownCanonicalError
 from stepwell_shared.fhir.unit import Stored
@@ -54,8 +55,8 @@ async def require_reach(
         return
     now = engine.clock()
     change = change_of(engine, Stored(served_type.name, id_, 1, now, request.body), resource)
-    statement = reach_statement(served_type, change, granted, engine.localise, now)
-    if not (await engine.store.search(request.access.tenant, *statement))[0]["total"]:
+    statement = reached_statement(served_type, [change], granted, localise=engine.localise, now=now)
+    if not await engine.store.search(request.access.tenant, *statement):
         text = f"the scopes of this token are narrowed, and this {request.resource_type} is outside of them"
         raise FhirError(Category.FORBIDDEN, text)
 

@@ -3,7 +3,8 @@
 import re
 
 from stepwell_shared.fhir.interactions.engine import Engine
-from stepwell_shared.fhir.interactions.reach import visible
+from stepwell_shared.fhir.interactions.narrowing import reached
+from stepwell_shared.fhir.interactions.reach import not_found, visible
 from stepwell_shared.fhir.messages import Request, Response, is_unchanged, outgoing, version_headers
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import View, view_of
@@ -52,6 +53,8 @@ async def vread(engine: Engine, request: Request) -> Response:
     tenant = request.access.tenant
     found = await engine.store.versions(tenant, request.resource_type, request.id, version=version, most=1)
     stored = await visible(engine, request, served_type, found[0] if found else None)
+    if not await reached(engine, request, Interaction.VREAD, [stored]):
+        raise not_found(request)
     return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id)
 
 

@@ -8,7 +8,7 @@ from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import PARAMETERS
 from stepwell_shared.fhir.registry import Registry, ServedType
-from stepwell_shared.fhir.schema import column_names, current_table, index_table, number_table
+from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.search.conditions import Context
 from stepwell_shared.fhir.search.criteria import criterion, granted_condition, makes_few
 from stepwell_shared.fhir.search.includes import INCLUDES_MAX, Include, parse_include
@@ -17,7 +17,6 @@ from stepwell_shared.fhir.search.plans import Plan
 from stepwell_shared.fhir.search.rows import FENCE, Narrowing
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
 from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology
-from stepwell_shared.fhir.unit import Change
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 500
@@ -123,51 +122,6 @@ def parse_search(
     if query.page:
         query.cursor = Cursor.opened(query.place, query.page, cursor_key)
     return query
-
-
-def reach_statement(
-    served_type: ServedType, change: Change, granted: Sequence[str], localise: Localise, now: datetime
-) -> tuple[str, list[str | None]]:
-    """Counts 1 when what is about to be stored matches at least one of the granted queries, else 0.
-
-    The conditions are those of search; they read the values of the change instead of the tables.
-    """
-    found = Values()
-    names = [name for parameter in served_type.columns for name in column_names(parameter)]
-    columns = [f"s.tenant AS tenant, {found.place(change.stored.id)} AS id"]
-    columns.append(f"{found.place(change.stored.last_updated.isoformat())}::timestamptz AS last_updated")
-    for name, value in zip(names, change.columns, strict=True):
-        is_moment = isinstance(value, datetime)
-        place = found.place(value.isoformat() if isinstance(value, datetime) else None if value is None else str(value))
-        kind = "::timestamptz" if is_moment or name.endswith(("_low", "_high")) else ' COLLATE "C"'
-        columns.append(f"{place}{kind} AS {name}")
-    index = _given_rows(found, change.rows, "parameter, system, code, display", 'u.code COLLATE "C" AS code', "code")
-    numbers = _given_rows(
-        found,
-        [row[:1] + row[2:] for row in change.numbers],
-        "parameter, key_system, key_code, system, code, unit, low, high",
-        "u.low::float8 AS low, u.high::float8 AS high",
-        "low, high",
-    )
-    found.entries_max += len(found.entries)
-    context = Context(index, localise, now, numbers)
-    condition = granted_condition(served_type, granted, context, found)
-    return (f"SELECT count(*) AS total FROM (SELECT {', '.join(columns)}) AS r WHERE {condition}"), found.entries
-
-
-def _given_rows(
-    found: Values, rows: Sequence[Sequence[object]], names: str, converted: str, converted_names: str
-) -> str:
-    """Rows that are about to be stored in the place of an index table."""
-    listed = names.split(", ")
-    plain = [f"u.{name}" for name in listed if name not in converted_names.split(", ")]
-    given = [f"({', '.join(found.place(None if each is None else str(each)) for each in row)})" for row in rows] or [
-        f"({', '.join(['NULL'] * len(listed))})"
-    ]
-    return (
-        f"(SELECT s.tenant AS tenant, $2[1] AS id, {', '.join(plain)}, {converted}"
-        f" FROM (VALUES {', '.join(given)}) AS u({names}))"
-    )
 
 
 def _criterion(query: SearchQuery, name: str, value: str, context: Context) -> bool:
