@@ -82,8 +82,9 @@ REGEX = STRUCTURE + "regex"
 EVERYWHERE = {"ele-1", "ext-1"}
 # Search parameters of every resource type; they have sections of their own in the table.
 COMMON = ("Resource", "DomainResource")
-# Neither the specification's own examples of a SearchParameter nor those of the extension catalogues are served.
-LEFT_OUT = re.compile(r"SearchParameter-(example|.*-extensions-)")
+# Neither the specification's own examples of a SearchParameter nor those of the extension catalogues are served, but
+# for the people that the answers of a QuestionnaireResponse are about.
+LEFT_OUT = re.compile(r"SearchParameter-(example|.*-extensions-(?!QuestionnaireResponse-item-subject))")
 
 # The files of the package that the tables are made of.
 WANTED = ("StructureDefinition-", "SearchParameter-", "ValueSet-", "CodeSystem-", "CompartmentDefinition-patient")

@@ -24,6 +24,7 @@ def upgrade() -> None:
     sa.Column('p_period_low', postgresql.TIMESTAMP(timezone=True), nullable=True),
     sa.Column('p_period_high', postgresql.TIMESTAMP(timezone=True), nullable=True),
     sa.Column('p_reporter', sa.Text(collation='C'), nullable=True),
+    sa.Column('p_status', sa.Text(collation='C'), nullable=True),
     sa.Column('p_subject', sa.Text(collation='C'), nullable=True),
     sa.PrimaryKeyConstraint('tenant', 'id')
     )

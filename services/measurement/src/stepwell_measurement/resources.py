@@ -39,7 +39,7 @@ def registry(runtime: Runtime) -> Registry:
             "MeasureReport",
             [
                 *("date", "evaluated-resource", "identifier", "measure", "patient", "period", "reporter"),
-                "subject",
+                *("status", "subject"),
             ],
             interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
             on_write=partial(change_report, runtime),

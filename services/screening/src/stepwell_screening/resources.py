@@ -45,8 +45,8 @@ def registry(runtime: Runtime) -> Registry:
         served(
             "QuestionnaireResponse",
             [
-                *("author", "authored", "based-on", "encounter", "identifier", "part-of", "patient"),
-                *("questionnaire", "source", "status", "subject"),
+                *("author", "authored", "based-on", "encounter", "identifier", "item-subject", "part-of"),
+                *("patient", "questionnaire", "source", "status", "subject"),
             ],
             interactions=KEPT,
             on_write=partial(submit_response, runtime),

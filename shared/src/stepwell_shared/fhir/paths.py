@@ -1,7 +1,7 @@
 """The FHIRPath of official search parameters, compiled to plain functions that collect an element's values.
 
 Only what search parameter definitions use: unions, member access, `as`, `where(resolve() is Type)`,
-`where(member='text')` and "there and not false".
+`where(member='text')`, `where(hasExtension('url'))` and "there and not false".
 https://hl7.org/fhir/R4/searchparameter.html#SearchParameter-expression
 """
 
@@ -15,7 +15,9 @@ ChoiceTypes = Callable[[str], list[str]]
 _AS_PREFIX = re.compile(r"\(([\w.]+) as (\w+)\)((?:\.[a-z]\w*)*)")
 _AS_FUNCTION = re.compile(r"\.(?:as|ofType)\((\w+)\)")
 _WHERE_TYPE = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
+_EXTENSION = "extension"
 _WHERE_EQUAL = re.compile(r"\.where\((\w+)='([\w-]+)'\)")
+_WHERE_EXTENDED = re.compile(r"\.where\(hasExtension\('([^']+)'\)\)")
 _NOT_FALSE = re.compile(r"([A-Z]\w*\.(\w+))\.exists\(\) and \1 != false")
 _PLAIN = re.compile(r"[A-Z]\w*(\.[a-z]\w*)+")
 
@@ -25,11 +27,23 @@ class UnsupportedPathError(ValueError):
 
 
 class _Step(NamedTuple):
-    """One member access: the JSON names of the element, and what one of its own members must say."""
+    """One member access: the JSON names of the element, and what one of its own members must say.
+
+    For the member `extension` that is the URL of one of its extensions.
+    """
 
     names: tuple[str, ...]
     member: str = ""
     text: str = ""
+
+    def passes(self, node: Any) -> bool:
+        """Whether the element says it."""
+        if not self.member:
+            return True
+        said = node.get(self.member) if isinstance(node, dict) else None
+        if self.member == _EXTENSION and isinstance(said, list):
+            return any(isinstance(each, dict) and each.get("url") == self.text for each in said)
+        return bool(said == self.text)
 
 
 def compile_path(resource_type: str, expression: str, choice_types: ChoiceTypes) -> tuple[Extractor, list[str]]:
@@ -85,6 +99,9 @@ def _branch(text: str, choice_types: ChoiceTypes) -> tuple[Extractor, list[str]]
         text = text[: matched.start()] + text[matched.end() :]
     if matched := _WHERE_EQUAL.search(text):
         equal = (text[: matched.start()], matched.group(1), matched.group(2))
+        text = text[: matched.start()] + text[matched.end() :]
+    if matched := _WHERE_EXTENDED.search(text):
+        equal = (text[: matched.start()], _EXTENSION, matched.group(1))
         text = text[: matched.start()] + text[matched.end() :]
     if matched := _AS_PREFIX.fullmatch(text):
         only_type = (matched.group(1), matched.group(2))
@@ -158,9 +175,7 @@ def _members(nodes: list[Any], step: _Step) -> list[Any]:
                     found += value
                 elif value is not None:
                     found.append(value)
-    if step.member:
-        return [node for node in found if isinstance(node, dict) and node.get(step.member) == step.text]
-    return found
+    return [node for node in found if step.passes(node)]
 
 
 def _targets(reference: Any, resource_type: str) -> bool:
