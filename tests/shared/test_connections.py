@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
-from stepwell_shared.connections import BoundedProtocol, EagerServer
+from stepwell_shared.connections import BoundedProtocol, EagerServer, JoinedWrites
 
 CROWD = 300
 TURNS_MAX = 20
@@ -67,3 +67,55 @@ async def ask(port: int) -> bytes:
     answer = await reader.read()
     writer.close()
     return answer
+
+
+class Wire:
+    """A transport that remembers each write, which is one system call."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.is_closed
+        self.writes.append(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+
+HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", b"hello"
+
+
+async def test_a_head_that_nothing_follows_is_sent_at_the_end_of_the_turn_or_with_the_connection() -> None:
+    wire, closed = Wire(), Wire()
+    JoinedWrites(wire).write(HEAD)  # type: ignore[arg-type]  # as much of a transport as it uses
+    ends = JoinedWrites(closed)  # type: ignore[arg-type]  # the same
+    ends.write(HEAD)
+    ends.close()
+    assert (wire.writes, closed.writes, ends.is_closing()) == ([], [HEAD], True)
+    await asyncio.sleep(0)
+    assert (wire.writes, closed.writes) == ([HEAD], [HEAD])
+
+
+async def test_head_and_body_are_one_write_and_order_is_kept() -> None:
+    wire = Wire()
+    joined = JoinedWrites(wire)  # type: ignore[arg-type]  # the same
+    joined.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    for part in (HEAD, BODY, HEAD, BODY, BODY):
+        joined.write(part)
+    await asyncio.sleep(0)
+    assert wire.writes == [b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD, BODY, HEAD + BODY, BODY]
+    assert b"".join(wire.writes) == b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + BODY + HEAD + BODY + BODY
+
+
+def test_an_answer_reaches_the_client_whole() -> None:
+    uvloop.run(whole())
+
+
+async def whole() -> None:
+    async with served() as (_, port):
+        assert (await ask(port)).endswith(b"\r\n\r\nhello")

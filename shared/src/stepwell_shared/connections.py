@@ -10,6 +10,7 @@ import socket
 import sys
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,6 +26,44 @@ STARTUP_FAILED = 3  # as uvicorn exits
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
+class JoinedWrites:
+    """A transport that sends the head of an answer together with what is written next in the same turn of the loop.
+
+    uvicorn writes head and body apart and uvloop sends each at once: two system calls, a quarter of what a read costs.
+    """
+
+    __slots__ = ("_held", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Holds a head until the end of the turn; anything else goes at once, after what is held."""
+        if self._held:
+            self._transport.write(self._held + data)
+            self._held = b""
+        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._held = data
+            self._loop.call_soon(self._send_held)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Sends what is held, then closes as a transport does."""
+        self._send_held()
+        self._transport.close()
+
+    def _send_held(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose next request head is too long or too slow, and says so in FHIR."""
 
@@ -33,7 +72,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]  # as much of one as uvicorn uses
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
