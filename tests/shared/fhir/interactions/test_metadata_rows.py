@@ -97,4 +97,5 @@ def test_1_5_operations_and_includes_are_named(declared: Declared) -> None:
         assert named == {"validate", *(one.name for one in registry.types[each["type"]].operations)}
         assert all(operation["definition"].startswith("http") for operation in each["operation"])
         own = {one for one in each.get("searchInclude", ()) if one != "*"}
-        assert own == {f"{each['type']}:{one.name}" for one in registry.types[each["type"]].references}
+        searched = {f"{each['type']}:{one['name']}" for one in each["searchParam"]}
+        assert {f"{each['type']}:{one.name}" for one in registry.types[each["type"]].references} <= own <= searched
