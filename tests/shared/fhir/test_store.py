@@ -126,6 +126,28 @@ class TestConflicts:
                 )
                 assert sorted(found, key=str) == [WriteConflictError, None]
 
+    async def test_a_row_that_somebody_holds_is_given_up_soon_and_stops_no_other_tenant(self, bench: Bench) -> None:
+        store = bench.engine.store
+        await store.commit(unit(change(bench, "p1")))
+        holder = await asyncpg.connect(bench.urls.runtime)
+        try:
+            transaction = holder.transaction()
+            await transaction.start()
+            await holder.execute("SELECT set_config('stepwell.tenant', $1, true)", NORTH)
+            await holder.execute("UPDATE fhir_patient SET version = version WHERE tenant = $1 AND id = 'p1'", NORTH)
+            held = asyncio.create_task(store.commit(unit(change(bench, "p1", 2))))
+            await asyncio.sleep(0.05)
+            await store.commit(unit(change(bench, "p1"), tenant=SOUTH))
+            assert not held.done()
+            async with asyncio.timeout(20):
+                with pytest.raises(FhirError) as refused:
+                    await held
+            assert (refused.value.category, refused.value.headers["Retry-After"]) == (Category.UNAVAILABLE, "1")
+            await transaction.rollback()
+        finally:
+            await holder.close()
+        await store.commit(unit(change(bench, "p1", 2)))
+
 
 class TestGathering:
     async def test_tenants_never_share_a_call(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

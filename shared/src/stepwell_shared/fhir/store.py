@@ -67,8 +67,9 @@ class Store:
         self._queue_max = queue_max
         self._search_seconds_max = search_seconds_max
         self._committed = committed
-        self._waiting: list[_Waiting] = []
-        self._draining: asyncio.Task[None] | None = None
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._waiting_count = 0
+        self._draining: dict[str, asyncio.Task[None]] = {}
         self._reads = Coalescer(self._read_batch)
         self._recorded_reads = Coalescer(self._read_recorded_batch)
 
@@ -81,38 +82,42 @@ class Store:
         """
         if not unit.changes and not unit.effects:
             return
-        if len(self._waiting) >= self._queue_max:
+        if self._waiting_count >= self._queue_max:
             raise FhirError(Category.UNAVAILABLE, "too many writes are waiting; try again shortly", headers=TRY_LATER)
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
+        self._waiting.setdefault(unit.tenant, []).append(waiting)
+        self._waiting_count += 1
+        if unit.tenant not in self._draining:
+            self._draining[unit.tenant] = asyncio.create_task(self._drain(unit.tenant))
         await waiting.done
 
-    async def _drain(self) -> None:
-        """Takes what queued while the last commit ran, until nothing waits."""
+    async def _drain(self, tenant: str) -> None:
+        """Takes what queued while the last commit of this tenant ran, until nothing waits. Tenants do not wait for each
+        other: a row that somebody holds stops its own tenant only."""
         try:
-            while self._waiting:
-                batches = self._take()
-                await asyncio.gather(*(self._write(batch) for batch in batches))
+            while self._waiting.get(tenant):
+                batch = self._take(tenant)
+                self._waiting_count -= len(batch)
+                await self._write(batch)
         finally:
-            self._draining = None
+            del self._draining[tenant]
+            if not self._waiting.get(tenant):
+                self._waiting.pop(tenant, None)
 
-    def _take(self) -> list[list[_Waiting]]:
-        """The next batch of each tenant; two changes of one resource never share a batch."""
-        batches: dict[str, list[_Waiting]] = defaultdict(list)
-        touched: set[tuple[str, str, str]] = set()
+    def _take(self, tenant: str) -> list[_Waiting]:
+        """The next batch; two changes of one resource never share a batch."""
+        batch: list[_Waiting] = []
+        touched: set[tuple[str, str]] = set()
         left: list[_Waiting] = []
-        for waiting in self._waiting:
-            unit = waiting.unit
-            keys = [(unit.tenant, change.stored.resource_type, change.stored.id) for change in unit.changes]
-            if len(batches[unit.tenant]) >= UNITS_PER_BATCH_MAX or not touched.isdisjoint(keys):
+        for waiting in self._waiting[tenant]:
+            keys = [(change.stored.resource_type, change.stored.id) for change in waiting.unit.changes]
+            if len(batch) >= UNITS_PER_BATCH_MAX or not touched.isdisjoint(keys):
                 left.append(waiting)
             else:
                 touched.update(keys)
-                batches[unit.tenant].append(waiting)
-        self._waiting = left
-        return [batch for batch in batches.values() if batch]
+                batch.append(waiting)
+        self._waiting[tenant] = left
+        return batch
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
@@ -287,6 +292,8 @@ def _translated(error: Exception) -> Exception:
         return AlreadyAnsweredError()
     if isinstance(error, _ANOTHER_WAS_FIRST) or getattr(error, "sqlstate", None) == VERSION_CONFLICT:
         return WriteConflictError()
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return FhirError(Category.UNAVAILABLE, "somebody else holds what this changes; try again", headers=TRY_LATER)
     if isinstance(error, UNAVAILABLE_ERRORS):
         return FhirError(Category.UNAVAILABLE, "the database is not reachable; try again shortly", headers=TRY_LATER)
     return error

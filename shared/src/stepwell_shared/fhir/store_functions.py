@@ -15,13 +15,17 @@ from stepwell_shared.database.functions import (
     unnested,
 )
 
+# Who waits for a row that another transaction holds waits with a transaction of its own, which keeps all newer events
+# and histories back: better to give up soon and be asked again.
+BRIEF_LOCKS = "SET lock_timeout TO '2s'"
+
 
 def insert_version_function(table: sqlalchemy.Table, versions: sqlalchemy.Table, resource_type: str) -> str:
     """`insert_<table>(tenant, column arrays, methods)`: new resources, and the first version of each."""
     columns = insert_columns(table)
     names = ", ".join(column.name for column in columns)
     return f"""CREATE OR REPLACE FUNCTION insert_{table.name}({array_parameters(columns)}, method_in text[])
-RETURNS void LANGUAGE plpgsql AS $function$
+RETURNS void LANGUAGE plpgsql {BRIEF_LOCKS} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
   INSERT INTO {table.name} ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {unnested(columns)};
@@ -44,7 +48,7 @@ def update_version_function(
         f"DELETE FROM {each.name} WHERE {TENANT} = {TENANT}_in AND id = ANY(id_in);" for each in index_tables
     )
     return f"""CREATE OR REPLACE FUNCTION update_{table.name}({array_parameters(columns)}, method_in text[])
-RETURNS void LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+RETURNS void LANGUAGE plpgsql {INDEXED_PLAN} {BRIEF_LOCKS} AS $function$
 DECLARE changed bigint;
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
