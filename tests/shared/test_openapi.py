@@ -108,7 +108,7 @@ class TestEveryService:
             assert (root, kind) in {("components", each) for each in ("schemas", "responses", "parameters")}
             assert name in document["components"][kind]
 
-    def test_every_refusal_is_an_operation_outcome(self, service: str) -> None:
+    def test_g8_every_refusal_is_an_operation_outcome(self, service: str) -> None:
         document = document_of(service)
         for item in document["paths"].values():
             for method, operation in item.items():

@@ -32,7 +32,7 @@ async def bench(bench: Bench) -> Bench:
 
 
 class TestReading:
-    async def test_what_is_not_granted_is_refused(self, bench: Bench) -> None:
+    async def test_g13_what_is_not_granted_is_refused(self, bench: Bench) -> None:
         for interaction, call in {
             "read": bench.read("Patient", "p1", access=FakeAccess(denied=frozenset({"Patient.read"}))),
             "vread": bench.vread("Patient", "p1", "1", access=FakeAccess(denied=frozenset({"Patient.vread"}))),
@@ -43,7 +43,7 @@ class TestReading:
         }.items():
             assert await status_of(call) == 403, interaction
 
-    async def test_outside_of_the_scope_there_is_nothing_to_read(self, bench: Bench) -> None:
+    async def test_g13_outside_of_the_scope_there_is_nothing_to_read(self, bench: Bench) -> None:
         assert await status_of(bench.read("Patient", "p2", access=WOMEN)) == 404
         assert await status_of(bench.vread("Patient", "p2", "1", access=WOMEN)) == 404
         with pytest.raises(FhirError, match="no Patient"):
@@ -51,7 +51,7 @@ class TestReading:
         assert await bench.found("Patient", access=WOMEN) == ["p1"]
         assert (await bench.search("Patient", "_total=accurate&_count=0", access=WOMEN))["total"] == 1
 
-    async def test_a_deletion_is_not_told_to_whom_it_was_hidden(self, bench: Bench) -> None:
+    async def test_g13_a_deletion_is_not_told_to_whom_it_was_hidden(self, bench: Bench) -> None:
         await bench.delete("Patient", "p2")
         for call in (
             bench.read("Patient", "p2", access=WOMEN),

@@ -28,7 +28,7 @@ class TestWithMeta:
             b'"big":123456789012345678901234567890',
         ],
     )  # fmt: skip
-    def test_every_member_stays_byte_for_byte(self, member: bytes) -> None:
+    def test_g12_every_member_stays_byte_for_byte(self, member: bytes) -> None:
         value = member.partition(b":")[2].strip()
         assert value in stored(b'{"resourceType":"Basic",' + member + b"}")
 
@@ -53,7 +53,7 @@ class TestWithMeta:
 
 
 class TestRoundTrip:
-    async def test_decimals_dates_and_order_survive_the_database(self, bench: Bench) -> None:
+    async def test_g12_decimals_dates_and_order_survive_the_database(self, bench: Bench) -> None:
         sent = (
             b'{"resourceType":"Patient","id":"p1","birthDate":"1980-02","extension":[{"url":"urn:x",\n'
             b' "valueDecimal":72.50},{"valueDateTime":"2026-01-01T10:00:00.100+02:00","url":"urn:y"}],"active":true}'

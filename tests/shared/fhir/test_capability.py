@@ -118,14 +118,14 @@ async def supports(http: httpx.AsyncClient, interaction: Interaction, name: str)
 
 
 class TestDeclared:
-    async def test_interactions_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+    async def test_1_5_interactions_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
         service, http = served
         for name, declared in types_of(service).items():
             codes = {each["code"] for each in declared["interaction"]}
             for interaction in Interaction:
                 assert await supports(http, interaction, name) is (interaction.value in codes), (name, interaction)
 
-    async def test_search_parameters_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+    async def test_1_5_search_parameters_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
         service, http = served
         for name, declared in types_of(service).items():
             for parameter in declared["searchParam"]:
@@ -135,7 +135,7 @@ class TestDeclared:
                 assert parameter["name"] in answered.json()["link"][0]["url"]
             assert (await http.get(f"/{name}", params={"nonsense": "a"})).status_code == 400
 
-    async def test_includes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+    async def test_1_5_includes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
         service, http = served
         for name, declared in types_of(service).items():
             for kind in ("Include", "RevInclude"):
@@ -144,13 +144,13 @@ class TestDeclared:
                     assert answered.status_code == 200, (name, value, answered.text)
             assert (await http.get(f"/{name}", params={"_include": f"{name}:nonsense"})).status_code == 400
 
-    async def test_a_compartment_holds_the_types_that_belong_to_it(self, served: Served) -> None:
+    async def test_1_5_s19_a_compartment_holds_the_types_that_belong_to_it(self, served: Served) -> None:
         _, http = served
         for name in types_of(served[0]):
             expected = 200 if name in compartment("Patient") else 400
             assert (await http.get(f"/Patient/x/{name}")).status_code == expected, name
 
-    async def test_operations_answer_when_declared_and_are_not_found_otherwise(self, served: Served) -> None:
+    async def test_1_5_operations_answer_when_declared_and_are_not_found_otherwise(self, served: Served) -> None:
         service, http = served
         for served_type in registry(service):
             declared = {each["name"] for each in types_of(service)[served_type.name].get("operation", ())}
@@ -163,7 +163,7 @@ class TestDeclared:
                 assert (await http.get(path)).status_code == (405 if operation.affects_state else 200)
             assert (await http.post(f"/{served_type.name}/x/$nonsense")).status_code == 404
 
-    async def test_conditional_changes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
+    async def test_1_5_conditional_changes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:
         service, http = served
         for name, declared in types_of(service).items():
             updates, deletes = declared["conditionalUpdate"], declared["conditionalDelete"]
@@ -173,7 +173,7 @@ class TestDeclared:
                 status = (await http.request(method, f"/{name}?_id=nobody", content=body)).status_code
                 assert (status != 405) is is_declared, (name, method)
 
-    async def test_conditional_reads_answer_as_declared(self, served: Served) -> None:
+    async def test_1_5_conditional_reads_answer_as_declared(self, served: Served) -> None:
         service, http = served
         for name, declared in types_of(service).items():
             assert declared["conditionalRead"] == "full-support"
@@ -185,7 +185,7 @@ class TestDeclared:
                 ):
                     assert (await http.get(f"/{name}/here", headers={header: value})).status_code == 304
 
-    async def test_interactions_of_the_whole_service_answer(self, served: Served) -> None:
+    async def test_1_5_interactions_of_the_whole_service_answer(self, served: Served) -> None:
         service, http = served
         declared = {each["code"] for each in statement(service)["rest"][0]["interaction"]}
         assert declared == {"transaction", "batch", "history-system", "search-system"}
@@ -196,7 +196,7 @@ class TestDeclared:
             bundle = {"resourceType": "Bundle", "type": kind}
             assert (await http.post("", content=encode(bundle))).json()["type"] == f"{kind}-response"
 
-    async def test_patches_are_taken_in_the_declared_formats_only(self, served: Served) -> None:
+    async def test_1_5_patches_are_taken_in_the_declared_formats_only(self, served: Served) -> None:
         service, http = served
         formats = set(statement(service)["patchFormat"])
         assert formats == {"application/json-patch+json", "application/fhir+json"}
@@ -206,7 +206,7 @@ class TestDeclared:
                     answered = await http.patch(f"/{name}/nobody", content=b"[]", headers={"content-type": kind})
                     assert (answered.status_code != 415) is (kind in formats)
 
-    async def test_types_that_are_not_declared_are_not_found(self, served: Served) -> None:
+    async def test_1_5_types_that_are_not_declared_are_not_found(self, served: Served) -> None:
         service, http = served
         for name in sorted(resource_types() - set(types_of(service)))[::10]:
             for method, path in (
@@ -217,7 +217,7 @@ class TestDeclared:
             ):
                 assert (await http.request(method, path)).status_code == 404
 
-    async def test_new_ids_are_taken_where_declared(self, served: Served) -> None:
+    async def test_1_5_new_ids_are_taken_where_declared(self, served: Served) -> None:
         service, http = served
         for name, declared in types_of(service).items():
             updates = {"code": "update"} in declared["interaction"]
@@ -228,18 +228,18 @@ class TestDeclared:
 
 @pytest.mark.parametrize("service", SERVICES)
 class TestStatement:
-    def test_it_is_a_valid_resource(self, service: str, emitted: Emitted) -> None:
+    def test_1_5_it_is_a_valid_resource(self, service: str, emitted: Emitted) -> None:
         body = encode(statement(service))
         emitted(body)
         validation.check(body, "CapabilityStatement")
         CapabilityStatement.model_validate_json(body)
 
-    def test_clients_of_the_time_before_smart_discovery_find_the_token_endpoint_here(self, service: str) -> None:
+    def test_1_5_clients_of_the_time_before_smart_discovery_find_the_token_endpoint_here(self, service: str) -> None:
         (found,) = statement(service)["rest"][0]["security"]["extension"]
         assert found["url"].endswith("/oauth-uris")
         assert found["extension"] == [{"url": "token", "valueUri": TOKEN_URL}]
 
-    def test_names_are_unique_and_definitions_official(self, service: str) -> None:
+    def test_1_5_names_are_unique_and_definitions_official(self, service: str) -> None:
         for name, declared in types_of(service).items():
             for kind in ("searchParam", "operation", "interaction"):
                 names = [each.get("name", each.get("code")) for each in declared.get(kind, ())]

@@ -37,14 +37,14 @@ async def refused(call: Awaitable[object]) -> FhirError:
 
 
 class TestRead:
-    async def test_an_unknown_id_is_not_found_and_a_deleted_one_is_gone(self, bench: Bench) -> None:
+    async def test_i1_an_unknown_id_is_not_found_and_a_deleted_one_is_gone(self, bench: Bench) -> None:
         assert (await refused(bench.read("Patient", "nobody"))).status == 404
         await bench.update(patient(id="p1"))
         await bench.delete("Patient", "p1")
         gone = await refused(bench.read("Patient", "p1"))
         assert (gone.status, gone.headers["ETag"], gone.issues[0].code) == (410, 'W/"2"', "deleted")
 
-    async def test_another_tenant_finds_nothing_by_any_way(self, bench: Bench) -> None:
+    async def test_g13_another_tenant_finds_nothing_by_any_way(self, bench: Bench) -> None:
         await bench.update(patient(id="p1", gender="female"))
         await bench.update(patient(id="p1", gender="male"))
         for call in (
@@ -59,22 +59,22 @@ class TestRead:
         assert (await bench.update(patient(id="p1"), access=EAST)).status == 201
         assert json_of(await bench.read("Patient", "p1"))["gender"] == "male"
 
-    async def test_a_type_that_is_not_served_is_not_found(self, bench: Bench) -> None:
+    async def test_i1_a_type_that_is_not_served_is_not_found(self, bench: Bench) -> None:
         assert (await refused(bench.read("Medication", "m1"))).status == 404
 
     @pytest.mark.parametrize("etag", ['W/"1"', '"1"', 'W/"7", W/"1"'])
-    async def test_who_has_the_version_gets_no_body(self, bench: Bench, etag: str) -> None:
+    async def test_g6_who_has_the_version_gets_no_body(self, bench: Bench, etag: str) -> None:
         await bench.update(patient(id="p1"))
         answer = await bench.read("Patient", "p1", headers={"if-none-match": etag})
         assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", 'W/"1"')
 
-    async def test_who_has_an_older_version_gets_the_whole(self, bench: Bench) -> None:
+    async def test_g6_who_has_an_older_version_gets_the_whole(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
         await bench.update(patient(id="p1", gender="male"))
         answer = await bench.read("Patient", "p1", headers={"if-none-match": 'W/"1"'})
         assert (answer.status, json_of(answer)["gender"]) == (200, "male")
 
-    async def test_etag_and_last_modified_say_the_version(self, bench: Bench) -> None:
+    async def test_g5_etag_and_last_modified_say_the_version(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
         answer = await bench.read("Patient", "p1")
         assert answer.headers == {"ETag": 'W/"1"', "Last-Modified": "Sat, 21 Nov 2026 20:54:00 GMT"}
@@ -83,12 +83,12 @@ class TestRead:
 
 class TestVread:
     @pytest.mark.parametrize("version", ["3", "0", "-1", "01", "one", "9" * 5000, "٢", "1e0"])
-    async def test_a_version_that_never_was_is_not_found(self, bench: Bench, version: str) -> None:
+    async def test_i2_a_version_that_never_was_is_not_found(self, bench: Bench, version: str) -> None:
         await bench.update(patient(id="p1"))
         await bench.update(patient(id="p1"))
         assert (await refused(bench.vread("Patient", "p1", version))).status == 404
 
-    async def test_the_version_of_the_deletion_is_gone_and_older_ones_stay(self, bench: Bench) -> None:
+    async def test_i2_the_version_of_the_deletion_is_gone_and_older_ones_stay(self, bench: Bench) -> None:
         await bench.update(patient(id="p1", gender="female"))
         await bench.delete("Patient", "p1")
         assert (await refused(bench.vread("Patient", "p1", "2"))).status == 410
@@ -101,11 +101,11 @@ class TestCreate:
         "body",
         [b"", b"null", b"[]", b"{", b'"Patient"', b'{"resourceType":"Patient","nonsense":1}', b"{}", b"\xff\xfe"],
     )
-    async def test_what_is_no_valid_patient_is_invalid(self, bench: Bench, body: bytes) -> None:
+    async def test_i3_what_is_no_valid_patient_is_invalid(self, bench: Bench, body: bytes) -> None:
         request = bench.request("Patient", body=body)
         assert (await refused(interactions.create(bench.engine, request))).status == 400
 
-    async def test_id_and_version_of_the_client_are_ignored(self, bench: Bench) -> None:
+    async def test_i3_id_and_version_of_the_client_are_ignored(self, bench: Bench) -> None:
         sent = patient(id="mine", meta={"versionId": "9", "lastUpdated": "2001-01-01T00:00:00Z"})
         answer = await bench.create(sent)
         body = json_of(answer)
@@ -122,14 +122,14 @@ class TestCreate:
             ("return=representation", "Patient"),
         ],
     )
-    async def test_the_body_of_the_answer_is_what_the_client_prefers(
+    async def test_g7_the_body_of_the_answer_is_what_the_client_prefers(
         self, bench: Bench, preference: str, expected: str | None
     ) -> None:
         answer = await bench.create(patient(), headers={"prefer": f"respond-async, {preference}; handling=strict"})
         assert answer.status == 201
         assert (orjson.loads(answer.body)["resourceType"] if answer.body else None) == expected
 
-    async def test_a_success_carries_no_error(self, bench: Bench) -> None:
+    async def test_g8_a_success_carries_no_error(self, bench: Bench) -> None:
         answer = await bench.create(patient(), headers={"prefer": "return=OperationOutcome"})
         assert [issue["severity"] for issue in json_of(answer)["issue"]] == ["information"]
 
@@ -141,22 +141,22 @@ class TestCreate:
 
 
 class TestConditionalCreate:
-    async def test_what_cannot_be_searched_is_refused(self, bench: Bench) -> None:
+    async def test_i4_what_cannot_be_searched_is_refused(self, bench: Bench) -> None:
         for criteria in ("", "nonsense=1", "identifier:of-type=a", "_count=1", "_id:not=p"):
             found = await refused(bench.create(patient(), headers={"if-none-exist": criteria}))
             assert found.status == 400
 
-    async def test_it_needs_the_right_to_search(self, bench: Bench) -> None:
+    async def test_i4_it_needs_the_right_to_search(self, bench: Bench) -> None:
         blind = FakeAccess(denied=frozenset({"Patient.search-type"}))
         assert (await refused(bench.create(patient(), access=blind, headers={"if-none-exist": "_id=p"}))).status == 403
 
-    async def test_several_matches_are_refused(self, bench: Bench) -> None:
+    async def test_i4_several_matches_are_refused(self, bench: Bench) -> None:
         for _ in range(2):
             await bench.create(patient(gender="female"))
         error = await refused(bench.create(patient(), headers={"if-none-exist": "gender=female"}))
         assert (error.status, error.issues[0].code) == (412, "multiple-matches")
 
-    async def test_one_match_is_answered_and_nothing_is_stored(self, bench: Bench) -> None:
+    async def test_i4_one_match_is_answered_and_nothing_is_stored(self, bench: Bench) -> None:
         first = await bench.create(patient(gender="female"))
         again = await bench.create(patient(gender="female"), headers={"if-none-exist": "gender=female"})
         assert (again.status, again.body) == (200, first.body)
@@ -164,7 +164,7 @@ class TestConditionalCreate:
         assert again.headers["ETag"] == 'W/"1"'
         assert len(await bench.found("Patient")) == 1
 
-    async def test_64_identical_requests_at_once_leave_one(self, bench: Bench) -> None:
+    async def test_i4_64_identical_requests_at_once_leave_one(self, bench: Bench) -> None:
         sent = patient(identifier=[{"system": "urn:x", "value": "1"}])
         headers = {"if-none-exist": "identifier=urn:x|1"}
         answers = await asyncio.gather(*(bench.create(sent, headers=headers) for _ in range(64)))
@@ -172,13 +172,13 @@ class TestConditionalCreate:
         assert len({answer.headers["Location"] for answer in answers}) == 1
         assert len(await bench.found("Patient")) == 1
 
-    async def test_two_spellings_of_the_same_criteria_leave_one(self, bench: Bench) -> None:
+    async def test_i4_two_spellings_of_the_same_criteria_leave_one(self, bench: Bench) -> None:
         sent = patient(identifier=[{"system": "urn:x", "value": "1"}])
         spellings = ["identifier=urn:x|1", "identifier=urn%3Ax%7C1"] * 8
         await asyncio.gather(*(bench.create(sent, headers={"if-none-exist": each}) for each in spellings))
         assert len(await bench.found("Patient")) == 1
 
-    async def test_many_at_once_leave_one_even_when_the_derived_place_is_taken(self, bench: Bench) -> None:
+    async def test_i4_many_at_once_leave_one_even_when_the_derived_place_is_taken(self, bench: Bench) -> None:
         sent, headers = patient(gender="female"), {"if-none-exist": "gender=female"}
         first = json_of(await bench.create(sent, headers=headers))
         await bench.update(patient(id=first["id"], gender="male"))
@@ -186,7 +186,7 @@ class TestConditionalCreate:
         assert sorted(answer.status for answer in answers) == [200] * 15 + [201]
         assert json_of(await bench.read("Patient", first["id"]))["gender"] == "male"
 
-    async def test_after_a_deletion_it_creates_again(self, bench: Bench) -> None:
+    async def test_i4_after_a_deletion_it_creates_again(self, bench: Bench) -> None:
         sent, headers = patient(gender="female"), {"if-none-exist": "gender=female"}
         first = json_of(await bench.create(sent, headers=headers))
         await bench.delete("Patient", first["id"])
@@ -231,26 +231,28 @@ class TestUniqueIdentifier:
 
 
 class TestUpdate:
-    async def test_the_id_of_body_and_address_must_agree(self, bench: Bench) -> None:
+    async def test_i5_the_id_of_body_and_address_must_agree(self, bench: Bench) -> None:
         for sent in (patient(), patient(id="other")):
             error = await refused(bench.update(sent, at="p1"))
             assert (error.status, error.issues[0].expression) == (400, "Patient.id")
 
     @pytest.mark.parametrize("tag", ["1", "W/1", '""', "*", 'W/""', '"one"', 'W/"1", W/"2"', '"' + "9" * 5000, 'w/"1"'])
-    async def test_a_malformed_etag_is_invalid(self, bench: Bench, tag: str) -> None:
+    async def test_i6_a_malformed_etag_is_invalid(self, bench: Bench, tag: str) -> None:
         await bench.update(patient(id="p1"))
         assert (await refused(bench.update(patient(id="p1"), headers={"if-match": tag}))).status == 400
 
     @pytest.mark.parametrize("tag", ['W/"2"', '"2"', 'W/"01"', f'W/"{"9" * 5000}"'])
-    async def test_another_version_than_the_current_one_fails_and_writes_nothing(self, bench: Bench, tag: str) -> None:
+    async def test_i6_another_version_than_the_current_one_fails_and_writes_nothing(
+        self, bench: Bench, tag: str
+    ) -> None:
         await bench.update(patient(id="p1"))
         assert (await refused(bench.update(patient(id="p1"), headers={"if-match": tag}))).status == 412
         assert (await bench.read("Patient", "p1")).headers["ETag"] == 'W/"1"'
 
-    async def test_if_match_on_an_unknown_id_fails(self, bench: Bench) -> None:
+    async def test_i6_if_match_on_an_unknown_id_fails(self, bench: Bench) -> None:
         assert (await refused(bench.update(patient(id="p1"), headers={"if-match": 'W/"1"'}))).status == 412
 
-    async def test_a_type_that_clients_do_not_create_takes_no_new_id(self, database_of: DatabaseOf) -> None:
+    async def test_i5_a_type_that_clients_do_not_create_takes_no_new_id(self, database_of: DatabaseOf) -> None:
         registry = Registry("screening")
         for served_type in plain_registry("screening"):
             registry.add(replace(served_type, interactions=READ_ONLY | {Interaction.UPDATE, Interaction.DELETE}))
@@ -259,24 +261,24 @@ class TestUpdate:
             assert (await refused(found.create(patient()))).status == 405
 
     @pytest.mark.parametrize("tag", ['W/"1"', '"1"', ' W/"1" '])
-    async def test_the_current_version_in_both_forms_matches(self, bench: Bench, tag: str) -> None:
+    async def test_i6_the_current_version_in_both_forms_matches(self, bench: Bench, tag: str) -> None:
         await bench.update(patient(id="p1"))
         answer = await bench.update(patient(id="p1"), headers={"if-match": tag})
         assert (answer.status, answer.headers["ETag"]) == (200, 'W/"2"')
 
-    async def test_a_new_id_is_created_and_a_known_one_changed(self, bench: Bench) -> None:
+    async def test_i5_a_new_id_is_created_and_a_known_one_changed(self, bench: Bench) -> None:
         new, known = await bench.update(patient(id="p1")), await bench.update(patient(id="p1"))
         assert (new.status, new.headers["Location"]) == (201, f"{BASE_URL}/Patient/p1/_history/1")
         assert (known.status, "Location" in known.headers) == (200, False)
 
-    async def test_a_deleted_one_comes_back_under_the_next_version(self, bench: Bench) -> None:
+    async def test_i5_a_deleted_one_comes_back_under_the_next_version(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
         await bench.delete("Patient", "p1")
         back = await bench.update(patient(id="p1", gender="male"))
         assert (back.status, back.headers["ETag"]) == (201, 'W/"3"')
         assert await bench.found("Patient", "gender=male") == ["p1"]
 
-    async def test_of_many_with_the_same_if_match_one_wins(self, bench: Bench) -> None:
+    async def test_i6_of_many_with_the_same_if_match_one_wins(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
 
         async def attempt() -> int:
@@ -287,7 +289,7 @@ class TestUpdate:
 
         assert sorted(await asyncio.gather(*(attempt() for _ in range(16)))) == [200] + [412] * 15
 
-    async def test_without_if_match_all_of_many_are_stored_one_after_the_other(self, bench: Bench) -> None:
+    async def test_i5_without_if_match_all_of_many_are_stored_one_after_the_other(self, bench: Bench) -> None:
         await asyncio.gather(*(bench.update(patient(id="p1")) for _ in range(6)))
         assert (await bench.history("Patient", "p1"))["total"] == 6
 
@@ -299,18 +301,18 @@ class TestUpdate:
 
 
 class TestDelete:
-    async def test_another_version_is_not_deleted(self, bench: Bench) -> None:
+    async def test_i10_another_version_is_not_deleted(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
         assert (await refused(bench.delete("Patient", "p1", headers={"if-match": 'W/"2"'}))).status == 412
         assert (await bench.read("Patient", "p1")).status == 200
 
-    async def test_what_never_was_and_what_is_gone_delete_quietly(self, bench: Bench) -> None:
+    async def test_i10_what_never_was_and_what_is_gone_delete_quietly(self, bench: Bench) -> None:
         assert (await bench.delete("Patient", "nobody")).status == 204
         await bench.update(patient(id="p1"))
         assert [(await bench.delete("Patient", "p1")).status for _ in range(2)] == [204, 204]
         assert (await bench.history("Patient", "p1"))["total"] == 2
 
-    async def test_search_does_not_find_it(self, bench: Bench) -> None:
+    async def test_i10_search_does_not_find_it(self, bench: Bench) -> None:
         await bench.update(patient(id="p1", name=[{"family": "Gone"}]))
         await bench.delete("Patient", "p1")
         for query in ("", "_id=p1", "family=gone", "family:missing=true", "identifier:missing=true"):
@@ -319,14 +321,14 @@ class TestDelete:
 
 class TestHistory:
     @pytest.mark.parametrize("query", ["_count=x", "_count=-1", "_count=1.5", "_before=x", "_count=²"])
-    async def test_a_bad_page_is_invalid(self, bench: Bench, query: str) -> None:
+    async def test_i12_a_bad_page_is_invalid(self, bench: Bench, query: str) -> None:
         await bench.update(patient(id="p1"))
         assert (await refused(bench.history("Patient", "p1", query))).status == 400
 
-    async def test_what_never_was_has_no_history(self, bench: Bench) -> None:
+    async def test_i12_what_never_was_has_no_history(self, bench: Bench) -> None:
         assert (await refused(bench.history("Patient", "p1"))).status == 404
 
-    async def test_it_tells_every_version_newest_first_with_deletions(self, bench: Bench) -> None:
+    async def test_i12_it_tells_every_version_newest_first_with_deletions(self, bench: Bench) -> None:
         created = json_of(await bench.create(patient(gender="female")))
         id_ = created["id"]
         bench.clock.advance(minutes=1)
@@ -341,7 +343,7 @@ class TestHistory:
         assert found["entry"][2]["resource"] == created
         assert {entry["fullUrl"] for entry in found["entry"]} == {f"{BASE_URL}/Patient/{id_}"}
 
-    async def test_pages_follow_each_other_to_the_end(self, bench: Bench) -> None:
+    async def test_i12_pages_follow_each_other_to_the_end(self, bench: Bench) -> None:
         for _ in range(5):
             await bench.update(patient(id="p1"))
         query, seen = "_count=2&_unknown=1", []
@@ -354,7 +356,7 @@ class TestHistory:
             query = (link(page, "next") or "").partition("?")[2]
         assert seen == ["5", "4", "3", "2", "1"]
 
-    async def test_count_zero_tells_only_how_many(self, bench: Bench) -> None:
+    async def test_i12_count_zero_tells_only_how_many(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
         page = await bench.history("Patient", "p1", "_count=0")
         assert (page["total"], page.get("entry"), link(page, "next")) == (1, None, None)

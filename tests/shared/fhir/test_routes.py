@@ -120,7 +120,7 @@ class TestNegotiation:
             ("", FHIR),
         ],
     )
-    async def test_json_is_answered_in_the_named_type_and_nothing_else_is_promised(
+    async def test_g2_g4_json_is_answered_in_the_named_type_and_nothing_else_is_promised(
         self, http: Client, accept: str, expected: str | int
     ) -> None:
         answered = await http.get(f"{PREFIX}/Patient", headers={"accept": accept})
@@ -134,7 +134,7 @@ class TestNegotiation:
         [("xml", 406), ("ttl", 406), ("text/html", 406), ("json", 200), ("application/json", 200), ("text/json", 200),
          ("application/fhir+json", 200), ("application/fhir%2Bjson", 200), ("", 200)],
     )  # fmt: skip
-    async def test_format_overrides_accept(self, http: Client, given: str, status: int) -> None:
+    async def test_g3_format_overrides_accept(self, http: Client, given: str, status: int) -> None:
         answered = await http.get(
             f"{PREFIX}/Patient?_format={given}", headers={"accept": "text/html" if given else FHIR}
         )
@@ -146,7 +146,7 @@ class TestNegotiation:
          (f"{FHIR};fhirVersion=3.0", 415), (f"{FHIR};charset=iso-8859-1", 415), ("", 415), ("application/json", 201),
          (f"{FHIR}; charset=UTF-8; fhirVersion=4.0", 201), ("TEXT/JSON", 201)],
     )  # fmt: skip
-    async def test_only_fhir_json_is_taken(self, http: Client, given: str, status: int) -> None:
+    async def test_g2_g4_only_fhir_json_is_taken(self, http: Client, given: str, status: int) -> None:
         headers = {"content-type": given} if given else {}
         answered = await http.post(f"{PREFIX}/Patient", content=b'{"resourceType":"Patient"}', headers=headers)
         if status == 415:
@@ -194,7 +194,7 @@ class TestAddresses:
             ("PUT", "/Questionnaire/1", 405, "GET, HEAD"),
         ],
     )
-    async def test_unknown_addresses_are_not_found_and_known_ones_tell_their_methods(
+    async def test_g8_g14_unknown_addresses_are_not_found_and_known_ones_tell_their_methods(
         self, http: Client, method: str, path: str, status: int, allow: str | None
     ) -> None:
         answered = await http.request(method, PREFIX + path)
@@ -214,7 +214,7 @@ class TestAddresses:
             refused(await http.get(PREFIX + path), 404)
         assert {row[1] for row in await bench.audit()} == {None}
 
-    async def test_head_answers_like_get_without_a_body(self, http: Client) -> None:
+    async def test_g9_head_answers_like_get_without_a_body(self, http: Client) -> None:
         await put(http, patient(id="p1"))
         for path in ("/Patient/p1", "/Patient", "/Patient/p1/_history", "/Patient/p1/_history/1", "/Patient/nobody"):
             get, head = await http.get(PREFIX + path), await http.head(PREFIX + path)
@@ -224,7 +224,7 @@ class TestAddresses:
 
 
 class TestAuthentication:
-    async def test_without_a_token_nothing_is_told(self, bench: Bench) -> None:
+    async def test_g13_without_a_token_nothing_is_told(self, bench: Bench) -> None:
         async with client_of(bench) as client:
             del client.headers["authorization"]
             for method, path in (("GET", "/Patient"), ("GET", "/Nonsense"), ("PATCH", "/Patient/1"), ("GET", "")):
@@ -233,7 +233,7 @@ class TestAuthentication:
                 assert answered.headers["www-authenticate"] == "Bearer"
         assert await bench.audit() == []
 
-    async def test_another_tenant_is_answered_not_found(self, bench: Bench, http: Client) -> None:
+    async def test_g13_another_tenant_is_answered_not_found(self, bench: Bench, http: Client) -> None:
         await put(http, patient(id="p1"))
         async with client_of(bench, {"authorization": f"Bearer {SOUTH}"}) as south:
             refused(await south.get(f"{PREFIX}/Patient/p1"), 404)
@@ -297,7 +297,7 @@ class TestBodies:
         ],
         ids=range(14),
     )
-    async def test_what_is_no_valid_resource_is_invalid(self, http: Client, body: bytes) -> None:
+    async def test_i3_i5_what_is_no_valid_resource_is_invalid(self, http: Client, body: bytes) -> None:
         refused(await http.post(f"{PREFIX}/Patient", content=body, headers={"content-type": FHIR}), 400)
         refused(await http.put(f"{PREFIX}/Patient/p1", content=body, headers={"content-type": FHIR}), 400)
 
@@ -348,7 +348,7 @@ class TestSearchForms:
         ],
         ids=range(10),
     )
-    async def test_a_form_is_held_to_the_same_rules(
+    async def test_s1_a_form_is_held_to_the_same_rules(
         self, http: Client, content: bytes, content_type: str, status: int
     ) -> None:
         headers = {"content-type": content_type} if content_type else {}
@@ -361,7 +361,7 @@ class TestSearchForms:
     async def test_nul_in_a_query_is_invalid(self, http: Client, query: str) -> None:
         refused(await http.get(f"{PREFIX}/Patient?{query}"), 400)
 
-    async def test_form_and_address_are_read_together(self, http: Client) -> None:
+    async def test_s1_form_and_address_are_read_together(self, http: Client) -> None:
         await put(http, patient(id="p1", gender="male", active=True))
         await put(http, patient(id="p2", gender="male", active=False))
         found = await http.post(f"{PREFIX}/Patient/_search?gender=male", data={"active": "false"})
@@ -371,11 +371,11 @@ class TestSearchForms:
 
 class TestHeaders:
     @pytest.mark.parametrize("given", ["abc-1.2_3", "a" * 64])
-    async def test_a_request_id_is_echoed(self, http: Client, given: str) -> None:
+    async def test_g10_a_request_id_is_echoed(self, http: Client, given: str) -> None:
         assert (await http.get(f"{PREFIX}/Patient", headers={"x-request-id": given})).headers["x-request-id"] == given
 
     @pytest.mark.parametrize("given", ["", "a" * 65, "a b", "a\tb", "<script>"])
-    async def test_what_cannot_be_echoed_safely_is_replaced(self, http: Client, given: str) -> None:
+    async def test_g10_what_cannot_be_echoed_safely_is_replaced(self, http: Client, given: str) -> None:
         answered = await http.get(f"{PREFIX}/Patient", headers={"x-request-id": given})
         assert len(answered.headers["x-request-id"]) == 36
 
@@ -426,7 +426,9 @@ class TestRecord:
                 refused(await client.get(f"{PREFIX}/Patient"), 500)
                 refused(await client.get(f"{PREFIX}/Patient/nobody"), 500)
 
-    async def test_a_fault_tells_nothing_and_is_logged_under_the_request_id(self, bench: Bench, http: Client) -> None:
+    async def test_g8_a_fault_tells_nothing_and_is_logged_under_the_request_id(
+        self, bench: Bench, http: Client
+    ) -> None:
         with structlog.testing.capture_logs() as logged:
             answered = await http.post(f"{PREFIX}/Patient/p1/$fail", headers={"x-request-id": "find-me"})
         outcome = refused(answered, 500)
@@ -436,7 +438,7 @@ class TestRecord:
         assert (line["request_id"], line["interaction"], line["exc_info"]) == ("find-me", "$fail", True)
         assert await bench.audit() == [("$fail", "Patient", "p1", 500)]
 
-    async def test_operations_answer_at_their_own_addresses(self, bench: Bench, http: Client) -> None:
+    async def test_i13_operations_answer_at_their_own_addresses(self, bench: Bench, http: Client) -> None:
         sent = {"resourceType": "Parameters"}
         answered = await http.post(f"{PREFIX}/Patient/$echo", json=sent)
         assert (answered.status_code, answered.json()) == (200, sent)

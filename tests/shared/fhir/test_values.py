@@ -34,7 +34,7 @@ class TestDates:
             "2026-01-00", "2026-01-01Z",
         ],
     )  # fmt: skip
-    def test_what_is_no_date_has_no_interval(self, text: str) -> None:
+    def test_s9_what_is_no_date_has_no_interval(self, text: str) -> None:
         assert date_range(text) is None
 
     @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ class TestDates:
             ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC), timedelta(seconds=1)),
         ],
     )  # fmt: skip
-    def test_an_interval_is_as_long_as_the_text_is_vague(self, text: str, low: datetime, span: timedelta) -> None:
+    def test_s9_an_interval_is_as_long_as_the_text_is_vague(self, text: str, low: datetime, span: timedelta) -> None:
         assert date_range(text) == (low, low + span)
 
     @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ class TestDates:
             (7, None),
         ],
     )  # fmt: skip
-    def test_periods_and_timings_search_by_their_outer_bounds(self, value: Any, expected: Any) -> None:
+    def test_s9_periods_and_timings_search_by_their_outer_bounds(self, value: Any, expected: Any) -> None:
         assert period(value) == expected
 
 
@@ -124,7 +124,7 @@ class TestTokens:
 
 
 class TestStrings:
-    def test_every_part_of_a_name_counts_but_its_metadata(self) -> None:
+    def test_s6_every_part_of_a_name_counts_but_its_metadata(self) -> None:
         name = {
             "use": "official",
             "family": "Müller",

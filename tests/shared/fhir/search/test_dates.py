@@ -86,7 +86,7 @@ async def bench(bench: Bench) -> Bench:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prefix=st.sampled_from(PREFIXES), text=texts)
-async def test_every_prefix_finds_what_the_table_says(bench: Bench, prefix: str, text: str) -> None:
+async def test_s9_every_prefix_finds_what_the_table_says(bench: Bench, prefix: str, text: str) -> None:
     search = interval(text)
     points = {f"point-{n}" for n, each in enumerate(POINTS) if matches(prefix, search, interval(each))}
     periods = {
@@ -109,14 +109,14 @@ async def test_every_prefix_finds_what_the_table_says(bench: Bench, prefix: str,
         ("ap2028", False),
     ],
 )
-async def test_approximately_is_a_tenth_of_the_distance_to_now(bench: Bench, text: str, *, found: bool) -> None:
+async def test_s9_approximately_is_a_tenth_of_the_distance_to_now(bench: Bench, text: str, *, found: bool) -> None:
     task: dict[str, Any] = {"resourceType": "Task", "status": "requested", "intent": "order"}
     near = {"ap2026-01-01": "2026-02-01"}.get(text, "2026-11-21")
     await bench.update({**task, "id": "near", "authoredOn": near})
     assert ("near" in await bench.found("Task", f"authored-on={text}&_count=100")) is found
 
 
-async def test_several_dates_are_alternatives_and_repeats_narrow(bench: Bench) -> None:
+async def test_s4_s9_several_dates_are_alternatives_and_repeats_narrow(bench: Bench) -> None:
     either = await bench.found("Task", "authored-on=2024-02,2026-02-01&_count=100")
     assert set(either) == {"point-4", "point-7", "point-10", "point-14"}
     assert await bench.found("Task", "authored-on=ge2026-01-15&authored-on=lt2026-01-16&authored-on=2026-02") == []

@@ -91,7 +91,7 @@ def required(resource_type: str, text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_s2_every_required_parameter_of_a_served_type_is_declared(service: str) -> None:
+def test_1_7_s2_every_required_parameter_of_a_served_type_is_declared(service: str) -> None:
     checked = 0
     for resource_type, parameters in declared(service):
         wanted = required(resource_type, REQUIRED.get(resource_type, OF_ALL_TYPES))

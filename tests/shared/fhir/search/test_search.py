@@ -49,7 +49,7 @@ class TestRefusals:
             "_lastUpdated:not=2026", "_query=named", "identifier=|",
         ],
     )  # fmt: skip
-    async def test_an_unsupported_modifier_is_never_ignored(self, bench: Bench, query: str) -> None:
+    async def test_s3_an_unsupported_modifier_is_never_ignored(self, bench: Bench, query: str) -> None:
         await refusal(bench, query)
 
     @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ class TestRefusals:
             "patient.patient.name=x",
         ],
     )
-    async def test_chains_and_unknown_targets_are_refused(self, bench: Bench, query: str) -> None:
+    async def test_s3_s12_chains_and_unknown_targets_are_refused(self, bench: Bench, query: str) -> None:
         await refusal(bench, query, "QuestionnaireResponse")
 
     @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ class TestRefusals:
             "birthdate=1980-01-01T10:00:00+99:00",
         ],
     )  # fmt: skip
-    async def test_a_bad_value_is_invalid_and_not_quoted(self, bench: Bench, query: str) -> None:
+    async def test_s3_s9_a_bad_value_is_invalid_and_not_quoted(self, bench: Bench, query: str) -> None:
         error = await refusal(bench, query)
         value = query.partition("=")[2]
         assert len(value) < 4 or value not in str(error)
 
-    async def test_an_unknown_parameter_is_refused_only_when_strict(self, bench: Bench) -> None:
+    async def test_s3_an_unknown_parameter_is_refused_only_when_strict(self, bench: Bench) -> None:
         await bench.update(patient(id="p1"))
         strict = {"prefer": "return=minimal; handling=strict"}
         for query in ("nonsense=1", "_list=x", "_text=x"):
@@ -91,7 +91,7 @@ class TestRefusals:
             await refusal(bench, query, headers=strict)
         assert await bench.found("Patient", "gender:missing=true&_format=json&_pretty=true", headers=strict) == ["p1"]
 
-    async def test_what_was_ignored_is_not_in_the_self_link(self, bench: Bench) -> None:
+    async def test_s2_what_was_ignored_is_not_in_the_self_link(self, bench: Bench) -> None:
         found = await bench.search("Patient", "nonsense=1&gender=male&_count=5&family=&_format=json")
         assert link(found, "self") == f"{BASE_URL}/Patient?gender=male&_count=5"
 
@@ -139,7 +139,7 @@ class TestTokens:
             ("_id=,", set()),
         ],
     )
-    async def test_every_form_finds_what_it_names(self, bench: Bench, query: str, expected: set[str]) -> None:
+    async def test_s4_s7_every_form_finds_what_it_names(self, bench: Bench, query: str, expected: set[str]) -> None:
         assert set(await bench.found("Patient", query)) == expected
         assert await bench.found("Patient", query, access=FakeAccess(tenant=SOUTH)) == []
 
@@ -153,7 +153,7 @@ class TestStrings:
             ("family=nobody,mu", True), ("family:missing=false", True), ("family=m%", False), ("family=m_ller", False),
         ],
     )  # fmt: skip
-    async def test_case_and_accents_do_not_matter_and_the_start_is_enough(
+    async def test_s6_case_and_accents_do_not_matter_and_the_start_is_enough(
         self, bench: Bench, query: str, *, found: bool
     ) -> None:
         await bench.update(patient(id="p1", name=[{"family": "Müller", "given": ["Anné", "Lise"]}]))
@@ -169,7 +169,9 @@ class TestReferences:
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("stored", ["Patient/p1", f"{BASE_URL}/Patient/p1", "Patient/p1/_history/2"])
-    async def test_every_spelling_of_an_address_finds_the_same(self, bench: Bench, spelling: str, stored: str) -> None:
+    async def test_s8_g1_every_spelling_of_an_address_finds_the_same(
+        self, bench: Bench, spelling: str, stored: str
+    ) -> None:
         await bench.update(response(id="r1", subject={"reference": stored}))
         for name in ("patient", "subject", "subject:Patient", "patient:Patient"):
             assert await bench.found("QuestionnaireResponse", f"{name}={spelling}") == ["r1"]
@@ -179,36 +181,36 @@ class TestReferences:
         ["patient=p", "patient=p11", "patient=Group/p1", "subject:Group=p1", "patient=https://elsewhere.org/Patient/p1",
          "author=p1", "patient=ftp://screening.example.org/screening/fhir/Patient/p1", "patient=#p1"],
     )  # fmt: skip
-    async def test_other_addresses_find_nothing(self, bench: Bench, query: str) -> None:
+    async def test_s8_other_addresses_find_nothing(self, bench: Bench, query: str) -> None:
         await bench.update(response(id="r1", subject={"reference": "Patient/p1"}))
         assert await bench.found("QuestionnaireResponse", query) == []
 
-    async def test_a_foreign_address_is_found_as_it_stands(self, bench: Bench) -> None:
+    async def test_s8_a_foreign_address_is_found_as_it_stands(self, bench: Bench) -> None:
         await bench.update(response(id="r1", subject={"reference": "https://elsewhere.org/fhir/Patient/p1"}))
         assert await bench.found("QuestionnaireResponse", "patient=https://elsewhere.org/fhir/Patient/p1") == ["r1"]
         assert await bench.found("QuestionnaireResponse", "patient=p1") == []
 
-    async def test_missing_is_told_for_references(self, bench: Bench) -> None:
+    async def test_s5_missing_is_told_for_references(self, bench: Bench) -> None:
         await bench.update(response(id="r1", subject={"reference": "Patient/p1"}))
         await bench.update(response(id="r2"))
         assert await bench.found("QuestionnaireResponse", "patient:missing=true") == ["r2"]
         assert await bench.found("QuestionnaireResponse", "patient:missing=false") == ["r1"]
 
-    async def test_a_canonical_without_version_finds_every_version(self, bench: Bench) -> None:
+    async def test_s8_a_canonical_without_version_finds_every_version(self, bench: Bench) -> None:
         for number, canonical in enumerate((f"{PHQ_9}|1.0.0", f"{PHQ_9}|2", PHQ_9, f"{PHQ_9}-a|1.0.0")):
             await bench.update(response(id=f"r{number}", questionnaire=canonical))
         assert await bench.found("QuestionnaireResponse", f"questionnaire={PHQ_9}") == ["r0", "r1", "r2"]
         assert await bench.found("QuestionnaireResponse", f"questionnaire={PHQ_9}|1.0.0") == ["r0"]
         assert await bench.found("QuestionnaireResponse", f"questionnaire={PHQ_9}\\|1.0.0") == ["r0"]
 
-    async def test_so_does_a_canonical_that_is_kept_in_rows(self, routing_bench: Bench) -> None:
+    async def test_s8_so_does_a_canonical_that_is_kept_in_rows(self, routing_bench: Bench) -> None:
         request = {"resourceType": "ServiceRequest", "status": "active", "intent": "plan", "subject": {"display": "A"}}
         await routing_bench.update({**request, "id": "s1", "instantiatesCanonical": [f"{POLICY}|1.0.0"]})
         await routing_bench.update({**request, "id": "s2", "instantiatesCanonical": [f"{POLICY}|2.0.0", "urn:x"]})
         for query, expected in ((POLICY, ["s1", "s2"]), (f"{POLICY}|2.0.0", ["s2"]), (f"{POLICY}|3", [])):
             assert await routing_bench.found("ServiceRequest", f"instantiates-canonical={query}") == expected
 
-    async def test_a_uri_matches_exactly(self, bench: Bench) -> None:
+    async def test_s11_a_uri_matches_exactly(self, bench: Bench) -> None:
         for number, url in enumerate((PHQ_9, PHQ_9 + "/", PHQ_9.upper())):
             questionnaire = {"resourceType": "Questionnaire", "id": f"q{number}", "status": "active", "url": url}
             await bench.update(questionnaire)
@@ -227,7 +229,7 @@ class TestLastUpdated:
             ("2025,2026", True), ("ap0001", False), ("ap9999", False), ("gt9999", False), ("lt0001", False),
         ],
     )  # fmt: skip
-    async def test_a_moment_is_inside_exactly_one_second(self, bench: Bench, value: str, *, found: bool) -> None:
+    async def test_s9_s18_a_moment_is_inside_exactly_one_second(self, bench: Bench, value: str, *, found: bool) -> None:
         await bench.update(patient(id="p1"))
         assert bool(await bench.found("Patient", f"_lastUpdated={value}")) is found
 
@@ -254,7 +256,7 @@ class TestPages:
         ],
     )
     @pytest.mark.parametrize("count", [1, 2, 3, 7])
-    async def test_pages_keep_the_order_and_leave_nothing_out(
+    async def test_s14_s15_s16_pages_keep_the_order_and_leave_nothing_out(
         self, bench: Bench, sort: str, expected: str, count: int
     ) -> None:
         page = await bench.search("Patient", f"_sort={sort}&_count={count}&_total=accurate")
@@ -268,7 +270,7 @@ class TestPages:
             seen += ids_in(page)
         assert " ".join(seen) == expected
 
-    async def test_what_is_stored_meanwhile_neither_repeats_nor_hides_anything(self, bench: Bench) -> None:
+    async def test_s16_what_is_stored_meanwhile_neither_repeats_nor_hides_anything(self, bench: Bench) -> None:
         page = await bench.search("Patient", "_sort=gender&_count=2")
         seen = ids_in(page)
         number = 0
@@ -282,7 +284,7 @@ class TestPages:
         assert len(seen) == len(set(seen))
         assert {f"p{n}" for n in range(7)} <= set(seen)
 
-    async def test_count_zero_and_summary_count_tell_only_how_many(self, bench: Bench) -> None:
+    async def test_s15_count_zero_and_summary_count_tell_only_how_many(self, bench: Bench) -> None:
         for query in ("_count=0", "_summary=count", "_count=0&_total=none", "_total=none&_count=0"):
             found = await bench.search("Patient", query)
             assert (found.get("total"), found.get("entry"), link(found, "next")) in {
@@ -291,25 +293,25 @@ class TestPages:
             }
         assert (await bench.search("Patient", "_count=0&gender=male"))["total"] == 2
 
-    async def test_a_total_is_told_only_when_asked_for(self, bench: Bench) -> None:
+    async def test_s15_a_total_is_told_only_when_asked_for(self, bench: Bench) -> None:
         for query, expected in (("", None), ("_total=none", None), ("_total=estimate", 7), ("_total=accurate", 7)):
             assert (await bench.search("Patient", query)).get("total") == expected
 
-    async def test_an_empty_result_has_no_entry_at_all(self, bench: Bench) -> None:
+    async def test_s1_an_empty_result_has_no_entry_at_all(self, bench: Bench) -> None:
         assert "entry" not in await bench.search("Patient", "_id=nobody")
 
-    async def test_entries_say_where_and_why(self, bench: Bench) -> None:
+    async def test_s1_entries_say_where_and_why(self, bench: Bench) -> None:
         (entry,) = (await bench.search("Patient", "_id=p1"))["entry"]
         assert entry["fullUrl"] == f"{BASE_URL}/Patient/p1"
         assert entry["search"] == {"mode": "match"}
         assert entry["resource"] == json_of(await bench.read("Patient", "p1"))
 
-    async def test_a_huge_count_is_a_large_page(self, bench: Bench) -> None:
+    async def test_s15_a_huge_count_is_a_large_page(self, bench: Bench) -> None:
         assert len(await bench.found("Patient", f"_count={'9' * 5000}")) == 7
 
 
 class TestCursors:
-    async def test_what_this_server_did_not_give_is_refused(self, bench: Bench) -> None:
+    async def test_s16_what_this_server_did_not_give_is_refused(self, bench: Bench) -> None:
         for number in range(3):
             await bench.update(patient(id=f"p{number}", gender="male"))
         url = link(await bench.search("Patient", "_count=1&_sort=gender"), "next") or ""
@@ -318,7 +320,7 @@ class TestCursors:
         for text in forged:
             await refusal(bench, f"_sort=gender&_cursor={text}")
 
-    async def test_a_cursor_belongs_to_its_order_and_type(self, bench: Bench) -> None:
+    async def test_s16_a_cursor_belongs_to_its_order_and_type(self, bench: Bench) -> None:
         for number in range(3):
             await bench.update(patient(id=f"p{number}", gender="male"))
         url = link(await bench.search("Patient", "_count=1&_sort=gender"), "next") or ""
@@ -327,7 +329,7 @@ class TestCursors:
             await refusal(bench, f"{query}&_cursor={cursor}")
         await refusal(bench, f"_sort=status&_cursor={cursor}", "QuestionnaireResponse")
 
-    async def test_a_cursor_of_one_tenant_shows_another_only_its_own(self, bench: Bench) -> None:
+    async def test_s16_a_cursor_of_one_tenant_shows_another_only_its_own(self, bench: Bench) -> None:
         south = FakeAccess(tenant=SOUTH)
         for number in range(3):
             await bench.update(patient(id=f"p{number}"))

@@ -72,11 +72,11 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
         (b'"a":[[[null]]]', "Patient.a[0][0][0]"),
     ],
 )
-def test_null_and_emptiness_are_refused_at_their_place(member: bytes, expression: str) -> None:
+def test_g12_null_and_emptiness_are_refused_at_their_place(member: bytes, expression: str) -> None:
     assert expression in [issue.expression for issue in refusals(BASE + member + b"}")]
 
 
-def test_aligned_padding_is_kept() -> None:
+def test_g12_aligned_padding_is_kept() -> None:
     body = BASE + b'"name":[{"given":["a",null],"_given":[null,{"id":"x"}]}]}'
     assert parse(body)["name"] == [{"given": ["a", None], "_given": [None, {"id": "x"}]}]
 
@@ -95,7 +95,7 @@ def test_aligned_padding_is_kept() -> None:
         (b'"resourceType":"Patient"', "Patient.resourceType"),
     ],
 )
-def test_a_key_given_twice_is_refused_however_it_is_hidden(member: bytes, expression: str) -> None:
+def test_g12_a_key_given_twice_is_refused_however_it_is_hidden(member: bytes, expression: str) -> None:
     assert [issue.expression for issue in refusals(BASE + member + b"}")] == [expression]
 
 
