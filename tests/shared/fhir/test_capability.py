@@ -159,8 +159,14 @@ class TestDeclared:
                 assert (await http.post(path, content=encode(_named(served_type.name)))).status_code == 200
             for operation in served_type.operations:
                 path = f"/{served_type.name}{'/x' if operation.instance else ''}/${operation.name}"
-                assert (await http.post(path)).status_code == 200
-                assert (await http.get(path)).status_code == (405 if operation.affects_state else 200)
+                absent = f"there is no {served_type.name} with this id"
+                for answer in (await http.post(path), *(() if operation.affects_state else (await http.get(path),))):
+                    # the operation is there; what it is about is not
+                    assert (answer.status_code, absent in answer.text) == (
+                        (404, True) if operation.instance else (200, False)
+                    )
+                if operation.affects_state:
+                    assert (await http.get(path)).status_code == 405
             assert (await http.post(f"/{served_type.name}/x/$nonsense")).status_code == 404
 
     async def test_1_5_conditional_changes_answer_when_declared_and_are_refused_when_not(self, served: Served) -> None:

@@ -18,6 +18,9 @@ SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system"
 _VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 BACKPORT_SERVER = "http://hl7.org/fhir/uv/subscriptions-backport/CapabilityStatement/backport-subscription-server-r4"
+BACKPORT_GUIDE = (
+    "http://hl7.org/fhir/uv/subscriptions-backport/ImplementationGuide/hl7.fhir.uv.subscriptions-backport|1.1.0"
+)
 TOPIC_EXTENSION = (
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 )
@@ -50,6 +53,7 @@ def capability_statement(
         "description": description,
         "kind": "instance",
         **({"instantiates": [BACKPORT_SERVER]} if "Subscription" in registry.types else {}),
+        **({"implementationGuide": [BACKPORT_GUIDE]} if "Subscription" in registry.types else {}),
         "software": {"name": f"Stepwell {registry.service}", "version": VERSION},
         "implementation": {"description": title, "url": base_url},
         "fhirVersion": "4.0.1",
@@ -107,6 +111,7 @@ def _resource(registry: Registry, served_type: ServedType, topics: Iterable[str]
     body["conditionalRead"] = "full-support"
     body["conditionalUpdate"] = served_type.allows(Interaction.UPDATE)
     body["conditionalDelete"] = "single" if served_type.allows(Interaction.DELETE) else "not-supported"
+    body["referencePolicy"] = ["literal", "logical"]
     body["searchParam"] = [
         {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"},
         {

@@ -101,7 +101,7 @@ class Door:
         address, parts, method = asked.address, asked.parts, exchange.method
         if not address.is_served:
             raise FhirError(Category.NOT_FOUND, "there is nothing at this address; GET metadata tells what is served")
-        if "id" in parts and not asked.id:
+        if ("id" in parts and not asked.id) or not _ID.fullmatch(parts.get("compartment_id", "any")):
             raise FhirError(Category.NOT_FOUND, "an id is 1 to 64 letters, digits, hyphens and full stops")
         if method not in address.allowed:
             text = f"this address takes {', '.join(address.allowed)}"
@@ -289,16 +289,10 @@ _VALIDATE: Verbs = {"POST": (interactions.validate, interactions.VALIDATE)}
 
 def _operation_verbs(operation: Operation) -> Verbs:
     name = f"${operation.name}"
-    verb: Verb = partial(_operate, operation)
+    verb: Verb = partial(interactions.operate, operation)
     if operation.affects_state:
         return {"POST": (keyed(name, verb), name)}
     return {"GET": (verb, name), "POST": (verb, name)}
-
-
-async def _operate(operation: Operation, engine: Engine, request: Request) -> Response:
-    request.access.require(request.resource_type or "*", operation.interaction)
-    response: Response = await operation.handler(request)
-    return response
 
 
 async def _nothing(engine: Engine, request: Request) -> Response:

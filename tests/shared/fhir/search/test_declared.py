@@ -11,7 +11,7 @@ from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.migrations import service_named
+from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES
 

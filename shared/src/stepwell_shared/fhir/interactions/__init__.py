@@ -9,6 +9,7 @@ from stepwell_shared.fhir.interactions.engine import Engine, built, change_of
 from stepwell_shared.fhir.interactions.everywhere import search_types
 from stepwell_shared.fhir.interactions.histories import HISTORY_SYSTEM, history
 from stepwell_shared.fhir.interactions.matching import criteria_of, match_of
+from stepwell_shared.fhir.interactions.operating import operate
 from stepwell_shared.fhir.interactions.patching import patch
 from stepwell_shared.fhir.interactions.reach import require_reach, visible
 from stepwell_shared.fhir.interactions.reading import read, vread
@@ -34,6 +35,7 @@ __all__ = [
     "history",
     "match_of",
     "next_version",
+    "operate",
     "patch",
     "read",
     "require_reach",
