@@ -80,6 +80,37 @@ async def test_each_service_starts_and_serves_with_every_peer_down(
         assert (await client.post("/metrics")).status_code == 405
 
 
+async def test_g4_1_5_metadata_says_at_once_which_fhir_it_is(tmp_path: Path, database_of: DatabaseOf) -> None:
+    urls = await database_of("referral")
+    async with started("referral", settings_of(tmp_path, urls.runtime)) as client:
+        path = "/referral/fhir/metadata"
+        for accept in ("application/fhir+json;fhirVersion=3.0", "application/fhir+json; fhirVersion=5.0", "text/xml"):
+            refused = await client.get(path, headers={"accept": accept})
+            assert (refused.status_code, refused.json()["resourceType"]) == (406, "OperationOutcome")
+        assert (await client.get(f"{path}?_format=xml")).status_code == 406
+        for accept in ("application/fhir+json;fhirVersion=4.0", "application/json", "*/*"):
+            answer = await client.get(path, headers={"accept": accept})
+            assert (answer.status_code, answer.json()["fhirVersion"]) == (200, "4.0.1")
+            kind = "application/json" if accept == "application/json" else "application/fhir+json"
+            assert answer.headers["content-type"] == kind
+        known = await client.get(path, headers={"if-none-match": answer.headers["etag"]})
+        assert (known.status_code, known.content) == (304, b"")
+        head = await client.head(path)
+        assert (head.headers["etag"], head.content) == (answer.headers["etag"], b"")
+        assert (await client.post(path)).status_code == 405
+
+
+async def test_1_5_the_etag_of_metadata_is_that_of_its_content(tmp_path: Path, database_of: DatabaseOf) -> None:
+    tags = {}
+    for service in ("routing", "measurement"):
+        urls = await database_of(service)
+        async with started(service, settings_of(tmp_path / service, urls.runtime)) as client:
+            answers = [await client.get(f"/{service}/fhir/metadata") for _ in range(2)]
+            assert answers[0].headers["etag"] == answers[1].headers["etag"]
+            tags[service] = answers[0].headers["etag"]
+    assert len(set(tags.values())) == 2
+
+
 async def test_a_database_that_is_away_is_not_ready_but_alive(tmp_path: Path) -> None:
     async with started("screening", settings_of(tmp_path, "postgresql://nobody@127.0.0.1:9/none")) as client:
         assert (await client.get("/livez")).status_code == 200

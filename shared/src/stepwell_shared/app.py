@@ -38,7 +38,7 @@ from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import FAULT, Door, FhirApplication
-from stepwell_shared.fhir.wire import FHIR_JSON, Exchange, error_response
+from stepwell_shared.fhir.wire import Exchange, accepted, error_response
 from stepwell_shared.http_client import http_client
 from stepwell_shared.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.openapi import openapi_document
@@ -254,7 +254,7 @@ def _doors(
     door = Door(engine=runtime.engine, authenticate=verifier.authenticate, access_record=_access_record(runtime))
     return Doors(
         pages={
-            f"{prefix}/metadata": _page(encode(statement)),
+            f"{prefix}/metadata": _fhir_page(encode(statement)),
             f"{prefix}/.well-known/smart-configuration": _page(encode(configuration), "application/json"),
             f"/{service.name}/notifications": _posted(received.take),
         },
@@ -264,7 +264,7 @@ def _doors(
     )
 
 
-def _page(body: bytes, media_type: str = FHIR_JSON) -> Page:
+def _page(body: bytes, media_type: str) -> Page:
     """A page for everybody, which takes no other method than those that read it."""
     tag = f'W/"{sha256(body).hexdigest()[:16]}"'
 
@@ -275,6 +275,21 @@ def _page(body: bytes, media_type: str = FHIR_JSON) -> Page:
             await exchange.answer(Response(304, headers={"ETag": tag}))
         else:
             await exchange.answer(Response(200, body, {"ETag": tag}), media_type)
+
+    return answer
+
+
+def _fhir_page(body: bytes) -> Page:
+    """The same in the JSON type that is asked for; whoever asks for another version of FHIR is told before all else."""
+    page_of = cache(partial(_page, body))
+
+    async def answer(exchange: Exchange) -> None:
+        try:
+            page = page_of(accepted(exchange))
+        except FhirError as error:
+            await exchange.answer(error_response(error))
+        else:
+            await page(exchange)
 
     return answer
 
