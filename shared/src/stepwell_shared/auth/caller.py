@@ -1,10 +1,11 @@
 """The caller: whom a verified token stands for, in which tenant, and what it may do. Nothing is allowed by default."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stepwell_shared.auth.scopes import Scope, Scopes, letters_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 
+ANSWERS_MAX = 500
 INSUFFICIENT_SCOPE = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 
 
@@ -23,9 +24,13 @@ class Caller:
     roles: tuple[str, ...] = ()
     fhir_user: str | None = None
     patient: str | None = None
+    # What was worked out before: every request of a token asks the same few questions.
+    _answers: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict, compare=False, repr=False)
 
     def permits(self, resource_type: str, interaction: str) -> bool:
         """Whether some scope grants it; a `patient/` scope without a patient grants nothing."""
+        if self._answers.get((resource_type, interaction)) is not None:
+            return True
         letters = letters_of(interaction)
         return letters != "" and all(self._grants(resource_type, letter) for letter in letters)
 
@@ -42,7 +47,15 @@ class Caller:
         They carry the granular part of the scopes and the patient to whom `patient/` scopes are bound.
         Raises FhirError FORBIDDEN like `require`, so that "nothing granted" never reads as "unrestricted".
         """
-        self.require(resource_type, interaction)
+        known = self._answers.get((resource_type, interaction))
+        if known is None:
+            self.require(resource_type, interaction)
+            known = self._strictest(resource_type, interaction)
+            if len(self._answers) < ANSWERS_MAX:
+                self._answers[resource_type, interaction] = known
+        return known
+
+    def _strictest(self, resource_type: str, interaction: str) -> tuple[str, ...]:
         strictest: tuple[str, ...] = ()
         for letter in letters_of(interaction):
             queries = tuple(self._query(scope, resource_type) for scope in self._grants(resource_type, letter))

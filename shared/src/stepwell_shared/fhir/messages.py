@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import orjson
 
@@ -22,6 +23,7 @@ from stepwell_shared.fhir.unit import Method, Stored
 
 # (interaction, resource id, HTTP status) -> the row that keeps the access on record
 Witness = Callable[[str, str, int], Effect]
+QUOTED_REMEMBERED_MAX = 64
 _RETURNS = ("minimal", "representation", "OperationOutcome")
 
 
@@ -167,8 +169,29 @@ def history_entry(base_url: str, served_type: ServedType, stored: Stored, view: 
     return b'{"fullUrl":%b%b,%b' % (orjson.dumps(f"{base_url}/{address}"), resource, entry[1:])
 
 
+def match_entries(base_url: str, served_type: ServedType, rows: Sequence[Mapping[str, Any]], view: View) -> list[bytes]:
+    """The entries of the matches of one type, from the rows that the store found."""
+    if served_type.mask is not None or not view.is_whole:
+        stored = [Stored(served_type.name, r["id"], r["version"], r["last_updated"], r["body"]) for r in rows]
+        return [match_entry(base_url, served_type, each, view) for each in stored]
+    # As match_entry says it, at once for all; an id needs no escapes.
+    head = b'{"fullUrl":%b/' % orjson.dumps(f"{base_url}/{served_type.name}")[:-1]
+    return [b'%b%b","resource":%b,"search":{"mode":"match"}}' % (head, r["id"].encode(), r["body"]) for r in rows]
+
+
 def address_of(address: str, parameters: Sequence[tuple[str, str]]) -> str:
-    return f"{address}?{urlencode(parameters)}" if parameters else address
+    """An address with its query."""
+    if not parameters:
+        return address
+    return f"{address}?{'&'.join(f'{_quoted(name)}={_quoted(value)}' for name, value in parameters)}"
+
+
+def _quoted(text: str) -> str:
+    """As it stands in a query. The links of one page repeat the same few short texts."""
+    return _short_quoted(text) if len(text) <= QUOTED_REMEMBERED_MAX else quote_plus(text)
+
+
+_short_quoted = lru_cache(maxsize=1024)(quote_plus)
 
 
 def bundle(

@@ -156,7 +156,8 @@ async def test_g11_provenance_comes_in_a_header(http: httpx.AsyncClient) -> None
     assert found["entry"][0]["resource"]["target"] == [{"reference": f"Patient/{made.json()['id']}/_history/1"}]
 
 
-async def test_i13_operations_that_change_nothing_answer_get(http: httpx.AsyncClient) -> None:
+async def test_i13_operations_that_change_nothing_answer_get(bench: Bench, http: httpx.AsyncClient) -> None:
+    await bench.update(patient(id="p1"))
     for path, kind in (("/$tell", ""), ("/Patient/$ask", "Patient"), ("/Patient/p1/$ask", "Patient")):
         answered = await http.get(f"{path}?a=1")
         assert answered.json() == {"said": [["a", "1"]], "type": kind}

@@ -4,7 +4,7 @@ from functools import partial
 
 from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.reach import filters_of, query_of, resolved_query, stored_of
-from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, match_entry
+from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, match_entries, match_entry
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.presentation import view_of
 from stepwell_shared.fhir.registry import Interaction
@@ -28,9 +28,9 @@ async def search(engine: Engine, request: Request) -> Response:
     ends = [query.order.keys_of(row) for row in (page[0], page[-1])] if page else []
     around = paging.links(ends, is_full=len(records) > query.count > 0)
     links = [(relation, address_of(address, parameters)) for relation, parameters in around]
-    matches = [stored_of(served_type, record) for record in page]
-    entries = [match_entry(engine.base_url, served_type, stored, view) for stored in matches]
+    entries = match_entries(engine.base_url, served_type, page, view)
     if query.includes:
+        matches = [stored_of(served_type, record) for record in page]
         find = partial(_find, engine, request)
         along = await included(query.includes, matches, engine.registry, engine.localise, find)
         types = engine.registry.types

@@ -1,7 +1,7 @@
 """A search request as a statement: conditions, order, page. Everything it ignores is left out of the self link."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from stepwell_shared.fhir.indexing import Localise
@@ -125,8 +125,9 @@ def parse_search(
 
 
 def _criterion(query: SearchQuery, name: str, value: str, context: Context) -> bool:
-    narrowing = Narrowing()
-    found = criterion(query.served_type, name, value, replace(context, narrowing=narrowing), query.values)
+    narrowing = context.narrowing = Narrowing()
+    found = criterion(query.served_type, name, value, context, query.values)
+    context.narrowing = None
     if found is None:
         return False
     query.plan.take(name, len(alternatives(value)), found, len(query.conditions), narrowing)

@@ -25,7 +25,7 @@ class Narrowing:
     is_key: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Context:
     """What a condition needs to know beside the parameter.
 
