@@ -148,6 +148,13 @@ def test_headers_that_repeat_are_one_list() -> None:
     assert joined([("prefer", "a"), ("accept", "b"), ("prefer", "c")]) == {"prefer": "a, c", "accept": "b"}
 
 
+async def test_i4_criteria_in_the_url_of_a_create_are_refused_instead_of_ignored(http: httpx.AsyncClient) -> None:
+    body, headers = json.dumps(patient()), {"content-type": FHIR}
+    refused = await http.post("/Patient?identifier=a", content=body, headers=headers)
+    assert (refused.status_code, "If-None-Exist" in refused.text) == (400, True)
+    assert (await http.post("/Patient?_pretty=true&_format=json", content=body, headers=headers)).status_code == 201
+
+
 async def test_g11_provenance_comes_in_a_header(http: httpx.AsyncClient) -> None:
     given = {"resourceType": "Provenance", "recorded": "2026-11-21T20:00:00Z", "agent": [{"who": {"display": "x"}}]}
     headers = {"content-type": FHIR, "x-provenance": json.dumps(given)}
