@@ -46,6 +46,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
             interactions=TAKEN_IN | {Interaction.UPDATE},
             on_write=partial(write_task, runtime),
             indexes=(("patient", "-authored-on"), ("owner", "status", "priority")),
+            update_create=False,
             documentation="One referral each, with its place, its wait and the support until then. Coordinators move"
             " them for the place that was asked, clinicians for who refers. Only partner organisations create them, in"
             " a transaction with ServiceRequest and Patient.",

@@ -111,6 +111,7 @@ class ServedType:
     operations: tuple[Operation, ...] = ()
     profiles: tuple[str, ...] = ()
     documentation: str = ""
+    update_create: bool = True
 
     def allows(self, interaction: Interaction) -> bool:
         """Whether it is served so; a patch is an update that says only what changes."""
@@ -119,7 +120,7 @@ class ServedType:
     @property
     def allows_update_create(self) -> bool:
         """Whether an update may bring a new id into being: where clients may create at all."""
-        return self.allows(Interaction.UPDATE) and self.allows(Interaction.CREATE)
+        return self.update_create and self.allows(Interaction.UPDATE) and self.allows(Interaction.CREATE)
 
     @cached_property
     def columns(self) -> list[SearchParameter]:
@@ -204,11 +205,13 @@ def served(
     operations: tuple[Operation, ...] = (),
     profiles: tuple[str, ...] = (),
     documentation: str = "",
+    update_create: bool = True,
 ) -> ServedType:
     """Declares a type with official search parameters by name; `indexes` name parameters searched together.
 
     A concept that an index names is kept in columns (`Storage.CODED`). `mask` changes the bytes that leave the server,
-    for secrets that only a write may carry.
+    for secrets that only a write may carry; `update_create` says whether an update may bring a new id into being, where
+    clients may create at all.
     """
     names = [*search, *COMMON_PARAMETERS]
     if len(names) != len(set(names)):
@@ -224,5 +227,15 @@ def served(
     if subject and patient and subject.paths == patient.paths and patient.storage is Storage.COLUMN:
         parameters["subject"] = replace(subject, patient_column=patient.column)
     return ServedType(
-        name, interactions, parameters, on_write, mask, indexes, unique_identifier, operations, profiles, documentation
+        name,
+        interactions,
+        parameters,
+        on_write,
+        mask,
+        indexes,
+        unique_identifier,
+        operations,
+        profiles,
+        documentation,
+        update_create,
     )
