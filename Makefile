@@ -16,7 +16,7 @@ SOURCES := shared/src shared/scripts services/screening/src services/routing/src
 # More for pytest: make test ARGS="-k safety -x"
 ARGS ?=
 
-.PHONY: help run test check chaos fuzz lint types imports openapi migrate bench lock clean
+.PHONY: help run test rows check chaos fuzz lint types imports openapi migrate bench lock clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -27,6 +27,9 @@ run: $(INSTALLED) ## start the four services on an embedded PostgreSQL and play 
 
 test: lint types imports ## everything that needs only pip packages, on real PostgreSQL
 	@$(BIN)/pytest -q -n 2 --ignore tests/external $(ARGS)
+
+rows: $(INSTALLED) ## the FHIR checklist as a table: each row, the tests that prove it, and how they went
+	@$(BIN)/python -m pytest -q -n 2 -p tests.support.rows --ignore tests/external $(ARGS)
 
 check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, conformance and the published examples
 	@$(BIN)/python -m tests.external

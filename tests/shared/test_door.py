@@ -204,7 +204,7 @@ class TestHeads:
 
 
 class TestRoom:
-    async def test_beyond_its_room_a_process_says_so_at_once(self) -> None:
+    async def test_1_6_beyond_its_room_a_process_says_so_at_once(self) -> None:
         opened = asyncio.Event()
         guard = Guard(waits_for(opened), LIMITS)
         inside = [asyncio.create_task(Client().ask(guard, "GET")) for _ in range(2)]

@@ -345,6 +345,17 @@ class TestHostileInputs:
         answer = await screening.send(data + b"\r\n\r\n")
         assert answer.status in {0, 400, 404}
 
+    async def test_g10_every_answer_has_a_date_and_an_id(self, screening: Screening) -> None:
+        for method, target, status in (
+            ("GET", b"Patient", 200),
+            ("GET", b"Patient/x", 404),
+            ("DELETE", b"_history", 405),
+        ):
+            answer = await screening.send(screening.request(method, target))
+            assert answer.status == status
+            names = [line.partition(b":")[0] for line in answer.head.lower().split(b"\r\n")]
+            assert (names.count(b"date"), names.count(b"x-request-id")) == (1, 1)
+
     async def test_slow_clients_are_ended_and_the_others_hardly_notice(
         self, suite: Suite, screening: Screening
     ) -> None:

@@ -88,7 +88,7 @@ class TestB1:
         ("preferred", "members"),
         [("minimal", set()), ("representation", {"resource", "fullUrl"}), ("OperationOutcome", {"outcome"})],
     )
-    async def test_b1_each_entry_has_as_much_as_the_client_prefers(
+    async def test_b1_g7_each_entry_has_as_much_as_the_client_prefers(
         self, bench: Bench, preferred: str, members: set[str]
     ) -> None:
         sent = bundle_of("transaction", entry("POST", "Patient", patient()))
@@ -487,7 +487,7 @@ class TestB7:
 
 
 class TestConduct:
-    async def test_no_refusal_quotes_what_was_sent(self, bench: Bench) -> None:
+    async def test_1_6_no_refusal_quotes_what_was_sent(self, bench: Bench) -> None:
         secret = "Geheimnis"
         name = [{"family": secret}]
         for entries in (

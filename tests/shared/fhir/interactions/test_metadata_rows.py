@@ -80,7 +80,7 @@ def test_1_5_every_type_is_there_once_with_all_that_it_takes(declared: Declared)
         assert each["updateCreate"] is ({"update", "create"} <= taken)
 
 
-def test_1_5_search_parameters_are_named_once_with_definition_and_type(declared: Declared) -> None:
+def test_1_5_1_7_search_parameters_are_named_once_with_definition_and_type(declared: Declared) -> None:
     for each in declared[1]["rest"][0]["resource"]:
         names = [parameter["name"] for parameter in each["searchParam"]]
         assert len(names) == len(set(names))

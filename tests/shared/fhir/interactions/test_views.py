@@ -26,7 +26,7 @@ async def test_s17_a_part_cannot_be_put_back(bench: Bench) -> None:
     assert "birthDate" in json_of(await bench.read("Patient", "p1"))
 
 
-async def test_s17_reads_and_searches_show_the_part_that_is_wanted(bench: Bench) -> None:
+async def test_s17_i1_reads_and_searches_show_the_part_that_is_wanted(bench: Bench) -> None:
     await bench.update(patient(**WHO))
     query = [("_elements", "gender")]
     shown = [

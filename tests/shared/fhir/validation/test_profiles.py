@@ -259,7 +259,7 @@ def test_i14_every_rule_of_every_profile_is_implemented_and_none_beside_them() -
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_i14_every_profile_that_a_service_claims_can_be_validated_against(service: str) -> None:
+def test_i14_9_5_8_every_profile_that_a_service_claims_can_be_validated_against(service: str) -> None:
     registry = service_named(service).resources(Runtime())
     statement = capability_statement(
         registry, title="", description="", base_url="https://x.example", topics=(), released=NOW

@@ -215,7 +215,7 @@ MISTAKES = [
     MISTAKES,
     ids=[f"{number}-{each[0]['resourceType']}-{each[1]}" for number, each in enumerate(MISTAKES)],
 )
-def test_a_mistake_is_refused_with_its_code_and_place(
+def test_1_6_a_mistake_is_refused_with_its_code_and_place(
     resource: dict[str, Any], path: str, value: object, code: str, expression: str
 ) -> None:
     assert not found(resource)
@@ -242,7 +242,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
     }
 
 
-def test_no_message_quotes_a_value() -> None:
+def test_1_6_no_message_quotes_a_value() -> None:
     secret = "Schmidt-Rottluff"
     for path in ("gender", "birthDate", "id", "text/div", "name/0/use", "managingOrganization/reference", "active"):
         for issue in validate(changed(PATIENT_RESOURCE, path, secret), "Patient"):
