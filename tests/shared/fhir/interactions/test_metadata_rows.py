@@ -77,7 +77,7 @@ def test_1_5_every_type_is_there_once_with_all_that_it_takes(declared: Declared)
         assert each["conditionalUpdate"] is ("update" in taken)
         assert each["conditionalRead"] == "full-support"
         assert each["conditionalDelete"] == ("single" if "delete" in taken else "not-supported")
-        assert each["updateCreate"] is ({"update", "create"} <= taken)
+        assert each["updateCreate"] is (served_type.update_create and {"update", "create"} <= taken)
 
 
 def test_1_5_1_7_search_parameters_are_named_once_with_definition_and_type(declared: Declared) -> None:
@@ -99,3 +99,15 @@ def test_1_5_operations_and_includes_are_named(declared: Declared) -> None:
         own = {one for one in each.get("searchInclude", ()) if one != "*"}
         searched = {f"{each['type']}:{one['name']}" for one in each["searchParam"]}
         assert {f"{each['type']}:{one.name}" for one in registry.types[each["type"]].references} <= own <= searched
+
+
+def test_1_5_guides_and_the_way_of_references_are_named(declared: Declared) -> None:
+    registry, statement = declared
+    claims = {"instantiates", "implementationGuide"} & statement.keys()
+    assert claims == ({"instantiates", "implementationGuide"} if "Subscription" in registry.types else set())
+    for each in statement["rest"][0]["resource"]:
+        assert each["referencePolicy"] == ["literal", "logical"]
+        assert each.get("supportedProfile", []) == list(registry.types[each["type"]].profiles)
+        if "searchRevInclude" in each:
+            assert each["searchRevInclude"][0] == "*"
+            assert {one.partition(":")[0] for one in each["searchRevInclude"][1:]} <= registry.types.keys()
