@@ -46,7 +46,7 @@ def operation(
 
     `body` names the schema of what it takes, with an `example` that it accepts; `more` are further refusals.
     """
-    refused = (*(WRITING if body else READING), *more) if secured else ALWAYS
+    refused = (*(WRITING if body else READING), *more) if secured else ("406", *ALWAYS)
     answer: Json = {"description": "Done."}
     if result is not None:
         answer["content"] = {FHIR_JSON: {"schema": schema_of(result)}}
