@@ -77,7 +77,8 @@ async def test_s6_text_of_strings_is_refused(bench: Bench) -> None:
     ],
 )  # fmt: skip
 async def test_s11_paths_lead_above_and_below(bench: Bench, query: str, expected: str) -> None:
-    for id_, url in (("deep", FORMS), ("deeper", f"{FORMS}/v1"), ("plain", "urn:oid:1.2.3")):
+    beside = "https://forms.example/north-west"
+    for id_, url in (("beside", beside), ("deep", FORMS), ("deeper", f"{FORMS}/v1"), ("plain", "urn:oid:1.2.3")):
         await bench.update({"resourceType": "Questionnaire", "id": id_, "status": "active", "url": url})
     assert " ".join(await bench.found("Questionnaire", query)) == expected
 
