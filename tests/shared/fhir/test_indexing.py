@@ -89,7 +89,7 @@ class TestIndexing:
 
     def test_absent_values_are_empty(self, kept: ServedType) -> None:
         assert columns_of(kept, {"resourceType": "Task"}, localise) == (None,) * 5
-        assert rows_of(kept, {"resourceType": "Task"}, localise) == []
+        assert rows_of(kept, {"resourceType": "Task"}, localise, (None,) * 5) == []
 
     def test_values_stand_in_their_columns_and_rows_without_repeats(self, kept: ServedType) -> None:
         coding = {"system": "urn:s", "code": "c"}
@@ -103,7 +103,10 @@ class TestIndexing:
         }
         day = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
         assert columns_of(kept, task, localise) == ("ready", *day, "Practitioner/1", None)
-        assert rows_of(kept, task, localise) == [("code", "urn:s", "c", None), ("code", "", "d", None)]
+        assert rows_of(kept, task, localise, columns_of(kept, task, localise)) == [
+            ("code", "urn:s", "c", None),
+            ("code", "", "d", None),
+        ]
 
 
 def official_examples() -> list[dict[str, Any]]:
@@ -170,7 +173,7 @@ class TestConcepts:
     ) -> None:
         resource = {"resourceType": "Observation", **({"code": concept} if concept else {})}
         assert columns_of(kept, resource, localise) == columns
-        assert rows_of(kept, resource, localise) == rows
+        assert rows_of(kept, resource, localise, columns) == rows
 
 
 def test_new_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:

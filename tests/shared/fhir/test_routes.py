@@ -378,6 +378,7 @@ class TestHeaders:
     async def test_g10_what_cannot_be_echoed_safely_is_replaced(self, http: Client, given: str) -> None:
         answered = await http.get(f"{PREFIX}/Patient", headers={"x-request-id": given})
         assert len(answered.headers["x-request-id"]) == 36
+        assert answered.headers.get("x-correlation-id", "") == (given if given.isprintable() else "")
 
     @pytest.mark.parametrize("name", ["if-match", "if-none-match", "if-none-exist", "prefer", "accept", "x-request-id"])
     @pytest.mark.parametrize("value", [b"\xff\xfe", b',;="', b"9" * 5000, b"W/", b"identifier=%00", b"a" * 9000])

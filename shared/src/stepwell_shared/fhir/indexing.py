@@ -1,6 +1,6 @@
 """From a resource to what the store keeps of it for search: promoted column values and index rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from stepwell_shared.fhir import values
@@ -49,16 +49,19 @@ def columns_of(served_type: ServedType, resource: dict[str, Any] | None, localis
 Row = tuple[str, str, str, str | None]
 
 
-def rows_of(served_type: ServedType, resource: dict[str, Any], localise: Localise) -> list[Row]:
+def rows_of(
+    served_type: ServedType, resource: dict[str, Any], localise: Localise, columns: Sequence[object]
+) -> list[Row]:
     """(parameter, system, code, display) for every value of the parameters that are kept in rows, without repeats.
 
     A string keeps its exact text as the system. `name:of-type` and `name:identifier` are rows of modifiers. What
-    stands in coded columns has no rows.
+    stands in coded `columns` has no rows.
     """
     found: dict[tuple[str, str, str], str | None] = {}
     indexed = served_type.indexed(resource)
+    coded = {each.name for place, each in indexed.columns if columns[place] is not None}
     for parameter in indexed.rows:
-        if parameter.storage is Storage.CODED and _only_coding(parameter, resource):
+        if parameter.name in coded:
             continue
         for value in parameter.extract(resource):
             found.update(_rows(parameter, value, localise))

@@ -64,6 +64,8 @@ class Request:
 
     @property
     def _preferences(self) -> dict[str, str]:
+        if "prefer" not in self.headers:
+            return {}
         parts = [part.partition("=") for part in self.headers.get("prefer", "").replace(",", ";").split(";")]
         return {name.strip().lower(): value.strip().strip('"') for name, _, value in parts}
 

@@ -108,7 +108,7 @@ async def _index(
     changed = {row["id"] for row in batch if columns[row["id"]] != tuple(row[name] for name in names)}
     await _set_columns(connection, served_type, tenant, {id_: columns[id_] for id_ in changed})
     if served_type.rows or served_type.references:
-        rows = {id_: rows_of(served_type, resource, localise) for id_, resource in resources.items()}
+        rows = {id_: rows_of(served_type, each, localise, columns[id_]) for id_, each in resources.items()}
         changed |= await _replace(connection, index_table(served_type.name), _INDEX_COLUMNS, tenant, rows)
     if served_type.numbers:
         numbers = {id_: numbers_of(served_type, resource) for id_, resource in resources.items()}

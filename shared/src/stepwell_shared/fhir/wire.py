@@ -21,6 +21,7 @@ JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 PATCH_TYPES = frozenset({*JSON_TYPES, JSON_PATCH})
 _CONTENT_TYPES = {FHIR_JSON: b"application/fhir+json", "application/json": b"application/json"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_VISIBLE = re.compile(r"[ -~]{1,256}")
 _FHIR_VERSIONS = {"4.0", "4.0.1"}
 
 
@@ -60,6 +61,9 @@ class Exchange:
             body = msgspec.json.format(body, indent=2)
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
         headers.append((b"x-request-id", self.request_id.encode()))
+        given = self.headers.get("x-request-id", self.request_id)
+        if given != self.request_id and _VISIBLE.fullmatch(given):
+            headers.append((b"x-correlation-id", given.encode()))  # https://hl7.org/fhir/R4/http.html#customids
         if body:
             headers.append((b"content-type", _CONTENT_TYPES.get(media_type) or f"{media_type}; charset=utf-8".encode()))
         if response.status not in {204, 304}:

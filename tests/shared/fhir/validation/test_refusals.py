@@ -222,6 +222,17 @@ def test_1_6_a_mistake_is_refused_with_its_code_and_place(
     assert (code, expression) in found(changed(resource, path, value))
 
 
+def test_a_contained_resource_may_be_of_any_type_but_must_be_safe_to_read() -> None:
+    unknown = {"resourceType": "Substance", "id": "device", "code": {"text": "x"}}
+    assert validate({**PROVENANCE, "contained": [unknown]}, "Provenance") == []
+    script = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><script>x</script></div>'}
+    for text, place in ((script, "Provenance.contained[0].text.div"), ("words", "Provenance.contained[0].text")):
+        issues = validate({**PROVENANCE, "contained": [{**unknown, "text": text}]}, "Provenance")
+        assert [issue.expression for issue in issues] == [place]
+    assert validate({**PROVENANCE, "contained": [{**unknown, "resourceType": "Spaceship"}]}, "Provenance")
+    assert validate({**PROVENANCE, "contained": [{**unknown, "id": "nobody-refers-to-it"}]}, "Provenance")
+
+
 def test_a_bundled_resource_refers_to_its_own_contained_resources_only() -> None:
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": PROVENANCE}]}
     assert not found(bundle)

@@ -53,7 +53,7 @@ def change_of(engine: Engine, stored: Stored, resource: dict[str, Any] | None) -
     columns = columns_of(served_type, resource, engine.localise)
     if resource is None:
         return Change(stored, columns)
-    rows = rows_of(served_type, resource, engine.localise)
+    rows = rows_of(served_type, resource, engine.localise, columns)
     return Change(stored, columns, rows, numbers_of(served_type, resource))
 
 

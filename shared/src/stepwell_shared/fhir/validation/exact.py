@@ -42,10 +42,21 @@ class Walk:
             self._add("structure", at, "must be a resource: an object with a resourceType")
         elif kind not in resource_types():
             self._add("structure", f"{at}.resourceType", "is no resource type of R4")
+        elif kind not in served_types() and inside:
+            self._without_definition(node, at)
         elif kind not in served_types():
             self._add("not-supported", f"{at}.resourceType", f"{kind} is not supported by this server")
         else:
             self._resource(node, shape(kind), at, inside=inside)
+
+    def _without_definition(self, node: Node, at: str) -> None:
+        """A contained resource of a type of which we know no more than its name: what people may read of it must be
+        safe, and the rules for contained resources hold."""
+        text = node.get("text")
+        if isinstance(text, dict):
+            self._object(text, shape("Narrative"), f"{at}.text")
+        elif text is not None:
+            self._add("structure", f"{at}.text", "must be an object")
 
     def _resource(self, node: Node, form: Shape, at: str, *, inside: bool) -> None:
         outer_local, broken = self._local, self._broken
