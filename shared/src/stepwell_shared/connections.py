@@ -205,6 +205,7 @@ def serve(application: ASGIApp, *, host: str, port: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is by its address
         timeout_graceful_shutdown=10,
     )
     server = EagerServer(config)

@@ -87,7 +87,13 @@ def etag(stored: Stored) -> str:
 
 
 def version_headers(stored: Stored) -> dict[str, str]:
-    return {"ETag": etag(stored), "Last-Modified": format_datetime(stored.last_updated, usegmt=True)}
+    return {"ETag": etag(stored), "Last-Modified": _in_http(stored.last_updated.replace(microsecond=0))}
+
+
+@lru_cache(maxsize=1024)
+def _in_http(moment: datetime) -> str:
+    """A moment as HTTP writes it; what is written in one second has the same."""
+    return format_datetime(moment, usegmt=True)
 
 
 def is_unchanged(request: Request, stored: Stored) -> bool:
