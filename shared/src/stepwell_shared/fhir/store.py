@@ -71,7 +71,8 @@ class Store:
         self._waiting_count = 0
         self._draining: dict[str, asyncio.Task[None]] = {}
         self._reads = Coalescer(self._read_batch)
-        self._recorded_reads = Coalescer(self._read_recorded_batch)
+        # One at a time: each is a commit, and of several at once each waits for the disk by itself.
+        self._recorded_reads = Coalescer(self._read_recorded_batch, lanes=1)
 
     async def commit(self, unit: UnitOfWork) -> None:
         """Returns when the unit is durable.
