@@ -39,9 +39,9 @@ class Limits:
     body_bytes_max_at: Mapping[str, int] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
-    in_flight_max: int = 512
+    in_flight_max: int = 192
     reserve: int = 64
-    urgent_max: int = 64
+    urgent_max: int = 256
     partial_bytes_max: int = 256 * 1024 * 1024
     header_count_max: int = 100
     header_bytes_max: int = 32_768
