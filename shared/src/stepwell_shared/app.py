@@ -113,7 +113,8 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
     app = Application(_limits(service, settings), title=service.title, lifespan=lifespan,
                       docs_url=f"/{service.name}/docs", redoc_url=None,
                       openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
-    # Made when it is first asked for, and kept: most processes are never asked.
+    # Made when it is first asked for, and kept: most processes are never asked. To replace the method is FastAPI's
+    # documented way.
     app.openapi = cache(lambda: openapi_document(service, registry, settings.url_of(service.name)))  # type: ignore[method-assign]
     return app
 

@@ -5,7 +5,6 @@ is an OperationOutcome with an X-Request-Id (RFC 9110 section 15.5, RFC 6585 sec
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,14 +12,13 @@ from dataclasses import dataclass, field
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
+from stepwell_shared.fhir.wire import safe_request_id
 
 ALWAYS_OPEN = frozenset({"/livez", "/readyz"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES_MAX = 16 * 1024 * 1024
 DRAIN_BYTES_MAX = 65_536
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
 
 log = structlog.get_logger("stepwell.door")
 
@@ -285,7 +283,7 @@ async def _refuse(scope: Scope, send: Send, error: FhirError) -> None:
     """Sends the outcome of a refusal."""
     body = outcome_bytes(error.issues)
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    request_id = given if _REQUEST_ID.fullmatch(given) else new_id().encode()
+    request_id = safe_request_id(given.decode("latin-1")).encode()
     headers = [
         (b"content-type", b"application/fhir+json"),
         (b"content-length", str(len(body)).encode()),
