@@ -38,7 +38,9 @@ def registry(runtime: Runtime) -> Registry:
                 "version",
             ],
             interactions=READ_ONLY,
-            documentation="The instruments that ship with screening. A published version never changes.",
+            translated=True,
+            documentation="The instruments that ship with screening. A published version never changes."
+            " Accept-Language picks the language of their strings.",
         )
     )
     found.add(

@@ -112,6 +112,8 @@ class ServedType:
     profiles: tuple[str, ...] = ()
     documentation: str = ""
     update_create: bool = True
+    # whether reads and searches honour Accept-Language with the translations that its strings carry
+    translated: bool = False
 
     def allows(self, interaction: Interaction) -> bool:
         """Whether it is served so; a patch is an update that says only what changes."""
@@ -206,12 +208,13 @@ def served(
     profiles: tuple[str, ...] = (),
     documentation: str = "",
     update_create: bool = True,
+    translated: bool = False,
 ) -> ServedType:
     """Declares a type with official search parameters by name; `indexes` name parameters searched together.
 
     A concept that an index names is kept in columns (`Storage.CODED`). `mask` changes the bytes that leave the server,
     for secrets that only a write may carry; `update_create` says whether an update may bring a new id into being, where
-    clients may create at all.
+    clients may create at all; `translated` whether Accept-Language picks the language of its strings.
     """
     names = [*search, *COMMON_PARAMETERS]
     if len(names) != len(set(names)):
@@ -238,4 +241,5 @@ def served(
         profiles,
         documentation,
         update_create,
+        translated,
     )

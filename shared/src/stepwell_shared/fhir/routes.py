@@ -273,15 +273,15 @@ _NOWHERE: tuple[str, Verbs, dict[str, str]] = ("nothing", {}, {})
 _HISTORY_SYSTEM: Verbs = {"GET": (interactions.history, interactions.HISTORY_SYSTEM)}
 _HISTORY_TYPE: Verbs = {"GET": (interactions.history, "history-type")}
 _HISTORY_INSTANCE: Verbs = {"GET": (interactions.history, "history-instance")}
-_VERSION: Verbs = {"GET": (interactions.vread, "vread")}
-_SEARCH: Verbs = {"POST": (interactions.search, "search-type")}
+_VERSION: Verbs = {"GET": (interactions.translated(interactions.vread), "vread")}
+_SEARCH: Verbs = {"POST": (interactions.translated(interactions.search), "search-type")}
 _OF_A_TYPE = {"_search": _SEARCH, "_history": _HISTORY_TYPE}
 _TYPE: Verbs = {
-    "GET": (interactions.search, "search-type"),
+    "GET": (interactions.translated(interactions.search), "search-type"),
     "POST": (keyed("create", interactions.create), "create"),
     **_CHANGES,
 }
-_INSTANCE: Verbs = {"GET": (interactions.read, "read"), **_CHANGES}
+_INSTANCE: Verbs = {"GET": (interactions.translated(interactions.read), "read"), **_CHANGES}
 _COMPARTMENT: Verbs = {"GET": (interactions.search_types, "search-system")}
 _COMPARTMENT_TYPE: Verbs = {"GET": (interactions.search, "search-type")}
 _VALIDATE: Verbs = {"POST": (interactions.validate, interactions.VALIDATE)}

@@ -14,6 +14,7 @@ from stepwell_shared.fhir.interactions.patching import patch
 from stepwell_shared.fhir.interactions.reach import require_reach, visible
 from stepwell_shared.fhir.interactions.reading import read, vread
 from stepwell_shared.fhir.interactions.searching import search
+from stepwell_shared.fhir.interactions.translating import translated
 from stepwell_shared.fhir.interactions.updating import update
 from stepwell_shared.fhir.interactions.validating import OPERATION as VALIDATE
 from stepwell_shared.fhir.interactions.validating import validate
@@ -41,6 +42,7 @@ __all__ = [
     "require_reach",
     "search",
     "search_types",
+    "translated",
     "update",
     "validate",
     "visible",
