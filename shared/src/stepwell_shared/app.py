@@ -172,6 +172,8 @@ async def _start(
     app.doors = _doors(service, registry, runtime, verifier, received)
     metrics = Metrics(service.name)
     observe(metrics.meter, announcing.upkeep)
+    for loop in service.loops(runtime, metrics.meter):
+        await run_while_open(loop, stack)
     app.doors.pages["/metrics"] = _figures(metrics)
     if federation is not None:
         app.doors.pages[f"/{service.name}/partners/notifications"] = _posted(federation.take)

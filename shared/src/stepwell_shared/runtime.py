@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import sqlalchemy
+from opentelemetry.metrics import Meter
 from sqlmodel import SQLModel
 
 from stepwell_shared.auth.audit import AUDIT_TABLE
@@ -99,6 +100,8 @@ class Service:
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
+    # loops beside the requests of every replica, such as timers; each publishes its figures through the meter
+    loops: Callable[[Runtime, Meter], Sequence[Callable[[], Awaitable[None]]]] = lambda runtime, meter: ()
     tables: tuple[type[SQLModel], ...] = ()
     # SQL functions of the service's own tables, each one CREATE OR REPLACE FUNCTION
     functions: tuple[str, ...] = ()

@@ -226,12 +226,16 @@ def compartment(name: str) -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def search_parameters(resource_type: str) -> Mapping[str, SearchParameterDefinition]:
-    """Name -> definition of every official parameter of a served type, the common ones included. Raises KeyError."""
+    """Name -> definition of every official parameter of a served type, the common ones and our own included.
+
+    Raises KeyError.
+    """
     table = _search_parameters()
     common = dict(table["Resource"])
     if f"{resource_type}.text" in type_definition(resource_type).elements:
         common |= table["DomainResource"]
-    return {name: _search_parameter(name, body) for name, body in (common | table[resource_type]).items()}
+    own = _table("own_search_parameters.json").get(resource_type, {})
+    return {name: _search_parameter(name, body) for name, body in (common | table[resource_type] | own).items()}
 
 
 def _search_parameter(name: str, body: dict[str, Any]) -> SearchParameterDefinition:
@@ -246,5 +250,5 @@ def _search_parameter(name: str, body: dict[str, Any]) -> SearchParameterDefinit
 
 
 def search_parameter(resource_type: str, name: str) -> SearchParameterDefinition:
-    """The official search parameter `name` of a served type. Raises KeyError if R4 has none of that name."""
+    """The search parameter `name` of a served type. Raises KeyError if neither R4 nor we have one of that name."""
     return search_parameters(resource_type)[name]

@@ -114,6 +114,8 @@ class ServedType:
     update_create: bool = True
     # whether reads and searches honour Accept-Language with the translations that its strings carry
     translated: bool = False
+    # how a search is sorted that does not say, as in `_sort`
+    order: str = ""
 
     def allows(self, interaction: Interaction) -> bool:
         """Whether it is served so; a patch is an update that says only what changes."""
@@ -209,12 +211,14 @@ def served(
     documentation: str = "",
     update_create: bool = True,
     translated: bool = False,
+    order: str = "",
 ) -> ServedType:
     """Declares a type with official search parameters by name; `indexes` name parameters searched together.
 
     A concept that an index names is kept in columns (`Storage.CODED`). `mask` changes the bytes that leave the server,
     for secrets that only a write may carry; `update_create` says whether an update may bring a new id into being, where
-    clients may create at all; `translated` whether Accept-Language picks the language of its strings.
+    clients may create at all; `translated` whether Accept-Language picks the language of its strings; `order`
+    sorts a search that does not say how.
     """
     names = [*search, *COMMON_PARAMETERS]
     if len(names) != len(set(names)):
@@ -242,4 +246,5 @@ def served(
         documentation,
         update_create,
         translated,
+        order,
     )

@@ -92,6 +92,8 @@ def parse_search(
     Chains and includes reach the types of the registry. Raises FhirError INVALID."""
     is_anchored = any(value and makes_few(served_type, name) for name, value in parameters)
     query = SearchQuery(served_type, Plan(served_type, is_anchored), cursor_key=cursor_key)
+    if served_type.order:
+        query.order = parse_order(served_type, served_type.order)
     context = Context(
         index_table(served_type.name),
         localise,
