@@ -1,5 +1,6 @@
-"""The instruments that ship with screening, compiled once: Questionnaire, answer check, scoring, safety items."""
+"""One version of one instrument, compiled: its answers checked, its scores computed, its safety items found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,21 +29,18 @@ class Instrument:
 
 
 @cache
-def instruments() -> dict[str, Instrument]:
-    """Every shipped instrument by its canonical with version."""
-    found = [_compiled(name) for name in data.INSTRUMENTS]
-    return {instrument.canonical: instrument for instrument in found}
-
-
-@cache
 def safety_policy() -> SafetyPolicy:
     """Deadlines, risk levels and the rules that safety findings follow."""
     return parse_policy(data.safety_policy())
 
 
-def _compiled(name: str) -> Instrument:
-    questionnaire = data.questionnaire(name)
-    definition = parse_definition(data.scoring(name))
+def compile_instrument(questionnaire: dict[str, Any], scoring: Mapping[str, Any]) -> Instrument:
+    """The Questionnaire with the scoring definition that is bound to it, whichever Questionnaire that one names.
+
+    Raises ValueError when they do not fit each other or use what cannot be decided here.
+    """
+    canonical = f"{questionnaire['url']}|{questionnaire['version']}"
+    definition = parse_definition({**scoring, "questionnaire": canonical})
     return Instrument(
         questionnaire=questionnaire,
         definition=definition,
