@@ -7,8 +7,6 @@ from stepwell_shared.runtime import Service
 from stepwell_screening.instruments.publications import READ_PUBLICATIONS, PublicationRow
 from stepwell_screening.resources import registry
 from stepwell_screening.subscriptions import TOPICS
-from stepwell_screening.tables import FormLink
-from stepwell_screening.tables import FUNCTIONS, TABLES
 from stepwell_screening.use_cases.shipping import ship_questionnaires
 from stepwell_screening.use_cases.urgency import cannot_wait
 
@@ -20,7 +18,7 @@ service = Service(
     topics=TOPICS,
     urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,
-    tables=(PublicationRow, *TABLES),
-    functions=(READ_PUBLICATIONS, *FUNCTIONS),
+    tables=(PublicationRow,),
+    functions=(READ_PUBLICATIONS,),
     package=Path(__file__).parent,
 )
