@@ -114,7 +114,7 @@ def score() -> Resource:
     return builders.score_observation(
         observation_id=new_id(),
         definition=instrument.definition,
-        result=instrument.score(filled),
+        result=instrument.score(filled)[0],
         response_url=f"https://stepwell.example/screening/fhir/QuestionnaireResponse/{filled['id']}",
         subject=filled["subject"],
         effective=filled["authored"],

@@ -11,7 +11,7 @@ from stepwell_shared.canonical import derived_id, topic
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
 
-from tests.services.screening.rules.answering import DEFINITIONS, SCORINGS, answered, spread
+from tests.services.screening.rules.answering import DEFINITIONS, answered, spread, total_of
 from tests.support.runtime import NORTH, SOUTH, URLS, received
 
 __all__ = ["NORTH", "PATIENT", "SOUTH", "finalized", "hear", "score_id", "service"]
@@ -41,7 +41,7 @@ def finalized(
     """The event of a response with this total, given `week` weeks after the first day."""
     items, most = ITEMS[instrument]
     weights: list[int | None] = [*spread(total, items - blank_items, most), *([None] * blank_items)]
-    result = SCORINGS[instrument](answered(instrument, weights))
+    result = total_of(instrument, answered(instrument, weights))
     assert blank_items or result.value == Decimal(total), "the answers do not add up"
     url = f"{URLS['screening']}/QuestionnaireResponse/{response}"
     authored = FIRST_DAY + timedelta(weeks=week)

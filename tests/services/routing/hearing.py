@@ -13,7 +13,7 @@ from stepwell_shared.canonical import derived_id, instant, topic
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
 
-from tests.services.screening.rules.answering import DEFINITIONS, SCORINGS, answered, spread
+from tests.services.screening.rules.answering import DEFINITIONS, answered, spread, total_of
 from tests.support.runtime import NORTH, URLS, Announced, announced, received, stored
 
 Resource = dict[str, Any]
@@ -45,7 +45,7 @@ def scored(
     observation = builders.score_observation(
         observation_id=derived_id(URLS["screening"], NORTH, "score", response, instrument),
         definition=DEFINITIONS[instrument],
-        result=SCORINGS[instrument](answered(instrument, weights)),
+        result=total_of(instrument, answered(instrument, weights)),
         response_url=url,
         subject=subject,
         effective=authored,

@@ -16,7 +16,7 @@ from stepwell_screening.builders import SafetyCause
 from stepwell_screening.rules.safety import compile_safety, parse_policy, recorded_risk_level
 from stepwell_shared.canonical import code_system
 
-from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, SCORINGS, answered, spread
+from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, answered, spread, total_of
 
 OPENED = datetime(2026, 11, 21, 21, 54, tzinfo=timezone(timedelta(hours=1)))
 RESPONSE_URL = "https://screening.example/fhir/QuestionnaireResponse/r1"
@@ -31,7 +31,7 @@ def observation(instrument: str, weights: list[int | None], **more: Any) -> dict
     built = builders.score_observation(
         observation_id="o1",
         definition=DEFINITIONS[instrument],
-        result=SCORINGS[instrument](answered(instrument, weights)),
+        result=total_of(instrument, answered(instrument, weights)),
         response_url=RESPONSE_URL,
         subject=SUBJECT,
         effective="2026-11-21T20:50:00+01:00",
@@ -88,7 +88,7 @@ class TestScoreObservation:
     def test_lists_every_band_with_its_bounds_and_words(self, instrument: str) -> None:
         size = len(DEFINITIONS[instrument].item_link_ids)
         ranges = observation(instrument, [0] * size)["referenceRange"]
-        bands = DEFINITIONS[instrument].bands
+        bands = DEFINITIONS[instrument].scores[0].bands
         assert [(row["low"]["value"], row["high"]["value"], row["text"]) for row in ranges] == [
             (band.lower, band.upper, band.display) for band in bands
         ]

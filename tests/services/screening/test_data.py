@@ -57,15 +57,15 @@ class TestEveryInstrument:
     def test_ends_with_a_read_only_total_that_is_calculated(self, instrument: str) -> None:
         definition = parse_definition(data.scoring(instrument))
         total = data.questionnaire(instrument)["item"][-1]
-        assert total["linkId"] == definition.total_link_id
+        assert total["linkId"] == definition.scores[0].link_id
         assert (total["type"], total["readOnly"]) == ("decimal", True)
-        assert total["code"][0] == definition.code
+        assert total["code"][0] == definition.scores[0].code
         assert any(extension["url"].endswith("calculatedExpression") for extension in total["extension"])
 
     def test_uses_the_code_systems_of_the_product(self, instrument: str) -> None:
         definition = parse_definition(data.scoring(instrument))
         assert definition.band_system == code_system("band")
-        assert all(band.code.startswith(f"{instrument}-") and band.source for band in definition.bands)
+        assert all(band.code.startswith(f"{instrument}-") and band.source for band in definition.scores[0].bands)
 
 
 def test_the_difficulty_item_has_its_codes_out_of_order_and_no_weights() -> None:

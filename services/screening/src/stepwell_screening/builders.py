@@ -11,9 +11,10 @@ from typing import Any
 
 from stepwell_shared.canonical import code_system, instant
 
-from stepwell_screening.rules.definition import Band, ScoringDefinition
+from stepwell_screening.rules.aggregation import ScoreResult
+from stepwell_screening.rules.bands import Band
+from stepwell_screening.rules.definition import ScoreDefinition, ScoringDefinition
 from stepwell_screening.rules.safety import RiskLevel, SafetyFinding
-from stepwell_screening.rules.scoring import ScoreResult
 
 Resource = dict[str, Any]
 Reference = Mapping[str, Any]
@@ -23,6 +24,12 @@ CORE = "http://hl7.org/fhir/StructureDefinition"
 FLAG_PRIORITY = "http://hl7.org/fhir/flag-priority-code"
 UCUM = "http://unitsofmeasure.org"
 SOFTWARE = "Stepwell screening"
+_ANSWERED = "{result.items_answered} of {result.items_total} questions were answered; "
+_BRIDGED = {
+    "prorate": _ANSWERED + "the score was extended from their mean to all {result.items_total}.",
+    "impute-mean": _ANSWERED + "a blank counts as the mean of the others.",
+    "leave-out": _ANSWERED + "the score is made of these alone.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +56,33 @@ def score_observation(
     performer: Reference | None = None,
     status: str = "final",
 ) -> Resource:
-    """One total as an Observation in the shape of US Core Screening Assessment.
+    """One score as an Observation in the shape of US Core Screening Assessment.
 
     `response_url` and `subject` are absolute: the Observation lives in another service. `effective` is the
     response's `authored` as received. Without a score it says why (`dataAbsentReason`), which us-core-2 asks for.
     """
+    score = result.score
     observation: Resource = {
         "resourceType": "Observation",
         "id": observation_id,
         "status": status,
         "category": [_concept(f"{TERMINOLOGY}/observation-category", "survey", "Survey")],
-        "code": {"coding": [dict(definition.code)], "text": f"{definition.name} total score"},
+        "code": {"coding": [dict(score.code)], "text": score.name},
         "subject": dict(subject),
         "effectiveDateTime": effective,
         "issued": instant(issued),
         **({"performer": [dict(performer)]} if performer else {}),
     }
-    if result.value is None:
-        observation["dataAbsentReason"] = _absent(result)
-    else:
-        observation["valueQuantity"] = _score(result.value)
-    if result.band is not None:
+    observation |= _value(result, definition.band_system)
+    if result.band is not None and not score.categories:
         observation["interpretation"] = [_concept(definition.band_system, result.band.code, result.band.display)]
-    if result.prorated:
-        observation["note"] = [{"text": _prorated_words(result)}]
-    observation["referenceRange"] = [_range(band) for band in definition.bands]
+    words = _words(result)
+    if words:
+        observation["note"] = [{"text": text} for text in words]
+    if score.bands:
+        observation["referenceRange"] = [_range(band, score) for band in score.bands]
     observation["derivedFrom"] = [{"reference": response_url}]
-    observation["component"] = _components(result)
+    observation["component"] = _components(result, definition.band_system)
     return observation
 
 
@@ -209,31 +216,53 @@ def reviewed_flag(flag: Mapping[str, Any], *, level: RiskLevel, recorded: dateti
     return {**flag, "status": "inactive", "code": rule, "period": {**flag["period"], "end": instant(recorded)}}
 
 
-def _score(value: object) -> Resource:
-    return {"value": value, "unit": "{score}", "system": UCUM, "code": "{score}"}
+def _value(result: ScoreResult, band_system: str) -> Resource:
+    """The score as its kind of value: a number with its unit, a category, a profile; or why there is none."""
+    if result.value is None:
+        return {"dataAbsentReason": _absent(result)}
+    if result.score.categories and result.band is not None:
+        return {"valueCodeableConcept": _concept(band_system, result.band.code, result.band.display)}
+    if isinstance(result.value, str):
+        return {"valueString": result.value}
+    return {"valueQuantity": _points(result.value, result.score)}
 
 
-def _range(band: Band) -> Resource:
-    return {"low": _score(band.lower), "high": _score(band.upper), "text": band.display}
+def _points(value: object, score: ScoreDefinition) -> Resource:
+    return {"value": value, "unit": score.unit, "system": UCUM, "code": score.unit}
 
 
-def _components(result: ScoreResult) -> list[Resource]:
+def _range(band: Band, score: ScoreDefinition) -> Resource:
+    return {"low": _points(band.lower, score), "high": _points(band.upper, score), "text": band.display}
+
+
+def _components(result: ScoreResult, band_system: str) -> list[Resource]:
     details = code_system("score-detail")
-    return [
+    made: list[Resource] = [
         {"code": _concept(details, "items-answered", "Items answered"), "valueInteger": result.items_answered},
         {"code": _concept(details, "prorated", "Prorated"), "valueBoolean": result.prorated},
     ]
+    if result.at_least is not None:
+        least = _concept(band_system, result.at_least.code, result.at_least.display)
+        made.append({"code": _concept(details, "at-least", "At least"), "valueCodeableConcept": least})
+    made.extend(
+        {"code": _concept(details, "remark", "Remark"), "valueString": remark.code} for remark in result.remarks
+    )
+    return made
 
 
 def _absent(result: ScoreResult) -> Resource:
+    if not result.applies:
+        words = "This score does not apply to the answers that were given."
+        return {**_concept(f"{TERMINOLOGY}/data-absent-reason", "not-applicable", "Not Applicable"), "text": words}
     reason = _concept(f"{TERMINOLOGY}/data-absent-reason", "unknown", "Unknown")
     words = f"{result.items_answered} of {result.items_total} questions were answered, too few for a score."
     return {**reason, "text": words}
 
 
-def _prorated_words(result: ScoreResult) -> str:
-    total, answered = result.items_total, result.items_answered
-    return f"{answered} of {total} questions were answered; the score was extended from their mean to all {total}."
+def _words(result: ScoreResult) -> list[str]:
+    """What a person reads beside the score."""
+    words = [_BRIDGED[result.score.missing.bridge].format(result=result)] if result.prorated else []
+    return [*words, *(remark.text for remark in result.remarks)]
 
 
 def _risk_level(level: RiskLevel) -> Resource:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepwell_screening import data
+from stepwell_screening.rules.aggregation import ScoreResult
 from stepwell_screening.rules.definition import ScoringDefinition, parse_definition
 from stepwell_screening.rules.responses import Checker, compile_questionnaire
 from stepwell_screening.rules.scoring import Scoring, compile_scoring
@@ -16,6 +17,11 @@ SCORINGS: dict[str, Scoring] = {
 CHECKERS: dict[str, Checker] = {
     name: compile_questionnaire(QUESTIONNAIRES[name], DEFINITIONS[name].accepted_answers) for name in data.INSTRUMENTS
 }
+
+
+def total_of(instrument: str, response: Mapping[str, Any]) -> ScoreResult:
+    """The instrument's first score, which is the total where it has one."""
+    return SCORINGS[instrument](response)[0]
 
 
 def item_of(instrument: str, link_id: str) -> dict[str, Any]:
@@ -49,7 +55,7 @@ def answered(
         if (position := chosen.get(item["linkId"])) is not None
     ]
     if total is not None:
-        items.append({"linkId": definition.total_link_id, "answer": [{"valueDecimal": total}]})
+        items.append({"linkId": definition.scores[0].link_id, "answer": [{"valueDecimal": total}]})
     return {
         "resourceType": "QuestionnaireResponse",
         "questionnaire": definition.questionnaire,

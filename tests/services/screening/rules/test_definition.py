@@ -6,36 +6,59 @@ import pytest
 from stepwell_screening import data
 from stepwell_screening.rules.definition import parse_definition
 
+ITEMS = data.scoring("phq-9")["scores"][0]["itemLinkIds"]
+BANDS = data.scoring("phq-9")["scores"][0]["bands"]
+SKIP = {"linkIds": ITEMS[:1], "counts": 0, "source": "a test"}
+YES = {"code": "x", "display": "x", "source": "a test"}
+LATER = {"score": "later", "atLeast": 1}
+
 
 def changed(**changes: Any) -> dict[str, Any]:
-    return {**data.scoring("phq-9"), **changes}
+    """PHQ-9's definition with another total."""
+    definition = data.scoring("phq-9")
+    definition["scores"][0] |= changes
+    return definition
+
+
+def missing(**changes: Any) -> dict[str, Any]:
+    return changed(missing={**data.scoring("phq-9")["scores"][0]["missing"], **changes})
 
 
 @pytest.mark.parametrize(
     ("definition", "why"),
     [
-        (changed(aggregate="mean"), "only sums"),
-        (changed(itemLinkIds=["/44250-9", "/44250-9"]), "scored twice"),
+        (changed(method="median"), "no way to make a score"),
+        (changed(itemLinkIds=[ITEMS[0], ITEMS[0]]), "scored twice"),
         (changed(range={"lower": 0, "upper": 30}), "do not cover the range"),
-        (changed(bands=data.scoring("phq-9")["bands"][1:]), "do not cover the range"),
+        (changed(bands=BANDS[1:]), "do not cover the range"),
         (changed(range={"lower": 0, "upper": "27"}), "needs numbers"),
-        (
-            changed(missing={"prorateUpTo": 2, "zeroWhenAbsentLinkIds": ["/44250-9"], "rounding": "half-up"}),
-            "not defined",
-        ),
-        (changed(missing={"prorateUpTo": 0, "zeroWhenAbsentLinkIds": ["/x"], "rounding": "half-up"}), "is not scored"),
-        (changed(missing={"prorateUpTo": 2, "zeroWhenAbsentLinkIds": [], "rounding": "down"}), "half up"),
+        (changed(alternativeBands=[{"context": {"sex": "female"}, "bands": BANDS[1:]}]), "do not cover the range"),
+        (changed(cutOffs=[{"purpose": "x", "source": "a test"}]), "needs a bound"),
+        (changed(when={"item": ITEMS[0]}), "needs a bound"),
+        (changed(reversedLinkIds=["/x"]), "reversed or recoded is not scored"),
+        (changed(recodes={"/x": []}), "reversed or recoded is not scored"),
+        (changed(method="percentage", itemRanges={ITEMS[0]: {"lower": 0, "upper": 4}}), "items of one range"),
+        (changed(method="table"), "needs table values"),
+        (changed(method="classification"), "needs categories"),
+        (changed(method="classification", categories=[YES]), "only numbers can be made up"),
+        (changed(when=LATER), "before a score that it is made of"),
+        (changed(id="algorithm"), "stands twice"),
+        (changed(code=data.scoring("phq-9")["scores"][1]["code"]), "have one code"),
+        (missing(rounding="up"), "half up or down"),
+        (missing(bridge="guess"), "prorated, imputed or left out"),
+        ({**data.scoring("phq-9"), "skips": [SKIP]}, "prorating beside items that may be skipped"),
     ],
 )
 def test_refuses_what_does_not_hold_together(definition: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ValueError, match=f"phq-9: .*{why}"):
         parse_definition(definition)
 
 
 @pytest.mark.parametrize("instrument", data.INSTRUMENTS)
 def test_the_bands_cover_every_score_once(instrument: str) -> None:
-    definition = parse_definition(data.scoring(instrument))
-    for value in range(int(definition.lower), int(definition.upper) + 1):
-        band = definition.band_for(value)
-        assert band is not None
-        assert [other for other in definition.bands if other.lower <= value <= other.upper] == [band]
+    for score in parse_definition(data.scoring(instrument)).scores:
+        for value in range(int(score.lower), int(score.upper) + 1) if score.bands else ():
+            band = score.band_for(value)
+            assert band is not None
+            within = [other for other in score.bands if (other.lower or 0) <= value <= (other.upper or 0)]
+            assert within in ([band], []), "only a value between two decimals has the band below it"

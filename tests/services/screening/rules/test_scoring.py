@@ -12,7 +12,7 @@ from stepwell_screening.rules.definition import parse_definition
 from stepwell_screening.rules.scoring import compile_scoring, score
 from stepwell_screening.rules.weights import ITEM_WEIGHT, ORDINAL_VALUE
 
-from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, SCORINGS, answered, spread
+from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, SCORINGS, answered, spread, total_of
 
 BANDS = {
     "phq-9": [
@@ -66,53 +66,53 @@ class TestCompileRefuses:
 class TestBands:
     @pytest.mark.parametrize(("instrument", "value", "code"), EVERY_BOUNDARY)
     def test_every_boundary_falls_in_its_band(self, instrument: str, value: int, code: str) -> None:
-        result = SCORINGS[instrument](answered(instrument, spread(value, *SIZE[instrument])))
+        result = total_of(instrument, answered(instrument, spread(value, *SIZE[instrument])))
         assert (result.value, result.band and result.band.code) == (value, code)
 
     def test_nothing_outside_the_range_has_a_band(self) -> None:
-        assert DEFINITIONS["phq-9"].band_for(-1) is None
-        assert DEFINITIONS["phq-9"].band_for(28) is None
+        assert DEFINITIONS["phq-9"].scores[0].band_for(-1) is None
+        assert DEFINITIONS["phq-9"].scores[0].band_for(28) is None
 
 
 class TestWeights:
     def test_every_answer_of_gad_7_adds_its_position(self) -> None:
         for weights in product(range(4), repeat=3):
             chosen = [*weights, 0, 3, *weights[:2]]
-            assert SCORINGS["gad-7"](answered("gad-7", chosen)).value == sum(chosen)
+            assert total_of("gad-7", answered("gad-7", chosen)).value == sum(chosen)
 
     @given(st.lists(st.integers(0, 2), min_size=15, max_size=15))
     def test_phq_15_adds_up(self, weights: list[int]) -> None:
-        assert SCORINGS["phq-15"](answered("phq-15", weights)).value == sum(weights)
+        assert total_of("phq-15", answered("phq-15", weights)).value == sum(weights)
 
     def test_the_display_text_weighs_nothing(self) -> None:
         response = answered("phq-9", [0] * 9)
         for item in response["item"]:
             item["answer"][0]["valueCoding"] = {**item["answer"][0]["valueCoding"], "display": "Nearly every day"}
-        assert SCORINGS["phq-9"](response).value == 0
+        assert total_of("phq-9", response).value == 0
 
     def test_the_difficulty_item_adds_nothing(self) -> None:
-        assert SCORINGS["phq-9"](answered("phq-9", [1] * 9, also={"/69722-7": 3})).value == 9
+        assert total_of("phq-9", answered("phq-9", [1] * 9, also={"/69722-7": 3})).value == 9
 
     @pytest.mark.parametrize("url", [ITEM_WEIGHT, ORDINAL_VALUE])
     def test_the_weight_on_the_answer_wins(self, url: str) -> None:
         response = with_weight(answered("phq-9", [0] * 9), 0, 2, url)
-        assert SCORINGS["phq-9"](response).value == 2
+        assert total_of("phq-9", response).value == 2
 
     @pytest.mark.parametrize("half", [Decimal("0.5"), 0.5])
     def test_a_fractional_weight_stays_exact(self, half: object) -> None:
         response = with_weight(with_weight(answered("phq-9", [0] * 9), 0, half), 1, half)
-        assert SCORINGS["phq-9"](response).value == 1
+        assert total_of("phq-9", response).value == 1
 
     def test_more_days_than_not_counts_two_where_loincs_own_form_offers_it(self) -> None:
         response = answered("gad-7", [0] * 7)
         response["item"][1]["answer"] = [{"valueCoding": {"system": "http://loinc.org", "code": "LA18938-3"}}]
-        assert SCORINGS["gad-7"](response).value == 2
+        assert total_of("gad-7", response).value == 2
 
     def test_items_in_groups_and_under_answers_count(self) -> None:
         flat = answered("phq-9", [1] * 9)["item"]
         flat[0]["answer"][0]["item"] = flat[1:3]
         response = {"status": "completed", "item": [flat[0], {"linkId": "group", "item": flat[3:]}]}
-        assert SCORINGS["phq-9"](response).value == 9
+        assert total_of("phq-9", response).value == 9
 
 
 class TestBlanks:
@@ -130,28 +130,28 @@ class TestBlanks:
     def test_up_to_two_are_filled_with_the_mean_rounded_half_up(
         self, instrument: str, weights: list[int | None], value: int
     ) -> None:
-        result = SCORINGS[instrument](answered(instrument, weights))
+        result = total_of(instrument, answered(instrument, weights))
         assert (result.value, result.prorated) == (value, True)
         assert result.items_answered == len(weights) - len(result.missing)
 
     @pytest.mark.parametrize(("instrument", "size"), [("phq-9", 9), ("gad-7", 7)])
     def test_three_leave_no_score(self, instrument: str, size: int) -> None:
-        result = SCORINGS[instrument](answered(instrument, [None, None, None, *[3] * (size - 3)]))
+        result = total_of(instrument, answered(instrument, [None, None, None, *[3] * (size - 3)]))
         assert (result.value, result.band, result.prorated) == (None, None, False)
         assert result.missing == DEFINITIONS[instrument].item_link_ids[:3]
 
     def test_an_answer_without_weight_is_a_blank_not_a_zero(self) -> None:
         response = answered("phq-9", [3] * 9)
         response["item"][4]["answer"] = [{"valueCoding": {"system": "http://loinc.org", "code": "LA0-0"}}]
-        result = SCORINGS["phq-9"](response)
+        result = total_of("phq-9", response)
         assert (result.value, result.prorated, result.missing) == (27, True, ("/44251-7",))
 
     def test_an_empty_form_has_no_score(self) -> None:
         for instrument in data.INSTRUMENTS:
-            assert SCORINGS[instrument]({"status": "completed"}).value is None
+            assert total_of(instrument, {"status": "completed"}).value is None
 
     def test_phq_15_counts_an_absent_menstrual_item_as_zero_without_prorating(self) -> None:
-        result = SCORINGS["phq-15"](answered("phq-15", [2, 2, 2, None, *[2] * 11]))
+        result = total_of("phq-15", answered("phq-15", [2, 2, 2, None, *[2] * 11]))
         assert (result.value, result.prorated, result.missing) == (28, False, ())
         assert (result.items_answered, result.items_total) == (14, 15)
 
@@ -159,7 +159,7 @@ class TestBlanks:
     def test_phq_15_has_no_score_when_another_item_is_blank(self, blank: int) -> None:
         weights: list[int | None] = [1] * 15
         weights[blank] = None
-        assert SCORINGS["phq-15"](answered("phq-15", weights)).value is None
+        assert total_of("phq-15", answered("phq-15", weights)).value is None
 
 
 class TestSubmittedTotal:

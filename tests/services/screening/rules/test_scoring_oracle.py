@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_screening import data
 
-from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, SCORINGS, answered
+from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, answered, total_of
 
 VARIABLE = "http://hl7.org/fhir/StructureDefinition/variable"
 CALCULATED = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-calculatedExpression"
@@ -84,7 +84,7 @@ def answer_sets(draw: st.DrawFn, instrument: str) -> list[int | None]:
 @settings(max_examples=60, deadline=None)
 def test_the_rule_and_the_expression_agree(instrument: str, chosen: st.DataObject) -> None:
     response = answered(instrument, chosen.draw(answer_sets(instrument)))
-    assert SCORINGS[instrument](response).value == EXPRESSIONS[instrument](response)
+    assert total_of(instrument, response).value == EXPRESSIONS[instrument](response)
 
 
 @pytest.mark.parametrize("instrument", data.INSTRUMENTS)

@@ -1,32 +1,16 @@
-"""Scores, recomputed from the answers: a stored or submitted total is never believed."""
+"""Scores, recomputed from the answers: a stored or submitted score is never believed."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from stepwell_screening.rules.definition import Band, ScoringDefinition
+from stepwell_screening.rules.aggregation import Context, ScoreResult, compile_score
+from stepwell_screening.rules.conditions import Facts, Value
+from stepwell_screening.rules.definition import NUMERIC, ScoreDefinition, ScoringDefinition
 from stepwell_screening.rules.finding import FINISHED, Finding
-from stepwell_screening.rules.weights import Number, answer_weight, answered_items, exact, weighted_items
+from stepwell_screening.rules.weights import PLAIN, Number, answer_weight, answered_items, exact, weighted_items
 
 JsonObject = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
-    """A score and how it came about. `value` is None when too many items are blank.
-
-    `items_used` are the linkIds whose answers count; `missing` those that should have been answered.
-    """
-
-    value: Number | None
-    band: Band | None
-    items_answered: int
-    items_total: int
-    prorated: bool
-    items_used: tuple[str, ...]
-    missing: tuple[str, ...]
+Results = tuple[ScoreResult, ...]
 
 
 class Scoring:
@@ -37,40 +21,80 @@ class Scoring:
         if canonical != definition.questionnaire:
             raise ValueError(f"{definition.id} scores {definition.questionnaire}, not {canonical}")
         self.definition = definition
-        self._weights = weighted_items(questionnaire, definition.item_link_ids, definition.accepted_answers)
-        self._total = len(definition.item_link_ids)
-        self._must_answer = frozenset(definition.item_link_ids) - definition.zero_when_absent
+        items = tuple(dict.fromkeys((*definition.item_link_ids, *definition.condition_link_ids)))
+        self._weights = weighted_items(
+            questionnaire, items, definition.accepted_answers, definition.answer_weights, definition.not_applicable
+        )
+        for score in definition.scores:
+            self._check_ranges(score)
+        self._scores = [(score.announced, compile_score(score)) for score in definition.scores]
+        self._announced = [compute for announced, compute in self._scores if announced]
+        self._skips = definition.skips
+        self._not_applicable = definition.not_applicable
+        self._plain_ranges = {
+            link_id: score.item_ranges[link_id]
+            for score in definition.scores
+            for link_id in score.item_link_ids
+            if self._weights[link_id] is PLAIN
+        }
+        self._by_link_id = {score.link_id: score.id for score in definition.scores if score.link_id is not None}
+        self._checked = self._by_link_id.keys() | self._plain_ranges.keys()
 
-    def __call__(self, response: JsonObject) -> ScoreResult:
-        """Score a structurally valid response; items at any depth count, an answer without weight is a blank."""
-        found: dict[str, Number] = {}
-        self._collect(response.get("item", ()), found)
-        value, prorated, missing = self._aggregate(found)
-        band = None if value is None else self.definition.band_for(value)
-        return ScoreResult(value, band, len(found), self._total, prorated, tuple(found), missing)
+    def __call__(self, response: JsonObject, context: Context | None = None) -> Results:
+        """The scores that are announced, of a structurally valid response, in the order of the definition.
 
-    def check(self, response: JsonObject, result: ScoreResult) -> list[Finding]:
-        """Refuse a finished response whose own total differs from `result`, or whose weights leave the range."""
+        Items at any depth count, an answer without weight is a blank. `context` picks bands, as by sex.
+        """
+        facts = self._facts(response)
+        return tuple([compute(facts, context) for compute in self._announced])
+
+    def every(self, response: JsonObject, context: Context | None = None) -> Results:
+        """All scores, with those that are for whoever asks, such as the diagnostic algorithm of PHQ-9."""
+        facts = self._facts(response)
+        return tuple([compute(facts, context) for _, compute in self._scores])
+
+    def check(self, response: JsonObject, results: Results) -> list[Finding]:
+        """Refuse a finished response that states another score than `results`, or whose weights leave the range."""
         if response.get("status") not in FINISHED:
             return []
-        findings: list[Finding] = []
-        if result.value is not None and result.band is None:
-            text = f"The weights on the answers lead outside the range of {self.definition.name}."
-            findings.append(Finding("business-rule", text, "QuestionnaireResponse.item"))
-        for link_id, item, path in answered_items(response.get("item", ()), "QuestionnaireResponse"):
-            if link_id == self.definition.total_link_id:
-                findings.extend(self._check_total(item.get("answer", ()), path, result))
+        findings = [
+            Finding("business-rule", _out_of_range(result.score), "QuestionnaireResponse.item")
+            for result in results
+            if result.band is None and _leaves_range(result)
+        ]
+        items = response.get("item", ())
+        if not _mentions(items, self._checked):
+            return findings
+        computed = {result.score.id: result for result in results}
+        for link_id, item, path in answered_items(items, "QuestionnaireResponse"):
+            if link_id in self._by_link_id:
+                id_ = self._by_link_id[link_id]
+                if id_ not in computed:
+                    computed = {result.score.id: result for result in self.every(response)}
+                findings.extend(_differing(item.get("answer", ()), path, computed[id_]))
+            elif link_id in self._plain_ranges:
+                findings.extend(_beyond(item.get("answer", ()), path, self._plain_ranges[link_id]))
         return findings
 
-    def _check_total(self, answers: Sequence[JsonObject], path: str, result: ScoreResult) -> list[Finding]:
-        text = f"The submitted {self.definition.name} total differs from the one computed from the answers."
-        return [
-            Finding("business-rule", text, f"{path}.answer[{index}].value")
-            for index, answer in enumerate(answers)
-            if _submitted(answer) != result.value
-        ]
+    def _check_ranges(self, score: ScoreDefinition) -> None:
+        """An instrument whose options are numbered otherwise, such as 1 to 5 for 0 to 4, is another instrument."""
+        for link_id in score.item_link_ids:
+            weights, (lower, upper) = self._weights[link_id].values(), score.item_ranges[link_id]
+            if weights and (min(weights), max(weights)) != (lower, upper):
+                raise ValueError(f"the options of item {link_id} weigh {min(weights)} to {max(weights)}")
 
-    def _collect(self, items: Sequence[JsonObject], found: dict[str, Number]) -> None:
+    def _facts(self, response: JsonObject) -> Facts:
+        found: dict[str, Number] = {}
+        marked: set[str] = set()
+        self._collect(response.get("item", ()), found, marked)
+        facts = Facts(found, found, marked)
+        for skip in self._skips:
+            blank = [link_id for link_id in skip.link_ids if link_id not in facts.weights]
+            if blank and skip.when(facts):
+                facts.weights = {**facts.weights, **dict.fromkeys(blank, skip.counts)}
+        return facts
+
+    def _collect(self, items: Sequence[JsonObject], found: dict[str, Number], marked: set[str]) -> None:
         for item in items:
             answers = item.get("answer")
             if answers:
@@ -79,22 +103,18 @@ class Scoring:
                     weight = answer_weight(answers[0], weights)
                     if weight is not None:
                         found[item["linkId"]] = weight
+                    elif self._not_applicable:
+                        self._mark(item["linkId"], answers[0], marked)
                 for answer in answers:
                     if "item" in answer:
-                        self._collect(answer["item"], found)
+                        self._collect(answer["item"], found, marked)
             elif "item" in item:
-                self._collect(item["item"], found)
+                self._collect(item["item"], found, marked)
 
-    def _aggregate(self, found: Mapping[str, Number]) -> tuple[Number | None, bool, tuple[str, ...]]:
-        if found.keys() >= self._must_answer:
-            return sum(found.values()), False, ()
-        missing = tuple(
-            link for link in self.definition.item_link_ids if link in self._must_answer and link not in found
-        )
-        if not found or len(missing) > self.definition.prorate_up_to:
-            return None, False, missing
-        mean = Fraction(sum(found.values())) / len(found)
-        return math.floor(mean * self._total + Fraction(1, 2)), True, missing
+    def _mark(self, link_id: str, answer: JsonObject, marked: set[str]) -> None:
+        coding = answer.get("valueCoding") or {}
+        if (link_id, (coding.get("system"), coding.get("code"))) in self._not_applicable:
+            marked.add(link_id)
 
 
 def compile_scoring(questionnaire: JsonObject, definition: ScoringDefinition) -> Scoring:
@@ -102,14 +122,57 @@ def compile_scoring(questionnaire: JsonObject, definition: ScoringDefinition) ->
     return Scoring(questionnaire, definition)
 
 
-def score(questionnaire: JsonObject, definition: ScoringDefinition, response: JsonObject) -> ScoreResult:
+def score(questionnaire: JsonObject, definition: ScoringDefinition, response: JsonObject) -> Results:
     """Score one response without keeping the compiled form."""
     return compile_scoring(questionnaire, definition)(response)
 
 
-def _submitted(answer: JsonObject) -> Number | None:
+def _mentions(items: Sequence[JsonObject], link_ids: Collection[str]) -> bool:
+    """Whether one of these items is in a response: most have none, and are spared the walk with paths."""
+    for item in items:
+        if item["linkId"] in link_ids or ("item" in item and _mentions(item["item"], link_ids)):
+            return True
+        for answer in item.get("answer", ()):
+            if "item" in answer and _mentions(answer["item"], link_ids):
+                return True
+    return False
+
+
+def _leaves_range(result: ScoreResult) -> bool:
+    score, value = result.score, result.value
+    if score.method not in NUMERIC or value is None or isinstance(value, str):
+        return False
+    return not score.lower <= value <= score.upper
+
+
+def _out_of_range(score: ScoreDefinition) -> str:
+    return f"The weights on the answers lead outside the range of the {score.name}."
+
+
+def _beyond(answers: Sequence[JsonObject], path: str, bounds: tuple[Number, Number]) -> Iterator[Finding]:
+    lower, upper = bounds
+    for index, answer in enumerate(answers):
+        weight = answer_weight(answer, PLAIN)
+        if weight is not None and not lower <= weight <= upper:
+            text = f"The answer is not between {lower} and {upper}."
+            yield Finding("value", text, f"{path}.answer[{index}].value")
+
+
+def _differing(answers: Sequence[JsonObject], path: str, result: ScoreResult) -> Iterator[Finding]:
+    text = f"The submitted {result.score.name} differs from the one computed from the answers."
+    for index, answer in enumerate(answers):
+        if _submitted(answer) != result.value:
+            yield Finding("business-rule", text, f"{path}.answer[{index}].value")
+
+
+def _submitted(answer: JsonObject) -> Value:
     for key in ("valueDecimal", "valueInteger"):
         if key in answer:
             return exact(answer[key])
+    if "valueCoding" in answer:
+        code = answer["valueCoding"].get("code")
+        return code if isinstance(code, str) else None
+    if "valueString" in answer:
+        return str(answer["valueString"])
     quantity = answer.get("valueQuantity") or {}
     return exact(quantity.get("value"))

@@ -3,13 +3,20 @@
 Order (SDC 4.0 FHIRPath supplements): the weight on the answer itself, then the one on the Questionnaire's option.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 Number = int | Decimal
 OptionKey = tuple[str | None, str | None]
 """A coded option as (system, code)."""
+
+ItemWeights = Mapping[OptionKey, Number]
+"""What the options of one item weigh; `PLAIN` where the answer is its own weight."""
+PLAIN: ItemWeights = MappingProxyType({})
+PLAIN_TYPES = frozenset({"integer", "decimal", "boolean"})
+"""Item types whose answer is its own weight: a number, or yes as 1 and no as 0."""
 
 ITEM_WEIGHT = "http://hl7.org/fhir/StructureDefinition/itemWeight"
 ORDINAL_VALUE = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
@@ -53,16 +60,24 @@ def option_weights(item: Mapping[str, Any]) -> dict[OptionKey, Number]:
     return weights
 
 
-def answer_weight(answer: Mapping[str, Any], weights: Mapping[OptionKey, Number]) -> Number | None:
-    """The weight of one answer of a response; None when it is not coded or nothing gives its code a weight."""
+def answer_weight(answer: Mapping[str, Any], weights: ItemWeights) -> Number | None:
+    """The weight of one answer of a response; None when nothing gives it a weight."""
     coding = answer.get("valueCoding")
     if coding is None:
-        return None
+        return plain_weight(answer) if weights is PLAIN else None
     if "extension" in coding:
         own = extension_weight(coding)
         if own is not None:
             return own
     return weights.get((coding.get("system"), coding.get("code")))
+
+
+def plain_weight(answer: Mapping[str, Any]) -> Number | None:
+    """The number that an answer is, yes being 1 and no 0; None for any other answer."""
+    for key in ("valueInteger", "valueDecimal"):
+        if key in answer:
+            return exact(answer[key])
+    return int(answer["valueBoolean"]) if isinstance(answer.get("valueBoolean"), bool) else None
 
 
 def questionnaire_items(questionnaire: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -90,21 +105,38 @@ def weighted_items(
     questionnaire: Mapping[str, Any],
     link_ids: Sequence[str],
     accepted: Mapping[tuple[str, OptionKey], OptionKey],
-) -> dict[str, dict[OptionKey, Number]]:
+    given: Mapping[tuple[str, OptionKey], Number] | None = None,
+    weightless: Collection[tuple[str, OptionKey]] = (),
+) -> dict[str, ItemWeights]:
     """The option weights of the named items, with the further codes that stand for one of their options.
 
+    `given` are weights that the scoring definition brings itself, `weightless` the options that mean "does not apply".
     Raises ValueError when an item is not in the Questionnaire, an option has no weight, or a stand-in means nothing.
     """
     known = {item["linkId"]: item for item in questionnaire_items(questionnaire)}
-    weights: dict[str, dict[OptionKey, Number]] = {}
+    weights: dict[str, ItemWeights] = {}
     for link_id in link_ids:
         if link_id not in known:
             raise ValueError(f"scored item {link_id} is not in {questionnaire.get('url')}")
-        weights[link_id] = option_weights(known[link_id])
-        if not weights[link_id] or len(weights[link_id]) != len(known[link_id].get("answerOption", ())):
+        item = known[link_id]
+        if item.get("type") in PLAIN_TYPES:
+            weights[link_id] = PLAIN
+            continue
+        found = option_weights(item) | {key: weight for (of, key), weight in (given or {}).items() if of == link_id}
+        unweighted = [key for key in _option_keys(item) if key not in found and (link_id, key) not in weightless]
+        if not found or unweighted:
             raise ValueError(f"an option of item {link_id} has no weight in {questionnaire.get('url')}")
-    for (link_id, key), means in accepted.items():
-        if link_id not in weights or means not in weights[link_id]:
+        for (of, key), means in accepted.items():
+            if of == link_id and means in found:
+                found[key] = found[means]
+        weights[link_id] = found
+    for link_id, key in accepted:
+        if key not in weights.get(link_id, {}):
             raise ValueError(f"accepted answer {key[1]} of item {link_id} stands for no option")
-        weights[link_id][key] = weights[link_id][means]
     return weights
+
+
+def _option_keys(item: Mapping[str, Any]) -> list[OptionKey]:
+    """The coded options of an item; one that is no coding has a key that nothing weighs."""
+    codings = [option.get("valueCoding", {}) for option in item.get("answerOption", ())]
+    return [(coding.get("system"), coding.get("code")) for coding in codings]

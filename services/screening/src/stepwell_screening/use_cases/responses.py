@@ -14,8 +14,9 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_screening import builders
 from stepwell_screening.instruments import Instrument, find_instrument
+from stepwell_screening.rules.aggregation import Context, ScoreResult
+from stepwell_screening.rules.definition import ScoreDefinition
 from stepwell_screening.rules.finding import FINISHED, Finding
-from stepwell_screening.rules.scoring import ScoreResult
 from stepwell_screening.rules.succession import check_succession
 from stepwell_screening.subscriptions import SCORE_FINALIZED
 from stepwell_screening.use_cases.alerts import open_alerts
@@ -37,19 +38,18 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
     instrument = await _instrument(runtime, write.access.tenant, response)
     subject = await subject_of(runtime, write.read, response.get("subject"), "QuestionnaireResponse.subject")
     before = orjson.loads(write.previous.body) if write.previous and write.previous.body else None
-    result = instrument.score(response)
+    results = instrument.score(response, _context(instrument, subject))
     succession = _succession(runtime, write, subject, before)
-    _refuse([*succession, *instrument.check(response), *instrument.score.check(response, result)])
+    _refuse([*succession, *instrument.check(response), *instrument.score.check(response, results)])
     alerts = await open_alerts(runtime, write, subject, instrument.safety(response, write.now))
     made = list(alerts.opened)
-    if _says_a_score(response, before):
-        observation = _observation(runtime, write, instrument, subject, result)
-        url = f"{runtime.settings.url_of('measurement')}/Observation/{observation['id']}"
-        made.insert(0, url)
+    if results and _says_a_score(response, before):
+        scores = [_score_entry(runtime, write, instrument, subject, result) for result in results]
+        made[:0] = [url for url, _ in scores]
         focus = f"QuestionnaireResponse/{write.stored.id}"
         entries: list[tuple[str, Content]] = [
             (f"{runtime.engine.base_url}/{focus}", write.stored),
-            (url, observation),
+            *scores,
             *alerts.entries,
             *subject.entries,
         ]
@@ -58,9 +58,20 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
         _record_origin(runtime, write, instrument, made)
 
 
-def observation_id(runtime: Runtime, tenant: str, response_id: str, instrument: Instrument) -> str:
-    """The id that this response's score has in measurement; an amended response changes the same Observation."""
-    return derived_id(runtime.engine.base_url, tenant, "score", response_id, instrument.definition.code["code"])
+def observation_id(runtime: Runtime, tenant: str, response_id: str, score: ScoreDefinition) -> str:
+    """The id that this score of a response has in measurement; an amended response changes the same Observation."""
+    return derived_id(runtime.engine.base_url, tenant, "score", response_id, score.code["code"])
+
+
+def _context(instrument: Instrument, subject: Subject) -> Context | None:
+    """What bands depend on beside the answers, where this instrument has such bands and it is known of the person."""
+    if "sex" not in instrument.definition.contexts:
+        return None
+    for _, patient in subject.entries:
+        gender = orjson.loads(patient.body or b"{}").get("gender")
+        if gender in {"female", "male"}:
+            return {"sex": gender}
+    return None
 
 
 def _says_a_score(response: Resource, before: Resource | None) -> bool:
@@ -100,14 +111,14 @@ def _refuse(findings: Sequence[Finding]) -> None:
         raise FhirError(Category.BUSINESS_RULE, [Issue(each.text, each.code, each.expression) for each in findings])
 
 
-def _observation(
+def _score_entry(
     runtime: Runtime, write: Write, instrument: Instrument, subject: Subject, result: ScoreResult
-) -> Resource:
-    """The score as measurement will keep it; its source lets a receiver tell a repeat from an amendment."""
+) -> tuple[str, Content]:
+    """A score as measurement will keep it; its source lets a receiver tell a repeat from an amendment."""
     response: Resource = write.resource or {}
     url = f"{runtime.engine.base_url}/QuestionnaireResponse/{write.stored.id}"
     observation = builders.score_observation(
-        observation_id=observation_id(runtime, write.access.tenant, write.stored.id, instrument),
+        observation_id=observation_id(runtime, write.access.tenant, write.stored.id, result.score),
         definition=instrument.definition,
         result=result,
         response_url=url,
@@ -116,7 +127,8 @@ def _observation(
         issued=write.now,
         status={"amended": "amended", RETRACTED: RETRACTED}.get(response["status"], "final"),
     )
-    return {**observation, "meta": {"source": f"{url}/_history/{write.stored.version}"}}
+    address = f"{runtime.settings.url_of('measurement')}/Observation/{observation['id']}"
+    return address, {**observation, "meta": {"source": f"{url}/_history/{write.stored.version}"}}
 
 
 def _record_origin(runtime: Runtime, write: Write, instrument: Instrument, targets: Sequence[str]) -> None:
