@@ -1,0 +1,137 @@
+"""The words that ship: our own in four languages and in a kind tone, those of others only where they may be copied."""
+
+import re
+
+import pytest
+from stepwell_shared.canonical import code_system
+
+from tests.services.screening.data.shipped import (
+    ANSWER,
+    CORE,
+    FORM_ANSWER,
+    FORMS,
+    ITEM,
+    LOINC,
+    NAMES,
+    OWN,
+    PUBLISHED,
+    Json,
+    all_codings,
+    extensions,
+    items,
+    translated,
+)
+from tests.support.terminology import CODE_SYSTEMS
+
+LANGUAGES = {"de", "es", "fr"}
+FAMILIAR = {
+    "de": {"du", "dein", "deine", "deinen", "deiner", "deinem", "dir", "dich"},
+    "es": {"tú", "tu", "tus", "te", "ti", "contigo"},
+    "fr": {"tu", "ton", "ta", "tes", "toi", "te"},
+}
+NEVER_TO_PEOPLE = (
+    *("failed", "refractory", "non-compliant", "crippled", "harmed", "in your head", "nothing is wrong"),
+    *("versagt", "eingebildet", "fracasado", "échoué"),
+)
+OTHERS_CODES = {
+    "C-SSRS": {"93373-9", "93246-7", "93247-5", "93248-3", "93249-1", "93250-9", "93267-3", "93269-9"},
+    "PROMIS": {"90971-3", "62193-8", "75870-6", "75258-4", "76703-8", "62197-9", "85524-7", "61576-5"},
+    "pain": {"97908-8", "82226-2", "72514-3", "77564-3"},
+    "PCL-5": {"101697-1"},
+    "social needs": {"93025-5", "93030-5", "96777-8", "71802-3"},
+}
+"""LOINC codes of instruments whose words a site brings itself."""
+
+
+def owned(name: str) -> list[tuple[str, Json, str]]:
+    """(where, element, member) of every string that is ours: all of our own forms; elsewhere what we put around."""
+    form = FORMS[name]
+    found = [(member, form, member) for member in ("title", "description", "purpose")]
+    for link, item in items(name).items():
+        instructions = extensions(item, f"{CORE}questionnaire-displayCategory")
+        if "text" in item and (name in OWN or instructions or item.get("readOnly")):
+            found.append((link, item, "text"))
+        for option in item.get("answerOption", ()):
+            coding = option["valueCoding"]
+            if name in OWN or (coding["system"] != LOINC and not coding["code"].startswith("phq-15-")):
+                found.append((f"{link} {coding['code']}", coding, "display"))
+    return found
+
+
+def words_of(name: str) -> list[tuple[str, str]]:
+    """(language, text) of every string that is ours, in every language."""
+    found = []
+    for _, element, member in owned(name):
+        found.append(("en", element[member]))
+        found += [(language, text) for language, texts in translated(element, member).items() for text in texts]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestOurOwnWords:
+    def test_stand_in_four_languages_once_each(self, name: str) -> None:
+        for where, element, member in owned(name):
+            found = translated(element, member)
+            assert found.keys() == LANGUAGES, where
+            assert all(len(texts) == 1 and texts[0].strip() == texts[0] != "" for texts in found.values()), where
+
+    def test_say_in_each_language_something_of_their_own(self, name: str) -> None:
+        for where, element, member in owned(name):
+            texts = [element[member], *(texts[0] for texts in translated(element, member).values())]
+            assert len(set(texts)) == 4 or element[member] == "No", where
+
+    def test_address_people_politely(self, name: str) -> None:
+        for language, text in words_of(name):
+            assert not FAMILIAR.get(language, set()) & set(re.findall(r"\w+", text.lower())), text
+
+    def test_never_blame_people(self, name: str) -> None:
+        for _, text in words_of(name):
+            assert not [word for word in NEVER_TO_PEOPLE if word in text.lower()]
+
+
+@pytest.mark.parametrize("system", [ITEM, FORM_ANSWER])
+def test_codes_of_ours_have_their_names_in_four_languages(system: str) -> None:
+    for concept in CODE_SYSTEMS[system]["concept"]:
+        languages = [each["language"] for each in concept.get("designation", ())]
+        assert sorted(languages) == sorted(LANGUAGES), concept["code"]
+
+
+def test_an_option_of_ours_is_called_as_its_code_is() -> None:
+    names = {
+        (url, concept["code"]): {each["language"]: each["value"] for each in concept.get("designation", ())}
+        for url in (FORM_ANSWER, ANSWER, code_system("band"))
+        for concept in CODE_SYSTEMS[url]["concept"]
+    }
+    for name in NAMES:
+        for _, coding, member in owned(name):
+            if member == "display" and (coding["system"], coding["code"]) in names:
+                shown = {language: texts[0] for language, texts in translated(coding, member).items()}
+                assert shown.items() <= names[coding["system"], coding["code"]].items()
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if "phq" in name or "gad" in name])
+def test_the_phq_family_is_free_and_shows_german_wording_only_where_a_source_gives_it(name: str) -> None:
+    assert "No permission required to reproduce, translate, display or distribute" in FORMS[name]["copyright"]
+    for link, item in items(name).items():
+        if link.removeprefix("/")[:2] in {"44", "68", "69"} and not item.get("readOnly") and item["type"] == "choice":
+            panic = link in {"/69716-9", "/69702-9", "/69703-7", "/69704-5"}
+            assert translated(item, "text").keys() == (set() if panic else {"de"})
+
+
+@pytest.mark.parametrize("name", ["peg", "audit-c", "pc-ptsd-5", "asq"])
+def test_questions_of_others_without_a_translation_that_may_be_copied_stay_english(name: str) -> None:
+    for item in items(name).values():
+        if item["type"] in {"choice", "integer"} and not item.get("readOnly"):
+            assert not translated(item, "text")
+
+
+def test_no_form_asks_with_the_codes_of_an_instrument_that_a_site_brings_itself() -> None:
+    used = {code for system, code in all_codings(list(FORMS.values())) if system == LOINC}
+    for instrument, codes in OTHERS_CODES.items():
+        assert not codes & used, instrument
+
+
+def test_every_loinc_question_belongs_to_an_instrument_that_may_be_reproduced() -> None:
+    for name in OWN:
+        codes = [item["code"][0] for item in items(name).values() if "code" in item]
+        assert {code["system"] for code in codes} == {ITEM}
