@@ -16,8 +16,12 @@ VERSION_CONFLICT = "SW409"
 # Mark of a table (Table.info) in which the running service may neither change nor remove a row.
 APPEND_ONLY = "append_only"
 
-# A cached plan made while a table was still small must not scan it for ever.
-INDEXED_PLAN = "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off"
+# A cached plan made while a table was still small must not scan it for ever. One plan does for every batch: guessed
+# from the length of each array, it would be made anew at every call, which takes longer than the call itself.
+INDEXED_PLAN = (
+    "SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off "
+    "SET plan_cache_mode TO force_generic_plan"
+)
 
 
 @dataclass(frozen=True)

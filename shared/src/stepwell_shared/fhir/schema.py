@@ -13,6 +13,7 @@ from stepwell_shared.fhir.history_functions import history_functions
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Registry, ServedType
 from stepwell_shared.fhir.store_functions import (
+    identified_function,
     insert_version_function,
     read_function,
     recorded_read_function,
@@ -165,4 +166,6 @@ def function_statements(
             recorded_read_function(table, metadata.tables[record_table]),
         ]
         statements += [insert_function(each) for each in rows]
+        if served_type.unique_identifier:
+            statements.append(identified_function(table, metadata.tables[index_table(served_type.name)]))
     return statements

@@ -7,7 +7,8 @@ by unit, so that a bad unit fails alone. Reads that arrive in one turn of the ev
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -46,6 +47,22 @@ class RecordedRead:
     values: tuple[object, ...]
 
 
+class Wanted(NamedTuple):
+    """A business identifier as it stands in the index, and its place: the id that a new resource with it would take."""
+
+    place: str
+    system: str
+    code: str
+
+
+@dataclass(slots=True)
+class Identified:
+    """What is, or was, at the place, and the resources that have the identifier."""
+
+    at_place: Stored | None = None
+    having: list[Stored] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class _Waiting:
     unit: UnitOfWork
@@ -71,6 +88,7 @@ class Store:
         self._waiting_count = 0
         self._draining: dict[str, asyncio.Task[None]] = {}
         self._reads = Coalescer(self._read_batch)
+        self._identified = Coalescer(self._read_identified_batch)
         # One at a time: each is a commit, and of several at once each waits for the disk by itself.
         self._recorded_reads = Coalescer(self._read_recorded_batch, lanes=1)
 
@@ -167,6 +185,25 @@ class Store:
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
         return {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
+
+    async def identified(self, tenant: str, resource_type: str, wanted: Wanted) -> Identified:
+        """Looks a business identifier up, for types that are unique by it."""
+        return await self._identified.get((tenant, resource_type), wanted) or Identified()
+
+    async def _read_identified_batch(
+        self, group: tuple[str, ...], wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Identified]:
+        tenant, resource_type = group
+        statement = f"SELECT * FROM identified_{current_table(resource_type)}($1, $2, $3, $4)"
+        found = {each: Identified() for each in wanted}
+        for r in await self.fetch(statement, tenant, *zip(*wanted, strict=True)):
+            stored = Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"])
+            identified = found[wanted[r["ordinal"] - 1]]
+            if not r["has_identifier"]:
+                identified.at_place = stored
+            elif stored.body is not None:
+                identified.having.append(stored)
+        return found
 
     async def read_recorded(self, tenant: str, resource_type: str, id_: str, record: Effect) -> Stored | None:
         """The current version like `read`, with a row that is kept in the same commit if there is something to see."""

@@ -82,6 +82,29 @@ BEGIN
 END $function$"""
 
 
+def identified_function(table: sqlalchemy.Table, rows: sqlalchemy.Table) -> str:
+    """`identified_<table>(tenant, places, systems, codes)`: for each business identifier the resources that have it,
+    and what is or was at the place, the id that a new one would take; `ordinal` counts the identifiers from 1."""
+    return f"""CREATE OR REPLACE FUNCTION identified_{table.name}(
+  tenant_in text, place_in text[], system_in text[], code_in text[])
+RETURNS TABLE (ordinal bigint, has_identifier boolean, id text, version integer, last_updated timestamptz, body bytea)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT u.ordinal, k.has_identifier, t.id, t.version, t.last_updated, t.body
+    FROM unnest(place_in, system_in, code_in) WITH ORDINALITY AS u(place, system, code, ordinal)
+    CROSS JOIN LATERAL (
+      SELECT u.place AS id, false AS has_identifier UNION ALL
+      SELECT i.id, true FROM {rows.name} AS i WHERE i.tenant = tenant_in AND i.parameter = 'identifier'
+        AND i.code = u.code AND i.system = u.system
+    ) AS k
+    CROSS JOIN LATERAL (
+      SELECT f.id, f.version, f.last_updated, f.body FROM {table.name} AS f
+      WHERE f.tenant = tenant_in AND f.id = k.id OFFSET 0
+    ) AS t;
+END $function$"""
+
+
 def recorded_read(table: str, record_table: str) -> str:
     """The name of the function that reads from one table and keeps the reads in another."""
     return f"read_{table}_with_{record_table}"

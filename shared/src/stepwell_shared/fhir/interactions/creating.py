@@ -13,8 +13,9 @@ from stepwell_shared.fhir.interactions.writing import WRITE_ATTEMPTS_MAX, conten
 from stepwell_shared.fhir.messages import Request, Response, written
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, ServedType
-from stepwell_shared.fhir.store import WriteConflictError
+from stepwell_shared.fhir.store import Wanted, WriteConflictError
 from stepwell_shared.fhir.unit import Stored
+from stepwell_shared.fhir.values import index_key
 
 PLACES_MAX = 100
 
@@ -37,7 +38,7 @@ async def create(engine: Engine, request: Request) -> Response:
         return await _create_unless_found(engine, request, served_type, resource, criteria)
     criteria = unique_criteria(served_type, resource)
     if criteria is not None:
-        return await _create_unless_found(engine, request, served_type, resource, criteria, must_say_the_same=True)
+        return await _create_once(engine, request, served_type, resource, criteria)
     for _ in range(WRITE_ATTEMPTS_MAX):
         try:
             return await write(engine, request, served_type, Interaction.CREATE, engine.new_id(), None, resource)
@@ -47,22 +48,15 @@ async def create(engine: Engine, request: Request) -> Response:
 
 
 async def _create_unless_found(
-    engine: Engine,
-    request: Request,
-    served_type: ServedType,
-    resource: dict[str, Any],
-    criteria: str,
-    *,
-    must_say_the_same: bool = False,
+    engine: Engine, request: Request, served_type: ServedType, resource: dict[str, Any], criteria: str
 ) -> Response:
     """https://hl7.org/fhir/R4/http.html#ccreate
 
     The new resource's id is derived from the criteria, so that of many identical requests at one moment one
-    creates and the others find what it created. With `must_say_the_same` the criteria are the server's own: they
-    look at everything, and what they find is answered only to who sent the same.
+    creates and the others find what it created.
     """
     tenant, parameters = request.access.tenant, sorted(parse_qsl(criteria))
-    granted = () if must_say_the_same else request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
+    granted = request.access.filters(request.resource_type, Interaction.SEARCH_TYPE)
     query = query_of(engine, served_type, parameters, (), strict=True)
     if not query.conditions:
         raise FhirError(Category.INVALID, "If-None-Exist takes search parameters of the resource type")
@@ -73,18 +67,52 @@ async def _create_unless_found(
         id_, previous = await free_place(engine, tenant, request.resource_type, parameters)
         found = await engine.store.search(tenant, *query.page_statement())
         if len(found) > 1:
-            raise FhirError(Category.MULTIPLE_MATCHES, "more than one resource matches If-None-Exist")
+            raise several_found()
         if found:
             stored = stored_of(served_type, found[0])
-            if must_say_the_same and not same_content(stored.body or b"", resource):
-                text = "another one with this identifier and different content exists; correct it with PUT"
-                raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
             return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)
         try:
             return await write(engine, request, served_type, Interaction.CREATE, id_, previous, resource)
         except WriteConflictError:
             continue
     raise contended()
+
+
+async def _create_once(
+    engine: Engine, request: Request, served_type: ServedType, resource: dict[str, Any], criteria: str
+) -> Response:
+    """A create of what is unique by its business identifier: the criteria are the server's own.
+
+    They look at everything, whatever the caller may search, and what they find is answered only to who sent the same.
+    Place and identifier are looked up at one moment, together with those of other creates.
+    """
+    tenant, type_, identifier = request.access.tenant, request.resource_type, resource["identifier"]
+    key = index_key(identifier.get("system", "")), index_key(identifier["value"])
+    attempts = number = 0
+    while attempts < WRITE_ATTEMPTS_MAX and number < PLACES_MAX:
+        id_ = _place(engine, tenant, type_, criteria, number)
+        found = await engine.store.identified(tenant, type_, Wanted(id_, *key))
+        if len(found.having) > 1:
+            raise several_found()
+        if found.having:
+            stored = found.having[0]
+            if not same_content(stored.body or b"", resource):
+                text = "another one with this identifier and different content exists; correct it with PUT"
+                raise FhirError(Category.CONFLICT, [Issue(text, "conflict", f"{served_type.name}.identifier")])
+            return written(engine.base_url, request, served_type, stored, created=False, witnessed=False)
+        if found.at_place is not None and found.at_place.body is not None:
+            number += 1  # it had this identifier once, and has another now
+            continue
+        try:
+            return await write(engine, request, served_type, Interaction.CREATE, id_, found.at_place, resource)
+        except WriteConflictError:
+            attempts, number = attempts + 1, 0
+    raise contended()
+
+
+def several_found() -> FhirError:
+    """The criteria of a conditional create fit more than one."""
+    return FhirError(Category.MULTIPLE_MATCHES, "more than one resource matches If-None-Exist")
 
 
 async def free_place(
@@ -96,11 +124,15 @@ async def free_place(
     Ask for it before the search that finds nothing: what is made at this place in between is then found.
     """
     for number in range(PLACES_MAX):
-        id_ = derived_id(engine.base_url, tenant, resource_type, urlencode(parameters), str(number))
+        id_ = _place(engine, tenant, resource_type, urlencode(parameters), number)
         previous = await engine.store.read(tenant, resource_type, id_)
         if previous is None or previous.body is None:
             return id_, previous
     raise contended()
+
+
+def _place(engine: Engine, tenant: str, resource_type: str, criteria: str, number: int) -> str:
+    return derived_id(engine.base_url, tenant, resource_type, criteria, str(number))
 
 
 def unique_criteria(served_type: ServedType, resource: dict[str, Any]) -> str | None:
