@@ -12,9 +12,12 @@ BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT coalesce(max(r.event_number), 0), NULL::text, NULL::timestamptz FROM received_event AS r
     WHERE r.tenant = tenant_in AND r.subscription = subscription_in;
-  RETURN QUERY SELECT r.event_number, r.focus, r.recorded FROM received_event AS r
-    JOIN unnest(number_in) AS u(number) ON r.event_number = u.number
-    WHERE r.tenant = tenant_in AND r.subscription = subscription_in AND r.status = 'received';
+  RETURN QUERY SELECT k.event_number, k.focus, k.recorded FROM unnest(number_in) AS u(number)
+    CROSS JOIN LATERAL (
+      SELECT r.event_number, r.focus, r.recorded FROM received_event AS r
+      WHERE r.tenant = tenant_in AND r.subscription = subscription_in AND r.event_number = u.number
+        AND r.status = 'received' OFFSET 0 -- one look-up a number, never all that ever came
+    ) AS k;
 END $function$"""
 
 # Numbers with what became of them. One that is missing or waits is only news while nothing is known of it.
