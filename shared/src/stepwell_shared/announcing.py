@@ -99,6 +99,7 @@ async def start_announcing(
         changed=upkeep.wake,
         replica=replica,
         listen_url=listen_url.get_secret_value(),
+        pacing=runtime.pacing,
         policy=DeliveryPolicy(
             poll_seconds=settings.delivery_poll_seconds,
             lease_seconds=settings.delivery_lease_seconds,

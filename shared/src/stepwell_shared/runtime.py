@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 
 from stepwell_shared.auth.audit import AUDIT_TABLE
 from stepwell_shared.auth.tables import AssertionSeen, Audit, Client, IssuerKeySet, Tenant
+from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
@@ -58,6 +59,7 @@ class Runtime:
 
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = new_id
+    pacing: Pacing = field(default_factory=lambda: Pacing("outbox"))
     _settings: Settings | None = None
     _engine: Engine | None = None
     _database: Database | None = None
@@ -149,7 +151,7 @@ def attach(
     runtime._database = database
     runtime._engine = Engine(
         registry=registry,
-        store=Store(database, queue_max=queue_max, committed=committed),
+        store=Store(database, queue_max=queue_max, committed=committed, pacing=runtime.pacing),
         base_url=urls[service.name].rstrip("/"),
         localise=localiser(urls.values()),
         cursor_key=cursor_key,

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import asyncpg
 
+from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.endpoints import EndpointPolicy
@@ -37,7 +38,8 @@ class Delivery:
 
     `tenants` lists them; `listen_url` is a direct (not transaction-pooled) database URL for LISTEN, None to
     rely on the poll; `replica` names this process among all that serve the database; `changed` is told of
-    a tenant in which a subscription has changed its status; `courier` takes the place of the usual one.
+    a tenant in which a subscription has changed its status; `courier` takes the place of the usual one;
+    `pacing` learns when one of our own services is behind.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Delivery:
         changed: Callable[[str], None] = lambda tenant: None,
         jitter: Callable[[], float] = random.random,
         courier: Courier | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         self._database = database
         self._courier = courier or Courier(client, base_url, token, endpoints)
@@ -66,6 +69,7 @@ class Delivery:
         self._listen_url = listen_url
         self._policy = policy or DeliveryPolicy()
         self._jitter = jitter
+        self._pacing = pacing or Pacing("outbox")
         self._signal = asyncio.Event()
         self._woken: set[str] = set()
         self._senders: dict[tuple[str, str], Sender] = {}
@@ -159,6 +163,7 @@ class Delivery:
             topic=topic,
             matches=self._matches,
             changed=lambda: self._changed(tenant),
+            moves=lambda behind: self._pacing.moves(tenant, subscription_id, behind=behind),
             jitter=self._jitter,
         )
         self._senders[key] = sender
@@ -180,6 +185,7 @@ class Delivery:
         except Exception:
             log.exception("delivery of subscription %s failed", subscription_id)
         finally:
+            self._pacing.moves(tenant, subscription_id, behind=False)
             del self._senders[key]
             if sender.woken.is_set() and not self._stopping:
                 self.wake(tenant)

@@ -35,6 +35,8 @@ ERROR_AFTER_ATTEMPTS = 3
 HANDSHAKE_ATTEMPTS_MAX = 8
 # A peer of our own comes back at any moment and is cheap to ask; a foreign one is asked daily at last.
 BACKOFF_INTERNAL_SECONDS_MAX = 30.0
+# So many events at once are a queue; fewer are what came while the batch before was on its way.
+BEHIND_FROM = 32
 NEVER_SECONDS = 100 * 365.25 * 86_400
 
 
@@ -75,12 +77,15 @@ class Sender:
         topic: str,
         matches: Matches,
         changed: Callable[[], None],
+        moves: Callable[[bool], None],
         jitter: Callable[[], float],
     ) -> None:
-        """`changed` is called when the subscription has another status than before."""
+        """`changed` is called when the subscription has another status than before, `moves` whenever one of our own
+        services takes events without a fault: with whether more than a batch is waiting."""
         self.topic = topic
         self._matches = matches
         self._changed = changed
+        self._moves = moves
         self.woken = asyncio.Event()
         self._progress = progress
         self._courier = courier
@@ -130,8 +135,11 @@ class Sender:
         taken = await self._progress.take(self._policy.batch_max)
         if taken is None:
             return Step.STOP
+        subscription, events = taken
+        if subscription.internal:
+            self._moves(subscription.attempts == 0 and len(events) >= max(self._policy.batch_max, BEHIND_FROM))
         try:
-            return await self._serve(*taken)
+            return await self._serve(subscription, events)
         except LeaseLostError:
             return Step.STOP
 

@@ -15,6 +15,7 @@ import structlog
 
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import VERSION_CONFLICT, Effect
+from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database, TooSlowError
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
@@ -79,8 +80,11 @@ class Store:
         queue_max: int = 4096,
         search_seconds_max: float = SEARCH_SECONDS_MAX,
         committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
+        pacing: Pacing | None = None,
     ) -> None:
+        """`pacing` lets those wait who write faster than what follows from it is done."""
         self._database = database
+        self._pacing = pacing
         self._queue_max = queue_max
         self._search_seconds_max = search_seconds_max
         self._committed = committed
@@ -109,6 +113,8 @@ class Store:
         if unit.tenant not in self._draining:
             self._draining[unit.tenant] = asyncio.create_task(self._drain(unit.tenant))
         await waiting.done
+        if self._pacing is not None and self._pacing.concerns(unit.tenant, unit.effects):
+            await self._pacing.wait(unit.tenant)
 
     async def _drain(self, tenant: str) -> None:
         """Takes what queued while the last commit of this tenant ran, until nothing waits. Tenants do not wait for each
