@@ -11,6 +11,7 @@ from stepwell_shared.canonical import code_system
 Json = dict[str, Any]
 LOINC = "http://loinc.org"
 ITEM, ANSWER, FORM_ANSWER = code_system("instrument-item"), code_system("instrument-answer"), code_system("form-answer")
+INSTRUMENT = code_system("instrument")
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 TRANSLATION = f"{CORE}translation"

@@ -15,6 +15,8 @@ from tests.services.screening.data.shipped import (
     CALCULATED,
     CORE,
     FORMS,
+    INSTRUMENT,
+    ITEM,
     LOINC,
     NAMES,
     OWN,
@@ -234,7 +236,7 @@ def test_numbers_become_observations_with_a_code_a_category_and_a_unit(name: str
     }
     assert list(marked) == links
     for item in marked.values():
-        assert item["code"][0]["system"].endswith("/instrument-item")
+        assert item["code"][0]["system"] == (INSTRUMENT if name == "readiness-rulers" else ITEM)
         assert len(extensions(item, f"{SDC}sdc-questionnaire-observation-extract-category")) == 1
         assert len(extensions(item, f"{CORE}questionnaire-unit")) == 1
 
