@@ -2,8 +2,9 @@
 
 One process on an embedded PostgreSQL with durable commits. The cost is a ratio: the same unit of work with and without
 its event, in rounds that take turns, by the clock and by the processor time of this process and the server, which other
-work on the machine disturbs less. The event is what screening announces: response, score Observation and person. The
-latency is from the answer of the commit to the notification in the hands of
+work on the machine disturbs less. It is measured on what screening does with a response (checked, scored, stored
+with its Provenance) and on a bare write that the engine takes as it is. The event is what screening announces: response, score
+Observation and person. The latency is from the answer of the commit to the notification in the hands of
 a subscriber over HTTP, one event at a time; the backlog is drained by one subscription.
 """
 
@@ -14,19 +15,21 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from rich.console import Console
 from stepwell_screening import builders
 from stepwell_screening.app import service
 from stepwell_screening.instruments import instruments
 from stepwell_screening.subscriptions import SCORE_FINALIZED
+from stepwell_screening.use_cases import responses
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.tenants import add_tenant
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls, bootstrap
@@ -53,6 +56,7 @@ from tests.support.runtime import caller, running
 
 TENANT = "bench"
 WRITERS = 32
+PATIENTS = 1_000
 ROUNDS = 6
 ROUND_SECONDS = 2.0
 IDLE_EVENTS = 300
@@ -135,19 +139,44 @@ def announced(runtime: Runtime, resource: Resource, stored: Stored) -> Effect:
     return event(SCORE_FINALIZED.canonical, subject, focus, entries, datetime.now(UTC))
 
 
-def engines(runtime: Runtime) -> dict[bool, Engine]:
-    """Two engines that keep responses as they are; the hook of one announces each of them."""
+@dataclass(frozen=True)
+class Side:
+    """An engine whose writes announce themselves, or the same without, and how screening builds an event there."""
+
+    engine: Engine
+    build: Callable[..., Effect]
+
+
+Sides = dict[bool, Side]  # with its event, and without
+
+
+def bare(runtime: Runtime) -> Sides:
+    """Engines that keep responses as they are; the hook of one announces each of them."""
 
     async def announce(written: Write) -> None:
         resource = {**(written.resource or {}), "id": written.stored.id}
         written.unit.effects.append(announced(runtime, resource, written.stored))
 
-    engine = runtime.engine
-    found = {}
-    for with_event, hook in ((False, None), (True, announce)):
-        plain = replace(engine.registry.types["QuestionnaireResponse"], on_write=hook, unique_identifier=False)
-        found[with_event] = replace(engine, registry=Registry(service.name, {plain.name: plain}))
-    return found
+    return {True: Side(_engine(runtime, announce), event), False: Side(_engine(runtime, None), event)}
+
+
+def screened(runtime: Runtime) -> Sides:
+    """Engines that do with a response what screening does; one neither builds nor keeps the event."""
+
+    async def say_nothing(written: Write) -> None:
+        await responses.submit_response(runtime, written)
+        written.unit.effects[:] = [effect for effect in written.unit.effects if effect.table != "outbox"]
+
+    return {
+        True: Side(_engine(runtime, partial(responses.submit_response, runtime)), event),
+        False: Side(_engine(runtime, say_nothing), lambda *_: Effect("outbox", ())),
+    }
+
+
+def _engine(runtime: Runtime, hook: Callable[[Write], Awaitable[None]] | None) -> Engine:
+    types = runtime.engine.registry.types
+    changed = replace(types["QuestionnaireResponse"], on_write=hook, unique_identifier=False)
+    return replace(runtime.engine, registry=Registry(service.name, {**types, changed.name: changed}))
 
 
 async def write(runtime: Runtime, engine: Engine, patient: str) -> None:
@@ -168,9 +197,7 @@ async def write(runtime: Runtime, engine: Engine, patient: str) -> None:
     await create(engine, Request(access, witness, "QuestionnaireResponse", body=encode(response(patient))))
 
 
-async def writes(
-    runtime: Runtime, engine: Engine, notifier: OutboxNotifier | None, server_pid: int
-) -> tuple[float, float]:
+async def writes(runtime: Runtime, side: Side, notifier: OutboxNotifier | None, server_pid: int) -> tuple[float, float]:
     """Writes a second of many writers at once, and processor seconds each; an event is followed by its notice."""
     until = time.perf_counter() + ROUND_SECONDS
     numbers = itertools.count()
@@ -178,11 +205,12 @@ async def writes(
 
     async def writer() -> None:
         while time.perf_counter() < until:
-            await write(runtime, engine, f"p{next(numbers) % 1000}")
+            await write(runtime, side.engine, f"p{next(numbers) % PATIENTS}")
             if notifier is not None:
                 notifier.notify(TENANT)
 
-    await asyncio.gather(*(writer() for _ in range(WRITERS)))
+    with mock.patch.object(responses, "event", side.build):
+        await asyncio.gather(*(writer() for _ in range(WRITERS)))
     if notifier is not None:
         await notifier.close()
     count = next(numbers)
@@ -205,10 +233,9 @@ def processor_seconds(server_pid: int) -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-async def event_cost(runtime: Runtime, server_pid: int) -> Cost:
+async def event_cost(runtime: Runtime, sides: Sides, server_pid: int) -> Cost:
     """Medians of the rounds, and of the ratios of their two sides."""
     notifier = OutboxNotifier(runtime.database, "bench")
-    sides = engines(runtime)
     await writes(runtime, sides[True], notifier, server_pid)
     rounds = []
     for turn in range(ROUNDS):
@@ -242,7 +269,7 @@ class Hearing(Subscriber):
 async def idle_latency(runtime: Runtime, delivery: Delivery, hearing: Hearing) -> Latency:
     """One event at a time, with a pause, as on a quiet day."""
     found = []
-    engine = engines(runtime)[True]
+    engine = bare(runtime)[True].engine
     for n in range(IDLE_EVENTS):
         await asyncio.sleep(IDLE_PAUSE_SECONDS)
         hearing.came.clear()
@@ -311,13 +338,15 @@ async def measure(urls: DatabaseUrls, folder: Path, console: Console, server_pid
         await add_tenant(database, TENANT, datetime.now(UTC))
     async with running(service, urls, folder) as runtime, Hearing().up() as hearing:
         assert isinstance(hearing, Hearing)
-        await runtime.store.commit(UnitOfWork(TENANT, [built(runtime.engine, PERSON, datetime.now(UTC))]))
-        cost = await event_cost(runtime, server_pid)
-        console.print(
-            f"write with its event     {cost.rate_ratio:.2f} of the rate of the write alone"
-            f" ({cost.per_second_with:,.0f} / {cost.per_second_without:,.0f} a second),"
-            f" {cost.processor_ratio:.2f} of its processor time"
-        )
+        people = [{**PERSON, "id": f"p{number}"} for number in ("", *range(PATIENTS))]
+        await runtime.store.commit(UnitOfWork(TENANT, [built(runtime.engine, p, datetime.now(UTC)) for p in people]))
+        for name, sides in (("response with its event", screened(runtime)), ("bare write with it", bare(runtime))):
+            cost = await event_cost(runtime, sides, server_pid)
+            console.print(
+                f"{name:<24} {cost.rate_ratio:.2f} of the rate without"
+                f" ({cost.per_second_with:,.0f} / {cost.per_second_without:,.0f} a second),"
+                f" {cost.processor_ratio:.2f} of the processor time"
+            )
         peer = Peer(SCORE_FINALIZED, "bench", hearing.url)
         await subscribe_internally(runtime.database, TENANT, runtime.engine.base_url, [peer])
         async with delivering(runtime) as delivery:
