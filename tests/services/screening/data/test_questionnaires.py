@@ -37,6 +37,7 @@ EXTENSIONS = {
     f"{CORE}ordinalValue": "valueDecimal",
     f"{CORE}itemWeight": "valueDecimal",
     f"{CORE}questionnaire-unit": "valueCoding",
+    f"{CORE}questionnaire-hidden": "valueBoolean",
     f"{CORE}questionnaire-itemControl": "valueCodeableConcept",
     f"{CORE}questionnaire-displayCategory": "valueCodeableConcept",
     f"{CORE}questionnaire-optionExclusive": "valueBoolean",
@@ -190,6 +191,10 @@ def test_phq_sads_asks_the_three_scales_panic_and_difficulty_once_each() -> None
     panic = [link for link, item in questions("phq-sads").items() if item.get("prefix", "") in set("abcde")]
     assert panic == ["/69716-9", "/69702-9", "/69703-7", "/69704-5", "/panic-symptoms"]
     assert not any(extensions(o, ITEM_WEIGHT) for link in panic for o in items("phq-sads")[link]["answerOption"])
+
+
+def test_nobody_is_shown_what_the_answers_about_suicide_are_called() -> None:
+    assert extensions(items("asq")["/asq"], f"{CORE}questionnaire-hidden") == [True]
 
 
 @pytest.mark.parametrize("name", ["phq-2", "phq-4", "phq-8"])
