@@ -43,7 +43,7 @@ from stepwell_shared.http_client import http_client
 from stepwell_shared.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.receiving import Receiving, receiving
-from stepwell_shared.runtime import Runtime, Service, open_runtime
+from stepwell_shared.runtime import Page, Runtime, Service, open_runtime
 from stepwell_shared.served import endpoint_policy
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry import configure_logging
@@ -51,19 +51,20 @@ from stepwell_shared.telemetry import configure_logging
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
 
-Page = Callable[[Exchange], Awaitable[None]]
-
 log = structlog.get_logger("stepwell.app")
 
 
 @dataclass
 class Doors:
-    """What answers before the web framework is asked: single addresses, and everything below the FHIR base."""
+    """What answers before the web framework is asked: single addresses, everything below the FHIR base, and the pages
+    for people."""
 
     pages: dict[str, Page] = field(default_factory=dict)
     fhir_base: str = ""
     fhir_below: str = ""
     fhir: ASGIApp | None = None
+    people_below: str = ""
+    people: Page | None = None
 
 
 class Application(FastAPI):
@@ -89,6 +90,10 @@ class Application(FastAPI):
             fhir = self.doors.fhir
             if fhir is not None and (path.startswith(self.doors.fhir_below) or path == self.doors.fhir_base):
                 await fhir(scope, receive, send)
+                return
+            people = self.doors.people
+            if people is not None and path.startswith(self.doors.people_below):
+                await people(Exchange(scope, receive, send))
                 return
         await super().__call__(scope, receive, send)
 
@@ -170,6 +175,8 @@ async def _start(
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
     app.router.routes += _health(runtime.database)
     app.doors = _doors(service, registry, runtime, verifier, received)
+    if service.pages is not None:
+        app.doors.people_below, app.doors.people = service.pages(runtime)
     metrics = Metrics(service.name)
     observe(metrics.meter, announcing.upkeep)
     for loop in service.loops(runtime, metrics.meter):

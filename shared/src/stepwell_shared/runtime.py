@@ -23,7 +23,7 @@ from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
 from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
 from stepwell_shared.events.topics import Topic
-from stepwell_shared.federation.exchange import Exchange
+from stepwell_shared.federation.exchange import Exchange as PartnerExchange
 from stepwell_shared.fhir import idempotency
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import localiser
@@ -32,6 +32,7 @@ from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.schema import declare_tables, function_statements
 from stepwell_shared.fhir.store import Store
 from stepwell_shared.fhir.tables import IdempotencyKey, SearchShape
+from stepwell_shared.fhir.wire import Exchange
 from stepwell_shared.settings import SERVICES, Settings
 
 SHARED_TABLES: tuple[type[SQLModel], ...] = (
@@ -51,6 +52,8 @@ SHARED_TABLES: tuple[type[SQLModel], ...] = (
 EFFECT_TABLES = (AUDIT_TABLE, "outbox", "subscription_state", idempotency.TABLE)
 
 Handler = Callable[[Received, str], Awaitable[None]]
+# What answers every request below an address that is not FHIR.
+Page = Callable[[Exchange], Awaitable[None]]
 
 
 @dataclass
@@ -97,7 +100,9 @@ class Service:
     # (publishing service, topic name) -> what is done with each event
     listens: Callable[[Runtime], Mapping[tuple[str, str], Handler]] = lambda runtime: {}
     # how the service exchanges with partner organisations, if it does
-    exchange: Callable[[Runtime], Exchange] | None = None
+    exchange: Callable[[Runtime], PartnerExchange] | None = None
+    # pages for people: the address that they are below, such as `/screening/forms/`, and what answers there
+    pages: Callable[[Runtime], tuple[str, Page]] | None = None
     # resource type -> whether a new one with this body is let in when others are turned away for want of room
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing

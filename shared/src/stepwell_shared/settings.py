@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     listen_url: SecretStr | None = Field(
         default=None, description="direct PostgreSQL URL for LISTEN when database_url goes through a transaction pooler"
     )
+    site_file: Path | None = Field(
+        default=None, description="JSON file in which screening finds each tenant's crisis contacts and second factor"
+    )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
 
     def url_of(self, service: str) -> str:

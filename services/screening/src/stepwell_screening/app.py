@@ -5,8 +5,10 @@ from pathlib import Path
 from stepwell_shared.runtime import Service
 
 from stepwell_screening.instruments.publications import READ_PUBLICATIONS, PublicationRow
+from stepwell_screening.pages import form_pages
 from stepwell_screening.resources import registry
 from stepwell_screening.subscriptions import TOPICS
+from stepwell_screening.tables import FormLink
 from stepwell_screening.use_cases.shipping import ship_questionnaires
 from stepwell_screening.use_cases.urgency import cannot_wait
 
@@ -18,7 +20,8 @@ service = Service(
     topics=TOPICS,
     urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,
-    tables=(PublicationRow,),
+    tables=(PublicationRow, FormLink),
     functions=(READ_PUBLICATIONS,),
+    pages=form_pages,
     package=Path(__file__).parent,
 )

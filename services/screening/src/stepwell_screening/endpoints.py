@@ -6,7 +6,21 @@ from functools import partial
 from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening.use_cases.form_links import form_link
 from stepwell_screening.use_cases.safety import record_risk_level
+
+
+def questionnaire_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Questionnaire that lead to its form page."""
+    yield Operation(
+        "form-link",
+        partial(form_link, runtime),
+        Interaction.READ,
+        "A one-time link that opens this form for one person without an account: Parameters with subject"
+        " (valueReference to a Patient) and optionally task (valueReference) and expires (valueInstant). Gives back"
+        " link (valueUrl) and expires. Takes the right to create QuestionnaireResponses and to read the person.",
+        result="Parameters",
+    )
 
 
 def operations(runtime: Runtime) -> Iterator[Operation]:

@@ -6,7 +6,7 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
 
-from stepwell_screening.endpoints import operations
+from stepwell_screening.endpoints import operations, questionnaire_operations
 from stepwell_screening.subscriptions import TOPICS
 from stepwell_screening.use_cases.patients import change_patient
 from stepwell_screening.use_cases.responses import submit_response
@@ -39,6 +39,7 @@ def registry(runtime: Runtime) -> Registry:
             ],
             interactions=READ_ONLY,
             translated=True,
+            operations=tuple(questionnaire_operations(runtime)),
             documentation="The instruments that ship with screening. A published version never changes."
             " Accept-Language picks the language of their strings.",
         )

@@ -39,6 +39,7 @@ OPERATION_LETTERS: Final[Mapping[str, str]] = {
     "$export": "rs",
     "$extract": "r",
     "$find": "s",
+    "$form-link": "r",
     "$hold": "cu",
     "$lastn": "s",
     "$lookup": "r",
