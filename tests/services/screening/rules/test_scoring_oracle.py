@@ -1,28 +1,36 @@
-"""Two independent ways to the same score: the compiled rule, and the Questionnaire's own FHIRPath."""
+"""Two independent ways to the same score: the compiled rule, and the Questionnaire's own FHIRPath.
 
-from collections.abc import Callable
-from decimal import Decimal
+Over every answer sheet where an instrument has few; else the least, the most, each count of blanks, and drawn ones.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import fhirpathpy
 import pytest
 from fhirpathpy.models import models
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from stepwell_screening import data
+from stepwell_screening.rules.conditions import Value
+from stepwell_screening.rules.responses import compile_questionnaire
+from stepwell_screening.rules.weights import option_weights, questionnaire_items
 
-from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, answered, total_of
+from tests.services.screening.rules.filling import DEFINITIONS, FORMS, NAMES, SCORINGS, SHIPPED, filled
 
 VARIABLE = "http://hl7.org/fhir/StructureDefinition/variable"
 CALCULATED = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-calculatedExpression"
 ORDINAL_VALUE = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
+FEW = 2000
+DRAWN = 40
+
+Evaluate = Callable[[dict[str, Any]], dict[str, Value]]
 
 
 def weight_function(questionnaire: dict[str, Any]) -> dict[str, Any]:
     """SDC's weight() as fhirpathpy takes user functions; by ordinalValue, the extension the rule reads last."""
     weights = {
         (option["valueCoding"]["system"], option["valueCoding"]["code"]): extension["valueDecimal"]
-        for item in questionnaire["item"]
+        for item in questionnaire_items(questionnaire)
         for option in item.get("answerOption", ())
         for extension in option.get("extension", ())
         if extension["url"] == ORDINAL_VALUE
@@ -35,10 +43,21 @@ def weight_function(questionnaire: dict[str, Any]) -> dict[str, Any]:
     return {"userInvocationTable": {"weight": {"fn": weight, "arity": {0: []}}}}
 
 
-def compile_expression(instrument: str) -> Callable[[dict[str, Any]], int | Decimal | None]:
-    """The calculatedExpression of the total, evaluated as SDC says: variables first, %resource the response."""
-    questionnaire = QUESTIONNAIRES[instrument]
-    options = weight_function(questionnaire)
+def expressions_of(name: str) -> dict[str, str]:
+    """The calculatedExpression of each score, by its id; a score that is one answer, as on a ruler, has none."""
+    by_link_id = {
+        item["linkId"]: extension["valueExpression"]["expression"]
+        for item in questionnaire_items(FORMS[name])
+        for extension in item.get("extension", ())
+        if extension["url"] == CALCULATED
+    }
+    scores = {score.link_id: score.id for score in DEFINITIONS[name].scores}
+    return {scores[link_id]: expression for link_id, expression in by_link_id.items()}
+
+
+def compile_expressions(name: str) -> Evaluate:
+    """Evaluated as SDC says: variables first, %resource the response, %questionnaire the form."""
+    questionnaire, options = FORMS[name], weight_function(FORMS[name])
 
     def compiled(expression: str) -> Callable[..., list[Any]]:
         evaluate: Callable[..., list[Any]] = fhirpathpy.compile(expression, models["r4"], options)
@@ -46,56 +65,84 @@ def compile_expression(instrument: str) -> Callable[[dict[str, Any]], int | Deci
 
     variables = {
         extension["valueExpression"]["name"]: compiled(extension["valueExpression"]["expression"])
-        for extension in questionnaire["extension"]
+        for extension in questionnaire.get("extension", ())
         if extension["url"] == VARIABLE
     }
-    [total] = [
-        compiled(extension["valueExpression"]["expression"])
-        for extension in questionnaire["item"][-1]["extension"]
-        if extension["url"] == CALCULATED
-    ]
+    scores = {score: compiled(expression) for score, expression in expressions_of(name).items()}
 
-    def evaluate(response: dict[str, Any]) -> int | Decimal | None:
-        context: dict[str, Any] = {"resource": response}
-        for name, variable in variables.items():
-            context[name] = variable(response, context)
-        result = total(response, context)
-        return result[0] if result else None
+    def evaluate(response: dict[str, Any]) -> dict[str, Value]:
+        context: dict[str, Any] = {"resource": response, "questionnaire": questionnaire}
+        for variable, expression in variables.items():
+            context[variable] = expression(response, context)
+        found = {score: expression(response, context) for score, expression in scores.items()}
+        return {score: _plain(result[0]) if result else None for score, result in found.items()}
 
     return evaluate
 
 
-EXPRESSIONS = {instrument: compile_expression(instrument) for instrument in data.INSTRUMENTS}
-MOST = {"phq-9": 3, "gad-7": 3, "phq-15": 2}
+def _plain(value: Any) -> Value:
+    return value["code"] if isinstance(value, dict) else value
 
 
-@st.composite
-def answer_sets(draw: st.DrawFn, instrument: str) -> list[int | None]:
-    """Weights with up to four blanks, so that every rule for blanks is met."""
-    size = len(DEFINITIONS[instrument].item_link_ids)
-    weights: list[int | None] = draw(st.lists(st.integers(0, MOST[instrument]), min_size=size, max_size=size))
-    for blank in draw(st.sets(st.integers(0, size - 1), max_size=4)):
-        weights[blank] = None
-    return weights
+def sheets(name: str) -> Iterator[dict[str, object]]:
+    """What is answered, by linkId: every sheet of a short form, else its corners and some that are drawn."""
+    scoring = {*DEFINITIONS[name].item_link_ids, *DEFINITIONS[name].condition_link_ids}
+    asked = {item["linkId"]: _answers(item) for item in questionnaire_items(FORMS[name]) if item["linkId"] in scoring}
+    links, answers = list(asked), list(asked.values())
+    every = 1
+    for each in answers:
+        every *= len(each) + 1
+    if every <= FEW:
+        yield from (dict(zip(links, chosen, strict=True)) for chosen in product(*([None, *each] for each in answers)))
+        return
+    least, most = ({link: asked[link][end] for link in links} for end in (0, -1))
+    yield from (least, most)
+    yield from (most | dict.fromkeys(links[:blanks]) for blanks in range(1, len(links) + 1))
+    draw = random.Random(name)  # the same sheets in every run
+    for _ in range(DRAWN):
+        sheet = {link: draw.choice(asked[link]) for link in links}
+        yield sheet | dict.fromkeys(draw.sample(links, draw.choice((0, 0, 1, 2, 3)) % len(links)))
 
 
-@pytest.mark.parametrize("instrument", data.INSTRUMENTS)
-@given(chosen=st.data())
-@settings(max_examples=60, deadline=None)
-def test_the_rule_and_the_expression_agree(instrument: str, chosen: st.DataObject) -> None:
-    response = answered(instrument, chosen.draw(answer_sets(instrument)))
-    assert total_of(instrument, response).value == EXPRESSIONS[instrument](response)
+def _answers(item: dict[str, Any]) -> list[object]:
+    if item["type"] in {"integer", "decimal"}:
+        return list(range(11))
+    weights = option_weights(item)
+    codings = [option["valueCoding"] for option in item["answerOption"]]
+    return sorted(
+        (coding["code"] for coding in codings),
+        key=lambda code: next((weight for (_, known), weight in weights.items() if known == code), 0),
+    )
 
 
-@pytest.mark.parametrize("instrument", data.INSTRUMENTS)
-def test_the_expression_scores_a_full_form(instrument: str) -> None:
-    size = len(DEFINITIONS[instrument].item_link_ids)
-    assert EXPRESSIONS[instrument](answered(instrument, [MOST[instrument]] * size)) == size * MOST[instrument]
+CALCULATING = [name for name in NAMES if name in SHIPPED and expressions_of(name)]
+
+
+def test_every_shipped_instrument_with_a_total_calculates_it_itself() -> None:
+    scored = {name for name in NAMES if name in SHIPPED and DEFINITIONS[name].scores}
+    assert scored - set(CALCULATING) <= {"readiness-rulers", "experience"}
+
+
+@pytest.mark.parametrize("name", CALCULATING)
+def test_the_rule_and_the_expression_agree(name: str) -> None:
+    evaluate = compile_expressions(name)
+    check = compile_questionnaire(FORMS[name], DEFINITIONS[name].accepted_answers)
+    compared = 0
+    for sheet in sheets(name):
+        response = filled(name, sheet)
+        if check(response):
+            continue  # such as an answer to a question that was not asked: never let in, so never scored
+        expected = evaluate(response)
+        found = {result.score.id: result.value for result in SCORINGS[name](response)}
+        assert {score: found[score] for score in expected} == expected, sheet
+        compared += 1
+    assert compared >= len(list(sheets(name))) // 3
+    assert set(expected) == set(found), "a score without expression"
 
 
 def test_the_expression_of_phq_15_leaves_out_only_the_menstrual_item() -> None:
-    weights: list[int | None] = [1] * 15
-    weights[3] = None
-    assert EXPRESSIONS["phq-15"](answered("phq-15", weights)) == 14
-    weights[0] = None
-    assert EXPRESSIONS["phq-15"](answered("phq-15", weights)) is None
+    evaluate = compile_expressions("phq-15")
+    links = DEFINITIONS["phq-15"].item_link_ids
+    others = [link for link in links if link != "/69674-0"]
+    assert evaluate(filled("phq-15", dict.fromkeys(others, 1))) == {"total": 14}
+    assert evaluate(filled("phq-15", dict.fromkeys(others[1:], 1))) == {"total": None}
