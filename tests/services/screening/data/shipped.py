@@ -17,6 +17,7 @@ SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 TRANSLATION = f"{CORE}translation"
 CALCULATED = f"{SDC}sdc-questionnaire-calculatedExpression"
 
+DATA = files("stepwell_screening.data")
 PUBLISHED = (
     *("phq-2", "phq-4", "phq-8", "phq-9", "phq-15", "phq-sads", "gad-2", "gad-7"),
     *("peg", "audit-c", "pc-ptsd-5", "asq"),
@@ -27,8 +28,7 @@ OWN = ("readiness-rulers", "preference-and-barriers", "experience", "goals", "tr
 NAMES = (*PUBLISHED, *OWN)
 
 FORMS: dict[str, Json] = {
-    name: json.loads(files("stepwell_screening.data").joinpath("questionnaires", f"{name}.json").read_bytes())
-    for name in NAMES
+    name: json.loads(DATA.joinpath("questionnaires", f"{name}.json").read_bytes()) for name in NAMES
 }
 
 

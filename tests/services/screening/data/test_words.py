@@ -1,13 +1,15 @@
 """The words that ship: our own in four languages and in a kind tone, those of others only where they may be copied."""
 
+import json
 import re
+from typing import Any
 
 import pytest
 from stepwell_shared.canonical import code_system
 
 from tests.services.screening.data.shipped import (
     ANSWER,
-    CORE,
+    DATA,
     FORM_ANSWER,
     FORMS,
     INSTRUMENT,
@@ -18,7 +20,6 @@ from tests.services.screening.data.shipped import (
     PUBLISHED,
     Json,
     all_codings,
-    extensions,
     items,
     translated,
 )
@@ -44,13 +45,21 @@ OTHERS_CODES = {
 """LOINC codes of instruments whose words a site brings itself."""
 
 
+def members(content: Any) -> set[str]:
+    """The names of all members anywhere in JSON content."""
+    if isinstance(content, list):
+        return {name for each in content for name in members(each)}
+    if isinstance(content, dict):
+        return set(content) | {name for each in content.values() for name in members(each)}
+    return set()
+
+
 def owned(name: str) -> list[tuple[str, Json, str]]:
     """(where, element, member) of every string that is ours: all of our own forms; elsewhere what we put around."""
     form = FORMS[name]
     found = [(member, form, member) for member in ("title", "description", "purpose")]
     for link, item in items(name).items():
-        instructions = extensions(item, f"{CORE}questionnaire-displayCategory")
-        if "text" in item and (name in OWN or instructions or item.get("readOnly")):
+        if "text" in item and (name in OWN or link == "/instructions" or item.get("readOnly")):
             found.append((link, item, "text"))
         for option in item.get("answerOption", ()):
             coding = option["valueCoding"]
@@ -138,3 +147,12 @@ def test_every_loinc_question_belongs_to_an_instrument_that_may_be_reproduced() 
     for name in OWN:
         codes = [item["code"][0] for item in items(name).values() if "code" in item]
         assert {code["system"] for code in codes} <= {ITEM, INSTRUMENT}
+
+
+def test_what_comes_without_wording_carries_none() -> None:
+    skeletons = [each for each in DATA.joinpath("skeletons").iterdir() if each.name.endswith(".json")]
+    assert skeletons
+    for each in skeletons:
+        skeleton = json.loads(each.read_bytes())
+        assert skeleton["licenceClass"] in {"B", "C"}
+        assert not {"text", "display"} & members(skeleton), each.name
