@@ -2,9 +2,9 @@
 
 One process on an embedded PostgreSQL with durable commits. The cost is a ratio: the same unit of work with and without
 its event, in rounds that take turns, by the clock and by the processor time of this process and the server, which other
-work on the machine disturbs less. It is measured on what screening does with a response (checked, scored, stored
-with its Provenance) and on a bare write that the engine takes as it is. The event is what screening announces: response, score
-Observation and person. The latency is from the answer of the commit to the notification in the hands of
+work on the machine disturbs less. It is measured on what screening does with a response (checked, scored, stored with
+its Provenance) and on a bare write that the engine takes as it is. The event is what screening announces: response,
+score Observation and person. The latency is from the answer of the commit to the notification in the hands of
 a subscriber over HTTP, one event at a time; the backlog is drained by one subscription.
 """
 
