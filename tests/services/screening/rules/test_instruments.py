@@ -50,7 +50,8 @@ def banded(row: dict[str, Any], value: float) -> str | None:
 
 
 def answers_to(name: str, score: str, row: dict[str, Any], weights: list[int | None]) -> Answers:
-    return dict(zip(definition_of(name, score).item_link_ids, weights, strict=True)) | row.get("also", {})
+    also: Answers = row.get("also", {})
+    return {**dict(zip(definition_of(name, score).item_link_ids, weights, strict=True)), **also}
 
 
 def test_every_score_of_every_instrument_stands_in_the_table() -> None:

@@ -4,7 +4,7 @@ Over every answer sheet where an instrument has few; else the least, the most, e
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -81,7 +81,8 @@ def compile_expressions(name: str) -> Evaluate:
 
 
 def _plain(value: Any) -> Value:
-    return value["code"] if isinstance(value, dict) else value
+    plain: Value = value["code"] if isinstance(value, dict) else value
+    return plain
 
 
 def sheets(name: str) -> Iterator[dict[str, object]]:
@@ -104,7 +105,7 @@ def sheets(name: str) -> Iterator[dict[str, object]]:
         yield sheet | dict.fromkeys(draw.sample(links, draw.choice((0, 0, 1, 2, 3)) % len(links)))
 
 
-def _answers(item: dict[str, Any]) -> list[object]:
+def _answers(item: Mapping[str, Any]) -> list[object]:
     if item["type"] in {"integer", "decimal"}:
         return list(range(11))
     weights = option_weights(item)
