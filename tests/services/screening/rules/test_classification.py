@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from stepwell_screening.rules.aggregation import ScoreResult
 from stepwell_screening.rules.conditions import Facts, parse_condition
+from stepwell_screening.rules.scoring import compile_scoring
 
-from tests.services.screening.rules.filling import DEFINITIONS, SCORINGS, Answers, filled
+from tests.services.screening.rules.filling import DEFINITIONS, FORMS, SCORINGS, Answers, filled
 
 PHQ_9 = DEFINITIONS["phq-9"].scores[0].item_link_ids
 PHQ_15 = DEFINITIONS["phq-15"].scores[0].item_link_ids
@@ -152,3 +153,11 @@ def test_pc_ptsd_5_is_positive_from_three_for_women_and_in_the_sensitive_profile
     (result,) = SCORINGS["pc-ptsd-5"](filled("pc-ptsd-5", answers), context)
     assert result.band is not None
     assert result.band.code == f"pc-ptsd-5-{band}"
+
+
+def test_of_several_answers_the_strongest_counts() -> None:
+    form = {**FORMS["prapare"], "item": [{**item, "repeats": True} for item in FORMS["prapare"]["item"]]}
+    response = filled("prapare", {"/93030-5": "LA30134-3"})
+    response["item"][0]["answer"] += filled("prapare", {"/93030-5": "LA30133-5"})["item"][0]["answer"]
+    (transport,) = compile_scoring(form, DEFINITIONS["prapare"])(response)
+    assert transport.value == "prapare-transport-medical"

@@ -1,10 +1,15 @@
 """A scoring definition that does not hold together is refused when it is read, not when it is used."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from stepwell_screening import data
-from stepwell_screening.rules.definition import parse_definition
+from stepwell_screening.rules.bands import Band
+from stepwell_screening.rules.definition import ScoreDefinition, parse_definition
+from stepwell_screening.rules.weights import Number
+
+from tests.services.screening.rules.filling import DEFINITIONS, NAMES
 
 ITEMS = data.scoring("phq-9")["scores"][0]["itemLinkIds"]
 BANDS = data.scoring("phq-9")["scores"][0]["bands"]
@@ -54,11 +59,21 @@ def test_refuses_what_does_not_hold_together(definition: dict[str, Any], why: st
         parse_definition(definition)
 
 
-@pytest.mark.parametrize("instrument", data.INSTRUMENTS)
-def test_the_bands_cover_every_score_once(instrument: str) -> None:
-    for score in parse_definition(data.scoring(instrument)).scores:
-        for value in range(int(score.lower), int(score.upper) + 1) if score.bands else ():
-            band = score.band_for(value)
-            assert band is not None
-            within = [other for other in score.bands if (other.lower or 0) <= value <= (other.upper or 0)]
-            assert within in ([band], []), "only a value between two decimals has the band below it"
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bands_cover_every_score_once(name: str) -> None:
+    for score in DEFINITIONS[name].scores:
+        for bands in (score.bands, *(each.bands for each in score.alternative_bands)):
+            within = [[value for value in _values(score) if _holds(band, value)] for band in bands]
+            assert all(within), "a band that no score falls into"
+            assert not bands or sorted(value for values in within for value in values) == _values(score)
+
+
+def _values(score: ScoreDefinition) -> list[Number]:
+    """The scores that bands are written in: whole, but for means and T-scores."""
+    step = 1 if score.decimals == 0 or score.method == "percentage" else Decimal("0.1")
+    count = int((score.upper - score.lower) / step) + 1
+    return [score.lower + step * number for number in range(count)]
+
+
+def _holds(band: Band, value: Number) -> bool:
+    return band.lower is not None and band.upper is not None and band.lower <= value <= band.upper

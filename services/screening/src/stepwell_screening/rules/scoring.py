@@ -7,7 +7,15 @@ from stepwell_screening.rules.aggregation import Context, ScoreResult, compile_s
 from stepwell_screening.rules.conditions import Facts, Value
 from stepwell_screening.rules.definition import NUMERIC, ScoreDefinition, ScoringDefinition
 from stepwell_screening.rules.finding import FINISHED, Finding
-from stepwell_screening.rules.weights import PLAIN, Number, answer_weight, answered_items, exact, weighted_items
+from stepwell_screening.rules.weights import (
+    PLAIN,
+    Number,
+    answer_weight,
+    answered_items,
+    exact,
+    questionnaire_items,
+    weighted_items,
+)
 
 JsonObject = Mapping[str, Any]
 Results = tuple[ScoreResult, ...]
@@ -30,6 +38,11 @@ class Scoring:
         self._scores = [(score.announced, compile_score(score)) for score in definition.scores]
         self._announced = [compute for announced, compute in self._scores if announced]
         self._skips = definition.skips
+        self._repeating = {
+            item["linkId"]: self._weights[item["linkId"]]
+            for item in questionnaire_items(questionnaire)
+            if item.get("repeats") and item["linkId"] in self._weights
+        }
         self._not_applicable = definition.not_applicable
         self._plain_ranges = {
             link_id: score.item_ranges[link_id]
@@ -87,6 +100,8 @@ class Scoring:
         found: dict[str, Number] = {}
         marked: set[str] = set()
         self._collect(response.get("item", ()), found, marked)
+        if self._repeating:
+            found |= self._strongest(response)
         facts = Facts(found, found, marked)
         for skip in self._skips:
             blank = [link_id for link_id in skip.link_ids if link_id not in facts.weights]
@@ -110,6 +125,16 @@ class Scoring:
                         self._collect(answer["item"], found, marked)
             elif "item" in item:
                 self._collect(item["item"], found, marked)
+
+    def _strongest(self, response: JsonObject) -> dict[str, Number]:
+        """The highest weight where several answers may be given, as where all that apply are ticked."""
+        given: dict[str, list[Number]] = {}
+        for link_id, item, _ in answered_items(response.get("item", ()), ""):
+            for answer in item.get("answer", ()) if link_id in self._repeating else ():
+                weight = answer_weight(answer, self._repeating[link_id])
+                if weight is not None:
+                    given.setdefault(link_id, []).append(weight)
+        return {link_id: max(weights) for link_id, weights in given.items()}
 
     def _mark(self, link_id: str, answer: JsonObject, marked: set[str]) -> None:
         coding = answer.get("valueCoding") or {}
