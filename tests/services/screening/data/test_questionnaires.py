@@ -15,6 +15,7 @@ from stepwell_shared.fhir.validation import check, profiles, validate
 from tests.services.screening.data.shipped import (
     CALCULATED,
     CORE,
+    DATA,
     FORMS,
     INSTRUMENT,
     ITEM,
@@ -110,6 +111,11 @@ class TestWhatIsRefused:
         for name, link in (("peg", "/75893-8"), ("readiness-rulers", "/readiness"), ("tracker", "/tracker-mood")):
             assert problems(name, {"linkId": link, "answer": [{"valueInteger": number}]}) != []
             assert problems(name, {"linkId": link, "answer": [{"valueInteger": abs(number) - 1}]}) == []
+
+
+def test_no_form_ships_without_being_held_to_these_promises() -> None:
+    folder = DATA.joinpath("questionnaires")
+    assert sorted(each.name for each in folder.iterdir()) == sorted(f"{name}.json" for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,8 +21,10 @@ from tests.services.screening.data.shipped import (
     Json,
     all_codings,
     items,
+    questions,
     translated,
 )
+from tests.services.screening.data.tables import GAD_7, PHQ_9, PHQ_15
 from tests.support.terminology import CODE_SYSTEMS
 
 LANGUAGES = {"de", "es", "fr"}
@@ -122,19 +124,29 @@ def test_an_option_of_ours_is_called_as_its_code_is() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if "phq" in name or "gad" in name])
-def test_the_phq_family_is_free_and_shows_german_wording_only_where_a_source_gives_it(name: str) -> None:
+def test_the_phq_family_is_free_and_is_shown_in_other_languages_only_where_a_source_gives_the_words(name: str) -> None:
     assert "No permission required to reproduce, translate, display or distribute" in FORMS[name]["copyright"]
-    for link, item in items(name).items():
-        if link.removeprefix("/")[:2] in {"44", "68", "69"} and not item.get("readOnly") and item["type"] == "choice":
-            panic = link in {"/69716-9", "/69702-9", "/69703-7", "/69704-5"}
-            assert translated(item, "text").keys() == (set() if panic else {"de"})
+    of_phq_9_and_gad_7 = {*PHQ_9, *GAD_7, "69722-7"}
+    for link, item in questions(name).items():
+        code = link.removeprefix("/")
+        expected = {"de"} if code in PHQ_15 else {"de", "es"} if code in of_phq_9_and_gad_7 else set()
+        assert translated(item, "text").keys() == expected, link
 
 
-@pytest.mark.parametrize("name", ["peg", "audit-c", "pc-ptsd-5", "asq"])
-def test_questions_of_others_without_a_translation_that_may_be_copied_stay_english(name: str) -> None:
-    for item in items(name).values():
-        if item["type"] in {"choice", "integer"} and not item.get("readOnly"):
-            assert not translated(item, "text")
+def test_the_german_and_spanish_words_about_being_better_off_dead_are_those_of_the_authors() -> None:
+    item = items("phq-9")["/44260-8"]
+    assert translated(item, "text") == {
+        "de": ["Gedanken, dass Sie lieber tot wären oder sich Leid zufügen möchten"],
+        "es": ["Pensamientos de que estaría mejor muerto(a) o de lastimarse de alguna manera"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "languages"), [("peg", set()), ("audit-c", set()), ("pc-ptsd-5", set()), ("asq", {"es"})]
+)
+def test_questions_of_others_are_translated_only_where_they_may_be(name: str, languages: set[str]) -> None:
+    for item in questions(name).values():
+        assert translated(item, "text").keys() == languages
 
 
 def test_no_form_asks_with_the_codes_of_an_instrument_that_a_site_brings_itself() -> None:
