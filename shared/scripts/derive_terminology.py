@@ -5,6 +5,7 @@
 Writes terminology.json: every value set that binds an element of a type in structures.json, however strongly, and the
 code systems that they draw on. Left out: value sets that list SNOMED CT codes (licensed separately) and those with
 more than a thousand codes, whose content stays unknown; code systems that the package does not hold completely.
+Writes terminology_names.json beside it: what these value sets, systems and their codes are called.
 """
 
 import argparse
@@ -89,6 +90,29 @@ def code_systems(package: Package, urls: set[str]) -> Json:
     return found
 
 
+def names(package: Package, table: Json) -> Json:
+    """What is not needed to decide about a code, only to show it: kept apart, as most processes never read it."""
+    sets = {url: _named(package.terminology["ValueSet", url]) for url in table["valueSets"]}
+    systems = {}
+    for url in table["codeSystems"]:
+        body = package.terminology["CodeSystem", url]
+        displays: dict[str, str] = {}
+        _collect_displays(body.get("concept", []), displays)
+        systems[url] = _named(body) | {"displays": displays}
+    return {"valueSets": sets, "codeSystems": systems}
+
+
+def _named(body: Json) -> Json:
+    return {name: body[name] for name in ("name", "title", "status") if name in body}
+
+
+def _collect_displays(concepts: list[Json], found: dict[str, str]) -> None:
+    for concept in concepts:
+        if concept.get("display", concept["code"]) != concept["code"]:
+            found[concept["code"]] = concept["display"]
+        _collect_displays(concept.get("concept", []), found)
+
+
 def _collect(concepts: list[Json], above: str | None, codes: dict[str, list[str]]) -> None:
     for concept in concepts:
         code = concept["code"]
@@ -113,6 +137,7 @@ def main() -> None:
     urls = bound_value_sets(package)
     table = {"codeSystems": code_systems(package, urls), "valueSets": value_sets(package, urls)}
     write(chosen.output / "terminology.json", table)
+    write(chosen.output / "terminology_names.json", names(package, table))
 
 
 if __name__ == "__main__":

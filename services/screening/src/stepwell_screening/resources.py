@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from stepwell_shared.fhir.interactions.terminology import terminology_types
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
@@ -60,7 +61,7 @@ def registry(runtime: Runtime) -> Registry:
         )
     )
     _safety_types(found, runtime)
-    for served_type in shared_types(runtime, TOPICS):
+    for served_type in (*terminology_types(lambda: runtime.engine), *shared_types(runtime, TOPICS)):
         found.add(served_type)
     return found
 

@@ -100,7 +100,25 @@ def known_value_sets() -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {
         url: {"url": url, "version": body["version"], "compose": body} for url, body in _table()["valueSets"].items()
     }
-    return found | {resource["url"]: resource for resource in own_resources("ValueSet")}
+    own = {resource["url"]: resource for resource in own_resources("ValueSet")}
+    return found | {each["url"]: each for each in map(all_codes_of, own_resources("CodeSystem"))} | own
+
+
+def all_codes_of(code_system: Mapping[str, Any]) -> dict[str, Any]:
+    """The value set of all codes of one of our systems: `.../CodeSystem/tier` has `.../ValueSet/tier`.
+
+    Where a site may bring codes of its own (content is a fragment), the value set lists those that come with us.
+    """
+    kept = ("id", "language", "version", "name", "title", "status", "experimental", "date", "publisher", "description")
+    include = {"system": code_system["url"]}
+    if code_system["content"] != "complete":
+        include["concept"] = [{"code": code} for code, _ in _edges(code_system["concept"], None)]
+    return {
+        "resourceType": "ValueSet",
+        **{name: code_system[name] for name in kept if name in code_system},
+        "url": code_system["url"].replace("/CodeSystem/", "/ValueSet/"),
+        "compose": {"include": [include]},
+    }
 
 
 @cache

@@ -1,6 +1,7 @@
-"""What screening ships, put into a tenant: its Questionnaires. A published version never changes."""
+"""What screening ships, put into a tenant: Questionnaires and code systems. A published version never changes."""
 
 from stepwell_shared.fhir.copies import ship
+from stepwell_shared.fhir.interactions.terminology import ship_terminology
 from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.instruments import instruments
@@ -11,3 +12,4 @@ async def ship_questionnaires(runtime: Runtime, tenant: str) -> None:
     for instrument in instruments().values():
         questionnaire = instrument.questionnaire
         await ship(runtime.engine, tenant, {**questionnaire, "id": f"{questionnaire['id']}-{questionnaire['version']}"})
+    await ship_terminology(runtime.engine, tenant)

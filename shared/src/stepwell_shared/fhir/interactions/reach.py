@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -18,6 +18,7 @@ from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology, Un
 from stepwell_shared.fhir.unit import Stored
 
 LOOKED_UP_MAX = 20
+Result = TypeVar("Result")
 
 
 async def visible(
@@ -102,21 +103,41 @@ async def resolved_query(
     """
     refuse_text_only(parameters)
     filters = partial(filters_of, request)
-    terminology = KNOWN_TO_ALL
+
+    def parsed(terminology: Terminology) -> SearchQuery:
+        return query_of(
+            engine, served_type, parameters, granted, strict=strict, filters=filters, terminology=terminology
+        )
+
+    query = await with_terminology(engine, request, parsed)
+    await _refuse_ambiguous(engine, request, query)
+    return query
+
+
+async def with_terminology(
+    engine: Engine, request: Request, work: Callable[[Terminology], Result], terminology: Terminology = KNOWN_TO_ALL
+) -> Result:
+    """What `work` gives once the value sets and code systems that it asks for are looked up in the caller's tenant.
+
+    Raises UnknownCanonicalError for what is not to be found, other than the content of a code system that `work` can
+    do without; FhirError for what needs too much.
+    """
     for _ in range(LOOKED_UP_MAX):
         try:
-            query = query_of(
-                engine, served_type, parameters, granted, strict=strict, filters=filters, terminology=terminology
-            )
+            return work(terminology)
         except UnknownCanonicalError as unknown:
             resource = await _looked_up(engine, request, unknown)
-            if resource is None or (unknown.resource_type, unknown.reference) in terminology.fetched:
+            if resource is not None and (unknown.resource_type, unknown.reference) not in terminology.fetched:
+                terminology = terminology.joined(unknown.resource_type, unknown.reference, resource)
+            elif (
+                terminology.asks_for_content
+                and unknown.resource_type == "CodeSystem"
+                and unknown.reference not in terminology.missing
+            ):
+                terminology = terminology.without(unknown.reference)
+            else:
                 raise
-            terminology = terminology.joined(unknown.resource_type, unknown.reference, resource)
-        else:
-            await _refuse_ambiguous(engine, request, query)
-            return query
-    raise too_costly(f"a search needs at most {LOOKED_UP_MAX} value sets and code systems")
+    raise too_costly(f"one request needs at most {LOOKED_UP_MAX} value sets and code systems")
 
 
 def filters_of(request: Request, resource_type: str) -> Sequence[str]:

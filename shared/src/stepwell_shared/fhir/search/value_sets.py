@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/valueset.html#compositions
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -12,6 +12,8 @@ from stepwell_shared.fhir.code_systems import CodeSystem, code_system_of, known_
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 
 NESTED_MAX = 8
+# How many includes, excludes, imports and filters one value set may be made of; listed codes are not counted.
+PARTS_MAX = 200
 # What a filter does with the codes above and below the one it names. https://hl7.org/fhir/R4/codesystem-filter-operator
 _FILTERED_PROPERTIES = frozenset({"concept", "code"})
 
@@ -71,14 +73,23 @@ class Terminology:
     """The code systems and value sets that a search can use: what is known to all, and what was fetched for it.
 
     `fetched` holds resources of the caller's tenant by their type and the reference that they were asked for by.
-    What everybody knows cannot be replaced by a tenant.
+    What everybody knows cannot be replaced by a tenant. Where `asks_for_content`, all codes of a system are looked up
+    before they are taken to be whatever is said to be of it; `missing` are the systems that nobody could find.
     """
 
     fetched: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    asks_for_content: bool = False
+    missing: frozenset[str] = frozenset()
+    # what each value set came to, so that one that many others include is worked out once
+    _worked_out: dict[str, Coded] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def joined(self, resource_type: str, reference: str, resource: Mapping[str, Any]) -> "Terminology":
         """The same with one more resource."""
-        return Terminology({**self.fetched, (resource_type, reference): resource})
+        return replace(self, fetched={**self.fetched, (resource_type, reference): resource})
+
+    def without(self, code_system: str) -> "Terminology":
+        """The same, knowing that the content of this system is not to be found."""
+        return replace(self, missing=self.missing | {code_system})
 
     def code_system(self, url: str) -> CodeSystem:
         """Raises UnknownCanonicalError."""
@@ -100,6 +111,13 @@ class Terminology:
         """
         if nested > NESTED_MAX:
             raise _unworkable("value sets that include each other")
+        found = self._worked_out.get(reference)
+        if found is None:
+            found = self._worked_out[reference] = self._codes(self.value_set_resource(reference), nested)
+        return found
+
+    def value_set_resource(self, reference: str) -> Mapping[str, Any]:
+        """The value set itself, with `compose` or `expansion`. Raises UnknownCanonicalError."""
         url, _, version = reference.partition("|")
         known = known_value_sets().get(url)
         if known is not None and version and version != known.get("version"):
@@ -107,9 +125,13 @@ class Terminology:
         resource = known or self.fetched.get(("ValueSet", reference))
         if resource is None:
             raise UnknownCanonicalError("ValueSet", reference)
+        return resource
+
+    def _codes(self, resource: Mapping[str, Any], nested: int) -> Coded:
         compose = resource.get("compose")
         if compose is None:
             return _expanded(resource)
+        _refuse_patchwork(compose)
         empty: Coded = {}
         included = [self._part(each, nested) for each in compose.get("include", ())]
         excluded = [self._part(each, nested) for each in compose.get("exclude", ())]
@@ -135,6 +157,8 @@ class Terminology:
         try:
             return Codes(frozenset(self.code_system(url).parents))
         except UnknownCanonicalError:
+            if self.asks_for_content and url not in self.missing:
+                raise
             return ALL
 
     def _filtered(self, url: str, condition: Mapping[str, Any]) -> Codes:
@@ -157,6 +181,15 @@ class Terminology:
             case "generalizes":
                 return Codes(system.above(value))
         raise _unworkable(f"a value set that filters with {operator[:64]}")
+
+
+def _refuse_patchwork(compose: Mapping[str, Any]) -> None:
+    """Raises FhirError INVALID for a value set of more parts than one request may work out."""
+    parts = [*compose.get("include", ()), *compose.get("exclude", ())]
+    count = len(parts) + sum(len(part.get("valueSet", ())) + len(part.get("filter", ())) for part in parts)
+    if count > PARTS_MAX:
+        text = f"a value set is made of at most {PARTS_MAX} includes, excludes, imports and filters"
+        raise FhirError(Category.INVALID, [Issue(text, "too-costly", "http.ValueSet")])
 
 
 def _expanded(resource: Mapping[str, Any]) -> Coded:
