@@ -7,7 +7,21 @@ from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.use_cases.form_links import form_link
+from stepwell_screening.use_cases.library import import_instrument
 from stepwell_screening.use_cases.safety import record_risk_level
+
+
+def library_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Questionnaire that keep the library of instruments."""
+    yield Operation(
+        "import",
+        partial(import_instrument, runtime),
+        Interaction.CREATE,
+        "Publishes a site's own form of an instrument: Parameters with instrument (valueCode), questionnaire (resource)"
+        " and, where the wording is not free, attestedBy and licence (valueString). The form is held to the"
+        " instrument's items, codes, options and weights, and has its scoring.",
+        instance=False,
+    )
 
 
 def questionnaire_operations(runtime: Runtime) -> Iterator[Operation]:

@@ -7,9 +7,10 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
 
-from stepwell_screening.endpoints import operations, questionnaire_operations
+from stepwell_screening.endpoints import library_operations, operations, questionnaire_operations
 from stepwell_screening.subscriptions import TOPICS
 from stepwell_screening.use_cases.patients import change_patient
+from stepwell_screening.use_cases.publishing import change_questionnaire
 from stepwell_screening.use_cases.responses import submit_response
 from stepwell_screening.use_cases.safety import change_safety_task
 
@@ -38,10 +39,12 @@ def registry(runtime: Runtime) -> Registry:
                 *("jurisdiction", "name", "publisher", "status", "subject-type", "title", "url"),
                 "version",
             ],
-            interactions=READ_ONLY,
+            interactions=KEPT,
+            on_write=partial(change_questionnaire, runtime),
             translated=True,
-            operations=tuple(questionnaire_operations(runtime)),
-            documentation="The instruments that ship with screening. A published version never changes."
+            operations=(*library_operations(runtime), *questionnaire_operations(runtime)),
+            documentation="The instruments that ship with screening, and forms of a site's own. With status active a"
+            " form is published, once its expressions and conditions can be run; then only status and date change."
             " Accept-Language picks the language of their strings.",
         )
     )

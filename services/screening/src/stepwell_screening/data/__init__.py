@@ -21,9 +21,39 @@ def scoring(instrument: str) -> dict[str, Any]:
     return _read("scoring", f"{instrument}.json")
 
 
+def is_scored(instrument: str) -> bool:
+    """Whether a scoring definition ships for this name."""
+    return files(__name__).joinpath("scoring", f"{instrument}.json").is_file()
+
+
+def shipped() -> list[str]:
+    """The instruments and forms that ship with their wording, by name."""
+    return _names("questionnaires")
+
+
+def skeletons() -> list[str]:
+    """The instruments whose wording a site must supply, by name."""
+    return _names("skeletons")
+
+
+def skeleton(instrument: str) -> dict[str, Any]:
+    """The skeleton of an instrument, for `rules.skeletons.parse_skeleton`."""
+    return _read("skeletons", f"{instrument}.json")
+
+
 def safety_policy() -> dict[str, Any]:
     """Deadlines, wording and risk levels, for `rules.safety.parse_policy`."""
     return _read("safety.json")
+
+
+def _names(folder: str) -> list[str]:
+    found = (each.name for each in files(__name__).joinpath(folder).iterdir())
+    return sorted(name.removesuffix(".json") for name in found if name.endswith(".json"))
+
+
+def on_call() -> dict[str, Any]:
+    """Who is told when a safety alert waits, for `rules.escalation.parse_on_call`; a site sets its own."""
+    return _read("oncall.json")
 
 
 def _read(*path: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ only what was compiled from it is kept.
 import json
 from collections import OrderedDict
 from decimal import Decimal
+from typing import Any
 
 from stepwell_shared.runtime import Runtime
 
@@ -28,7 +29,9 @@ async def find_instrument(runtime: Runtime, tenant: str, canonical: str) -> Inst
     found = instruments().get(canonical)
     if found is not None:
         return found
-    url, _, version = canonical.partition("|")
+    url, bar, version = canonical.partition("|")
+    if bar and not version:
+        return None
     if not version and url in newest_instruments():
         return newest_instruments()[url]
     rows = await publications(runtime).of_url(tenant, url)
@@ -51,6 +54,11 @@ def publications(runtime: Runtime) -> PublicationReader:
     return reader
 
 
+def scoring_of(instrument: str | None) -> dict[str, Any] | None:
+    """The scoring definition that a form has which was imported for an instrument; None where there is none."""
+    return data.scoring(instrument) if instrument is not None and data.is_scored(instrument) else None
+
+
 async def _newest_active(runtime: Runtime, tenant: str, rows: list[Publication]) -> Instrument | None:
     found = {row.version: await _compiled(runtime, tenant, row) for row in rows}
     active = {version: each for version, each in found.items() if each and each.questionnaire["status"] == "active"}
@@ -63,12 +71,12 @@ async def _compiled(runtime: Runtime, tenant: str, row: Publication) -> Instrume
     found = kept.get(key)
     if found is None:
         stored = await runtime.store.read(tenant, "Questionnaire", row.questionnaire_id)
-        if stored is None or stored.body is None or row.instrument is None:
+        if stored is None or stored.body is None:
             return None
         # Read after the row was: it may be a newer version already, which differs in status and date alone.
         questionnaire = json.loads(stored.body, parse_float=Decimal)
         key = tenant, row.questionnaire_id, stored.version
-        found = kept[key] = compile_instrument(questionnaire, data.scoring(row.instrument))
+        found = kept[key] = compile_instrument(questionnaire, scoring_of(row.instrument))
         if len(kept) > COMPILED_MAX:
             kept.popitem(last=False)
     else:

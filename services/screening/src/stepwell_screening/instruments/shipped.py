@@ -10,7 +10,7 @@ from stepwell_screening.rules.publication import newest
 @cache
 def instruments() -> dict[str, Instrument]:
     """Every shipped instrument by its canonical with version."""
-    found = [_compiled(name) for name in data.INSTRUMENTS]
+    found = [_compiled(name) for name in data.shipped()]
     return {instrument.canonical: instrument for instrument in found}
 
 
@@ -24,8 +24,10 @@ def newest_instruments() -> dict[str, Instrument]:
 
 
 def _compiled(name: str) -> Instrument:
-    questionnaire, scoring = data.questionnaire(name), data.scoring(name)
-    canonical = f"{questionnaire['url']}|{questionnaire['version']}"
+    questionnaire = data.questionnaire(name)
+    if not data.is_scored(name):
+        return compile_instrument(questionnaire, None)
+    scoring, canonical = data.scoring(name), f"{questionnaire['url']}|{questionnaire['version']}"
     if scoring["questionnaire"] != canonical:
         raise ValueError(f"the scoring of {name} is for {scoring['questionnaire']}, not {canonical}")
     return compile_instrument(questionnaire, scoring)
