@@ -6,6 +6,7 @@ import pytest
 from stepwell_screening.rules.aggregation import ScoreResult
 from stepwell_screening.rules.conditions import Facts, parse_condition
 from stepwell_screening.rules.scoring import compile_scoring
+from stepwell_screening.rules.weights import ITEM_WEIGHT
 
 from tests.services.screening.rules.filling import DEFINITIONS, FORMS, SCORINGS, Answers, filled
 
@@ -153,6 +154,21 @@ def test_pc_ptsd_5_is_positive_from_three_for_women_and_in_the_sensitive_profile
     (result,) = SCORINGS["pc-ptsd-5"](filled("pc-ptsd-5", answers), context)
     assert result.band is not None
     assert result.band.code == f"pc-ptsd-5-{band}"
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("c-ssrs-screener", dict(zip(C_SSRS, (1, 1, 1, 1, 1, 1, 1), strict=True))),
+        ("eq-5d-5l", {f"/eq-5d-5l-{number}": 5 for number in range(1, 6)}),
+    ],
+)
+def test_no_weight_that_a_sender_puts_on_an_answer_changes_what_was_chosen(name: str, answers: Answers) -> None:
+    response = filled(name, answers)
+    expected = [result.value for result in SCORINGS[name](response)]
+    for item in response["item"]:
+        item["answer"][0]["valueCoding"]["extension"] = [{"url": ITEM_WEIGHT, "valueDecimal": 0}]
+    assert [result.value for result in SCORINGS[name](response)] == expected
 
 
 def test_of_several_answers_the_strongest_counts() -> None:

@@ -25,8 +25,8 @@ class ScoreResult(NamedTuple):
     """One score and how it came about. `value` is None when too many items are blank, or it does not apply.
 
     `items_used` are the linkIds whose answers count; `missing` those that should have been answered. `prorated`: blanks
-    were bridged. `at_least`: a classification that a blank leaves open is no milder than this. Named tuple because one
-    is made for every response.
+    were bridged. `at_least`: a classification that a blank leaves open is no milder than this. `standard_error` is that
+    of a score which was estimated, on its own scale. Named tuple because one is made for every response.
     """
 
     score: ScoreDefinition
@@ -40,6 +40,7 @@ class ScoreResult(NamedTuple):
     applies: bool = True
     at_least: Band | None = None
     remarks: tuple[Remark, ...] = ()
+    standard_error: Number | None = None
 
     @property
     def instrument(self) -> str:
@@ -132,9 +133,8 @@ def _table(score: ScoreDefinition, table: Table) -> Compute:
 def _profile(score: ScoreDefinition) -> Compute:
     def compute(facts: Facts, _: Context | None) -> ScoreResult:
         used, missing = _presence(score, facts)
-        digits = [facts.weights.get(link) for link in score.item_link_ids]
-        within = all(isinstance(digit, int) and 0 <= digit <= 9 for digit in digits)
-        value = "".join(map(str, digits)) if within else None
+        digits = [str(facts.weights[link]) for link in score.item_link_ids if link in facts.weights]
+        value = "".join(digits) if not missing else None
         facts.scores[score.id] = value
         return ScoreResult(score, value, None, len(used), len(score.item_link_ids), False, used, missing)
 

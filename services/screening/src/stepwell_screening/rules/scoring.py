@@ -13,6 +13,7 @@ from stepwell_screening.rules.weights import (
     answer_weight,
     answered_items,
     exact,
+    option_weight,
     questionnaire_items,
     weighted_items,
 )
@@ -35,6 +36,9 @@ class Scoring:
         )
         for score in definition.scores:
             self._check_ranges(score)
+        # A category or a profile says what was chosen: no sender may weigh a yes down.
+        chosen = any(score.announced and score.method not in NUMERIC for score in definition.scores)
+        self._weigh = option_weight if chosen else answer_weight
         self._scores = [(score.announced, compile_score(score)) for score in definition.scores]
         self._announced = [compute for announced, compute in self._scores if announced]
         self._skips = definition.skips
@@ -115,7 +119,7 @@ class Scoring:
             if answers:
                 weights = self._weights.get(item["linkId"])
                 if weights is not None:
-                    weight = answer_weight(answers[0], weights)
+                    weight = self._weigh(answers[0], weights)
                     if weight is not None:
                         found[item["linkId"]] = weight
                     elif self._not_applicable:
@@ -131,7 +135,7 @@ class Scoring:
         given: dict[str, list[Number]] = {}
         for link_id, item, _ in answered_items(response.get("item", ()), ""):
             for answer in item.get("answer", ()) if link_id in self._repeating else ():
-                weight = answer_weight(answer, self._repeating[link_id])
+                weight = self._weigh(answer, self._repeating[link_id])
                 if weight is not None:
                     given.setdefault(link_id, []).append(weight)
         return {link_id: max(weights) for link_id, weights in given.items()}

@@ -72,6 +72,14 @@ def answer_weight(answer: Mapping[str, Any], weights: ItemWeights) -> Number | N
     return weights.get((coding.get("system"), coding.get("code")))
 
 
+def option_weight(answer: Mapping[str, Any], weights: ItemWeights) -> Number | None:
+    """The weight of what was chosen, whatever weight the sender put on the answer."""
+    coding = answer.get("valueCoding")
+    if coding is None:
+        return plain_weight(answer) if weights is PLAIN else None
+    return weights.get((coding.get("system"), coding.get("code")))
+
+
 def plain_weight(answer: Mapping[str, Any]) -> Number | None:
     """The number that an answer is, yes being 1 and no 0; None for any other answer."""
     for key in ("valueInteger", "valueDecimal"):
