@@ -57,9 +57,10 @@ def test_trap_3_a_stated_total_is_recomputed_and_one_that_differs_is_refused(nam
     for result in results:
         if result.score.link_id is None:
             continue  # a ruler's answer is its score
-        stated: dict[str, Any] = {"linkId": result.score.link_id}
-        stated["answer"] = [{"valueCoding": {"code": "other"}} if result.score.categories else {"valueDecimal": 1}]
-        (finding,) = SCORINGS[name].check({**response, "item": [*response["item"], stated]}, results)
+        right = {"valueCoding": {"code": result.value}} if result.score.categories else {"valueDecimal": result.value}
+        wrong = {"valueCoding": {"code": "other"}} if result.score.categories else {"valueDecimal": 1}
+        assert SCORINGS[name].check(_stating(response, result.score.link_id, right), results) == []
+        (finding,) = SCORINGS[name].check(_stating(response, result.score.link_id, wrong), results)
         assert finding.code == "business-rule"
         assert finding.expression == f"QuestionnaireResponse.item[{len(response['item'])}].answer[0].value"
 
@@ -170,6 +171,11 @@ def test_every_definition_is_of_a_form_or_a_structure_that_ships() -> None:
     structures = {path.name.removesuffix(".json") for path in FOLDER.joinpath("skeletons").iterdir()}
     assert set(NAMES) <= {*SHIPPED, *structures}
     assert structures <= set(NAMES)
+
+
+def _stating(response: dict[str, Any], link_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """The response with a score of its own beside its answers."""
+    return {**response, "item": [*response["item"], {"linkId": link_id, "answer": [answer]}]}
 
 
 def _answered(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
