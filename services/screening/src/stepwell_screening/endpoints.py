@@ -6,8 +6,12 @@ from functools import partial
 from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening.use_cases.assembling import assemble_questionnaire
+from stepwell_screening.use_cases.extracting import extract_response
 from stepwell_screening.use_cases.form_links import form_link
 from stepwell_screening.use_cases.library import import_instrument
+from stepwell_screening.use_cases.populating import populate_questionnaire
+from stepwell_screening.use_cases.processing import process_response
 from stepwell_screening.use_cases.safety import record_risk_level
 
 
@@ -46,3 +50,71 @@ def operations(runtime: Runtime) -> Iterator[Operation]:
         "Completes a safety Task with the risk level that a clinician found: Parameters with level = low, moderate or"
         " high (valueCode).",
     )
+
+
+_POPULATE = (
+    "A response in progress with what is known: by expressions, Observations and initial values. Parameters with"
+    " questionnaire (canonical, Reference or resource), subject (Reference), context (parts name and content), data"
+    " (Bundle) and local (boolean: the subject as it is kept here). The answer has response and issues. Nothing is"
+    " stored."
+)
+_ASSEMBLE = (
+    "A modular Questionnaire with its parts in place, under the same url and version. Parameters with questionnaire"
+    " (canonical, Reference or resource). The answer has return and outcome. Nothing is stored."
+)
+_PROCESS = "Hands in a response, bare or as the parameter in: it is held to its form, stored and scored as by a create."
+_EXTRACT = (
+    "What a finished response says, as resources in a transaction: by observation, by definition and by template."
+    " Parameters with questionnaire-response (resource) and, for a form that is not kept here, questionnaire"
+    " (resource). The answer has return and issues. Nothing is stored."
+)
+
+
+def form_operations(runtime: Runtime) -> Iterator[Operation]:
+    """SDC's operations on Questionnaire that need no library: of the type and of one form."""
+    guide = "http://hl7.org/fhir/uv/sdc/OperationDefinition"
+    for instance in (False, True):
+        yield Operation(
+            "populate",
+            partial(populate_questionnaire, runtime),
+            Interaction.READ,
+            _POPULATE,
+            instance=instance,
+            affects_state=False,
+            result="Parameters",
+            definition=f"{guide}/Questionnaire-populate",
+        )
+        yield Operation(
+            "assemble",
+            partial(assemble_questionnaire, runtime),
+            Interaction.READ,
+            _ASSEMBLE,
+            instance=instance,
+            affects_state=False,
+            result="Parameters",
+            definition=f"{guide}/Questionnaire-assemble",
+        )
+        yield Operation(
+            "process-response",
+            partial(process_response, runtime),
+            Interaction.READ,
+            _PROCESS,
+            instance=instance,
+            result="OperationOutcome",
+            definition=f"{guide}/Questionnaire-process-response",
+        )
+
+
+def response_operations(runtime: Runtime) -> Iterator[Operation]:
+    """SDC's operation on QuestionnaireResponse; without an id only by POST, for a response does not fit into a URL."""
+    for instance in (False, True):
+        yield Operation(
+            "extract",
+            partial(extract_response, runtime),
+            Interaction.READ,
+            _EXTRACT,
+            instance=instance,
+            affects_state=not instance,
+            result="Parameters",
+            definition="http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
+        )

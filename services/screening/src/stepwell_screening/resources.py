@@ -7,7 +7,13 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
 
-from stepwell_screening.endpoints import library_operations, operations, questionnaire_operations
+from stepwell_screening.endpoints import (
+    form_operations,
+    library_operations,
+    operations,
+    questionnaire_operations,
+    response_operations,
+)
 from stepwell_screening.subscriptions import TOPICS
 from stepwell_screening.use_cases.patients import change_patient
 from stepwell_screening.use_cases.publishing import change_questionnaire
@@ -42,7 +48,7 @@ def registry(runtime: Runtime) -> Registry:
             interactions=KEPT,
             on_write=partial(change_questionnaire, runtime),
             translated=True,
-            operations=(*library_operations(runtime), *questionnaire_operations(runtime)),
+            operations=(*library_operations(runtime), *questionnaire_operations(runtime), *form_operations(runtime)),
             documentation="The instruments that ship with screening, and forms of a site's own. With status active a"
             " form is published, once its expressions and conditions can be run; then only status and date change."
             " Accept-Language picks the language of their strings.",
@@ -59,6 +65,7 @@ def registry(runtime: Runtime) -> Registry:
             on_write=partial(submit_response, runtime),
             indexes=(("patient", "-authored"),),
             unique_identifier=True,
+            operations=tuple(response_operations(runtime)),
             documentation="Answers, held to their Questionnaire and scored when finished. Sent twice with one"
             " identifier, they are stored once.",
         )
