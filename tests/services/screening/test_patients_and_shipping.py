@@ -6,6 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from stepwell_screening.instruments import instruments
+from stepwell_screening.use_cases.adaptive import adaptive_forms
 from stepwell_screening.use_cases.shipping import ship_questionnaires
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
@@ -43,7 +44,7 @@ async def test_shipped_questionnaires_are_there_once_however_often_they_are_ship
     before = await stored(runtime, tenant, "Questionnaire")
     await asyncio.gather(*(ship_questionnaires(runtime, tenant) for _ in range(3)))
     assert await stored(runtime, tenant, "Questionnaire") == before
-    assert {f"{each['url']}|{each['version']}" for each in before} == set(instruments())
+    assert {f"{each['url']}|{each['version']}" for each in before} == {*instruments(), *adaptive_forms()}
     for questionnaire in before:
         validation.check(encode(questionnaire), "Questionnaire")
         emitted(questionnaire)

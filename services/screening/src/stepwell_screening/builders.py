@@ -244,6 +244,9 @@ def _components(result: ScoreResult, band_system: str) -> list[Resource]:
     if result.at_least is not None:
         least = _concept(band_system, result.at_least.code, result.at_least.display)
         made.append({"code": _concept(details, "at-least", "At least"), "valueCodeableConcept": least})
+    if result.standard_error is not None:
+        error = _points(result.standard_error, result.score)
+        made.append({"code": _concept(details, "standard-error", "Standard error"), "valueQuantity": error})
     made.extend(
         {"code": _concept(details, "remark", "Remark"), "valueString": remark.code} for remark in result.remarks
     )

@@ -6,9 +6,11 @@ from functools import partial
 from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening.use_cases.adaptive import next_question
 from stepwell_screening.use_cases.assembling import assemble_questionnaire
 from stepwell_screening.use_cases.extracting import extract_response
 from stepwell_screening.use_cases.form_links import form_link
+from stepwell_screening.use_cases.item_banks import import_item_bank
 from stepwell_screening.use_cases.library import import_instrument
 from stepwell_screening.use_cases.populating import populate_questionnaire
 from stepwell_screening.use_cases.processing import process_response
@@ -38,6 +40,29 @@ def questionnaire_operations(runtime: Runtime) -> Iterator[Operation]:
         " (valueReference to a Patient) and optionally task (valueReference) and expires (valueInstant). Gives back"
         " link (valueUrl) and expires. Takes the right to create QuestionnaireResponses and to read the person.",
         result="Parameters",
+    )
+
+
+def adaptive_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Questionnaire that ask adaptively."""
+    yield Operation(
+        "next-question",
+        partial(next_question, runtime),
+        Interaction.READ,
+        "The next questions of an adaptive form: a QuestionnaireResponse that is in-progress and contains a"
+        " Questionnaire derivedFrom the adaptive one, bare or as the parameter questionnaire-response. The answer has"
+        " the questions added, or is completed. Nothing is stored.",
+        instance=False,
+        result="Parameters",
+        definition="http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-next-question",
+    )
+    yield Operation(
+        "import-item-bank",
+        partial(import_item_bank, runtime),
+        Interaction.CREATE,
+        "Publishes a site's own item bank for computerised adaptive testing: Parameters with questionnaire (resource,"
+        " whose extensions hold the calibration and the stopping rule), attestedBy and licence (valueString).",
+        instance=False,
     )
 
 

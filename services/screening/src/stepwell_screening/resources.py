@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
 
 from stepwell_screening.endpoints import (
+    adaptive_operations,
     form_operations,
     library_operations,
     operations,
@@ -48,7 +49,12 @@ def registry(runtime: Runtime) -> Registry:
             interactions=KEPT,
             on_write=partial(change_questionnaire, runtime),
             translated=True,
-            operations=(*library_operations(runtime), *questionnaire_operations(runtime), *form_operations(runtime)),
+            operations=(
+                *library_operations(runtime),
+                *adaptive_operations(runtime),
+                *questionnaire_operations(runtime),
+                *form_operations(runtime),
+            ),
             documentation="The instruments that ship with screening, and forms of a site's own. With status active a"
             " form is published, once its expressions and conditions can be run; then only status and date change."
             " Accept-Language picks the language of their strings.",

@@ -84,7 +84,7 @@ FIRST = BANK.items["/x-0"]
         {"standard_error_max": 1.0},
         {"items_min": 0},
         {"items_min": 13},
-        {"items_max": 51},
+        {"items_max": 31},
     ],
 )
 def test_a_bank_that_cannot_measure_is_refused(changes: dict[str, Any]) -> None:

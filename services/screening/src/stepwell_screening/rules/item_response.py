@@ -13,7 +13,7 @@ from itertools import pairwise
 ITEMS_MAX = 300
 CATEGORIES_MAX = 11
 GRID_POINTS_MAX = 201
-ASKED_MAX = 50
+ASKED_MAX = 30
 EXPECTED, MODE = "eap", "map"
 METHODS = frozenset({EXPECTED, MODE})
 PRECISE, LONG, EXHAUSTED = "standard-error", "items-max", "bank-exhausted"

@@ -19,6 +19,7 @@ from stepwell_screening.rules.definition import ScoreDefinition
 from stepwell_screening.rules.finding import FINISHED, Finding
 from stepwell_screening.rules.succession import check_succession
 from stepwell_screening.subscriptions import SCORE_FINALIZED
+from stepwell_screening.use_cases.adaptive import Assembled, assembled_of
 from stepwell_screening.use_cases.alerts import open_alerts
 from stepwell_screening.use_cases.subjects import Subject, subject_key, subject_of
 
@@ -41,7 +42,8 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
     results = instrument.score(response, _context(instrument, subject))
     succession = _succession(runtime, write, subject, before)
     _refuse([*succession, *instrument.check(response), *instrument.score.check(response, results)])
-    alerts = await open_alerts(runtime, write, subject, instrument.safety(response, write.now))
+    watched = instrument.whole if isinstance(instrument, Assembled) else instrument
+    alerts = await open_alerts(runtime, write, subject, watched.safety(response, write.now))
     made = list(alerts.opened)
     if results and _says_a_score(response, before):
         scores = [_score_entry(runtime, write, instrument, subject, result) for result in results]
@@ -63,7 +65,7 @@ def observation_id(runtime: Runtime, tenant: str, response_id: str, score: Score
     return derived_id(runtime.engine.base_url, tenant, "score", response_id, score.code["code"])
 
 
-def _context(instrument: Instrument, subject: Subject) -> Context | None:
+def _context(instrument: Instrument | Assembled, subject: Subject) -> Context | None:
     """What bands depend on beside the answers, where this instrument has such bands and it is known of the person."""
     if "sex" not in instrument.definition.contexts:
         return None
@@ -81,10 +83,14 @@ def _says_a_score(response: Resource, before: Resource | None) -> bool:
     return response["status"] in FINISHED
 
 
-async def _instrument(runtime: Runtime, tenant: str, response: Resource) -> Instrument:
-    """The instrument that the response names with its version."""
+async def _instrument(runtime: Runtime, tenant: str, response: Resource) -> Instrument | Assembled:
+    """The instrument that the response names with its version, or the adaptive form that it contains."""
     canonical = response.get("questionnaire", "")
-    found = await find_instrument(runtime, tenant, canonical) if "|" in canonical else None
+    found: Instrument | Assembled | None = None
+    if canonical.startswith("#"):
+        found = await assembled_of(runtime, tenant, response)
+    elif "|" in canonical:
+        found = await find_instrument(runtime, tenant, canonical)
     if found is None:
         text = "name a Questionnaire that is published here, with its version (url|version)"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "QuestionnaireResponse.questionnaire")])
@@ -112,7 +118,7 @@ def _refuse(findings: Sequence[Finding]) -> None:
 
 
 def _score_entry(
-    runtime: Runtime, write: Write, instrument: Instrument, subject: Subject, result: ScoreResult
+    runtime: Runtime, write: Write, instrument: Instrument | Assembled, subject: Subject, result: ScoreResult
 ) -> tuple[str, Content]:
     """A score as measurement will keep it; its source lets a receiver tell a repeat from an amendment."""
     response: Resource = write.resource or {}
@@ -131,7 +137,7 @@ def _score_entry(
     return address, {**observation, "meta": {"source": f"{url}/_history/{write.stored.version}"}}
 
 
-def _record_origin(runtime: Runtime, write: Write, instrument: Instrument, targets: Sequence[str]) -> None:
+def _record_origin(runtime: Runtime, write: Write, instrument: Instrument | Assembled, targets: Sequence[str]) -> None:
     """Provenance: this software, from this version of the response, made these."""
     version = f"QuestionnaireResponse/{write.stored.id}/_history/{write.stored.version}"
     provenance = builders.provenance(

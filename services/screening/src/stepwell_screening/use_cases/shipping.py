@@ -5,11 +5,12 @@ from stepwell_shared.fhir.interactions.terminology import ship_terminology
 from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.instruments import instruments
+from stepwell_screening.use_cases.adaptive import adaptive_questionnaires
 
 
 async def ship_questionnaires(runtime: Runtime, tenant: str) -> None:
     """Adds the versions that the tenant does not have yet, each under an id that names its version."""
-    for instrument in instruments().values():
-        questionnaire = instrument.questionnaire
+    shipped = [instrument.questionnaire for instrument in instruments().values()]
+    for questionnaire in [*shipped, *adaptive_questionnaires()]:
         await ship(runtime.engine, tenant, {**questionnaire, "id": f"{questionnaire['id']}-{questionnaire['version']}"})
     await ship_terminology(runtime.engine, tenant)
