@@ -40,6 +40,7 @@ from stepwell_shared.settings import SERVICES
 from tests.services.routing.rules.shipped import decided
 from tests.support import postgres
 from tests.support.cable import Cable, cable
+from tests.support.consents import opt_in
 
 FHIR_JSON = "application/fhir+json"
 CLINICIAN = "https://ehr.example/fhir/Practitioner/dr-1"
@@ -187,6 +188,12 @@ class Organisation:
             "birthDate": "1980-02-03",
         }
         assert (await self.announce("screening", "patient-changed", patient)).status_code == 200
+        assert (await self.consent(id_)).status_code == 200
+
+    async def consent(self, person: str, *, version: int = 1, **changed: Any) -> HttpResponse:
+        """Screening has this person's Consent to sharing with whoever treats them."""
+        consent = {**opt_in(person), **changed, "meta": {"versionId": str(version)}}
+        return await self.announce("screening", "consent-changed", consent)
 
     async def assign(self, request_id: str, person: str, *, version: int = 1, **changed: Any) -> HttpResponse:
         """Routing has an accepted tier assignment for this person, in this version."""

@@ -15,6 +15,7 @@ from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.cli.bootstrap import DatabaseUrls
+from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.events.bodies import completed
 from stepwell_shared.events.notification import (
@@ -134,7 +135,8 @@ async def http_of(runtime: Runtime, service: Service) -> AsyncIterator[httpx.Asy
         if matched is None:
             raise FhirError(Category.UNAUTHENTICATED, "no token")
         tenant, role, person = matched.groups()
-        return caller(tenant, [role], ROLES.get(role, SYSTEM), person)
+        found = caller(tenant, [role], ROLES.get(role, SYSTEM), person)
+        return found if found.actor is None else await Sharing.of(runtime.engine).narrowed(found)
 
     def record(access: Any, interaction: str, type_: str, id_: str, status: int, request_id: str) -> Effect:
         return audit_effect(

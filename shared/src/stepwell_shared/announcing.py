@@ -12,7 +12,9 @@ import structlog
 from stepwell_shared.auth.service_tokens import ServiceTokens, TokenRequestError
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.background import PAUSE_SECONDS, run_while_open
-from stepwell_shared.events.courier import TokenProvider
+from stepwell_shared.consent.sharing import Sharing
+from stepwell_shared.consent.withholding import withholding
+from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.delivery import Delivery
 from stepwell_shared.events.filters import EngineFilters
 from stepwell_shared.events.outbox import OutboxNotifier
@@ -86,6 +88,7 @@ async def start_announcing(
             age_warning_seconds=settings.outbox_age_warning_seconds,
         ),
     )
+    endpoints, withhold = endpoint_policy(settings), withholding(database, Sharing.of(engine))
     base_url, filters = settings.url_of(service.name), EngineFilters(engine, service.topics)
     delivery = Delivery(
         database,
@@ -94,8 +97,10 @@ async def start_announcing(
         tenants=partial(list_tenants, database),
         token=token,
         matches=filters if federation is None else federation.matches(filters),
-        courier=None if federation is None else federation.courier(http, base_url, token),
-        endpoints=endpoint_policy(settings),
+        courier=Courier(http, base_url, token, endpoints, withhold)
+        if federation is None
+        else federation.courier(http, base_url, token, withhold),
+        endpoints=endpoints,
         changed=upkeep.wake,
         replica=replica,
         listen_url=listen_url.get_secret_value(),

@@ -26,6 +26,7 @@ from stepwell_shared.auth.service_tokens import ServiceTokens
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.background import run_while_open
+from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.door import Guard, Limits
@@ -160,7 +161,8 @@ async def _start(
 
     http = await stack.enter_async_context(http_client())
     await stack.enter_async_context(open_runtime(service, registry, runtime, settings, committed))
-    verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http)
+    narrow = Sharing.of(runtime.engine).narrowed
+    verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http, narrow)
     stack.push_async_callback(verifier.close)
     token = own_tokens(ServiceTokens(http, settings, service.name))
     await _seed(service, runtime)

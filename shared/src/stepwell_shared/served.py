@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from stepwell_shared.auth.caller import Caller
+from stepwell_shared.consent.sharing import Sharing
+from stepwell_shared.consent.withholding import withholding
 from stepwell_shared.events import operations
 from stepwell_shared.events.documentation import subscription_documentation
 from stepwell_shared.events.endpoints import EndpointPolicy
@@ -79,8 +82,12 @@ async def _subscribe(runtime: Runtime, topics: Topics, write: Write) -> None:
     issues = check_subscription(write.resource, topics, endpoint_policy(runtime.settings), filtering)
     if issues:
         raise FhirError(Category.BUSINESS_RULE, issues)
-    operations.require_topic(write.access, topics.get(write.resource["criteria"]))
-    write.unit.effects.append(state_of({**write.resource, "id": write.stored.id}).effect())
+    # What Consents leave of a topic is asked at each send; here it is what the token itself grants that counts.
+    caller = write.access if isinstance(write.access, Caller) else None
+    granted = caller.before_consent if caller is not None else None
+    operations.require_topic(granted or write.access, topics.get(write.resource["criteria"]))
+    actor = runtime.engine.localise(caller.actor) if caller is not None and caller.actor else ""
+    write.unit.effects.append(state_of({**write.resource, "id": write.stored.id}, actor).effect())
 
 
 def endpoint_policy(settings: Settings) -> EndpointPolicy:
@@ -96,7 +103,8 @@ def _operations(runtime: Runtime, topics: Topics) -> Iterator[Operation]:
 
     async def events(request: Request) -> Response:
         engine = runtime.engine
-        return await operations.events(runtime.database, engine.base_url, topics, engine.clock(), request)
+        withhold = withholding(runtime.database, Sharing.of(engine))
+        return await operations.events(runtime.database, engine.base_url, topics, engine.clock(), request, withhold)
 
     defined = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription"
     about_status = "How delivery stands: status, number of events so far, the last error and what is parked."

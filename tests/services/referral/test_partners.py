@@ -2,17 +2,20 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from stepwell_referral.app import listens
 from stepwell_referral.subscriptions import PATIENT_CHANGED
 from stepwell_referral.use_cases.partners import concerns, outgoing, show_refusal, take_news
 from stepwell_shared.canonical import extension_url, topic
+from stepwell_shared.consent.serving import CONSENT_CHANGED
 from stepwell_shared.events.bodies import completed
 from stepwell_shared.events.notification import ReceivedEvent
-from stepwell_shared.events.outbox import decode_payload
+from stepwell_shared.events.outbox import Entry, decode_payload
 from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import NotReadyError
 from stepwell_shared.federation.partners import Partner, save_partner
@@ -25,6 +28,7 @@ from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear
 from tests.shared.federation.pairs import HUB_URL, hub
+from tests.support.consents import label, of_types, opt_in, provision, sharing
 from tests.support.runtime import NORTH, START, URLS, Clock, announced, received, stored
 
 Resource = dict[str, Any]
@@ -45,8 +49,16 @@ async def partner(runtime: Runtime) -> Partner:
     return partner
 
 
-async def refer(runtime: Runtime, request_id: str = "s1") -> Resource:
-    """A referral that was asked for, of a person whose record is here."""
+async def consents(runtime: Runtime, consent: Resource, version: int = 1) -> None:
+    """Screening announces a Consent."""
+    told = {**consent, "meta": {"versionId": str(version)}}
+    heard = received(topic("consent-changed"), [(f"{URLS['screening']}/Consent/{consent['id']}", told)])
+    await listens(runtime)[CONSENT_CHANGED](heard, NORTH)
+
+
+async def refer(runtime: Runtime, request_id: str = "s1", *, consent: Resource | None = None) -> Resource:
+    """A referral that was asked for, of a person whose record is here with a Consent to sharing it."""
+    await consents(runtime, consent or opt_in("p1"))
     patient = {
         "resourceType": "Patient",
         "id": "p1",
@@ -134,6 +146,69 @@ async def test_nobody_is_sent_without_a_record_that_is_still_on_its_way(runtime:
         await outgoing(runtime, partner, await pending(runtime))
 
 
+@pytest.mark.parametrize(
+    "consent",
+    [
+        {**opt_in("p1"), "status": "inactive"},
+        opt_in("p2"),
+        sharing("p1", provision("deny", "Organization/partner-hub"), rule="OPTIN"),
+        sharing("p1", provision("permit", "Organization/partner-other")),
+        sharing("p1", provision("permit", "Organization/partner-hub", **{"class": of_types("Task", "Patient")})),
+    ],
+    ids=["withdrawn", "somebody else's", "denied", "for another", "not all of it"],
+)
+async def test_without_a_consent_nothing_leaves_and_the_task_says_so_once(
+    runtime: Runtime, partner: Partner, emitted: Callable[[Resource], None], consent: Resource
+) -> None:
+    await refer(runtime, consent=consent)
+    for _ in range(2):
+        assert (await outgoing(runtime, partner, await pending(runtime))).entries == []
+    task = await ours(runtime)
+    assert (task["status"], task["meta"]["versionId"]) == ("requested", "2")
+    assert task["businessStatus"]["coding"][0]["code"] == "not-consented"
+    assert "The hub" in task["statusReason"]["text"]
+    validation.check(encode(task), "Task")
+    emitted(task)
+
+
+async def test_a_consent_that_comes_later_sends_what_waited_for_it(runtime: Runtime, partner: Partner) -> None:
+    await refer(runtime, consent=opt_in("p2"))
+    await outgoing(runtime, partner, await pending(runtime))
+    await consents(runtime, sharing("p1", provision("permit", "Organization/partner-hub")))
+    task = await ours(runtime)
+    assert ("statusReason" in task, task["businessStatus"]["text"]) == (False, "Referred")
+    event = await pending(runtime)
+    assert await concerns(runtime, partner, event)
+    assert len((await outgoing(runtime, partner, event)).entries) == 3
+
+
+async def test_what_waits_to_be_sent_does_not_go_once_the_consent_is_withdrawn(
+    runtime: Runtime, partner: Partner
+) -> None:
+    await refer(runtime)
+    event = await pending(runtime)
+    assert (await outgoing(runtime, partner, event)).entries
+    await consents(runtime, {**opt_in("p1"), "status": "inactive"}, 2)
+    assert (await outgoing(runtime, partner, event)).entries == []
+
+
+async def test_taking_back_needs_no_consent(runtime: Runtime, partner: Partner) -> None:
+    await refer(runtime)
+    await consents(runtime, {**opt_in("p1"), "status": "inactive"}, 2)
+    await hear(runtime, assigned({**accepted(assignment("s1")), "status": "revoked"}, 2))
+    assert len((await outgoing(runtime, partner, await pending(runtime))).entries) == 1
+
+
+async def test_what_has_a_denied_label_does_not_leave(runtime: Runtime, partner: Partner) -> None:
+    exception = provision("deny", securityLabel=[label("PSY")])
+    await refer(runtime, consent=sharing("p1", {"provision": [exception]}, rule="OPTIN"))
+    event = await pending(runtime)
+    assert (await outgoing(runtime, partner, event)).entries
+    task = {**await ours(runtime), "meta": {"versionId": "2", "security": [label("PSY")]}}
+    entry = Entry(event.entries[0].full_url, msgspec.Raw(encode(task)))
+    assert (await outgoing(runtime, partner, replace(event, entries=[entry, *event.entries[1:]]))).entries == []
+
+
 @pytest.mark.parametrize("shared", [frozenset(), frozenset({"contact", "reasons"})])
 async def test_what_was_agreed_leaves_and_nothing_else(
     runtime: Runtime, partner: Partner, shared: frozenset[str]
@@ -143,8 +218,10 @@ async def test_what_was_agreed_leaves_and_nothing_else(
     patient, request, task = (entry["resource"] for entry in sent.entries)
     assert ("telecom" in patient, "reasonCode" in request) == ("contact" in shared, "reasons" in shared)
     text = str(sent.entries)
-    for inside in ("generalPractitioner", "supportingInfo", "reasonReference", "note", "wait-promise", "Device"):
+    for inside in ("generalPractitioner", "reasonReference", "note", "wait-promise", "Device"):
         assert inside not in text
+    named = {"system": "urn:ietf:rfc:3986", "value": f"{URLS['screening']}/Consent/opt-in-p1"}
+    assert request["supportingInfo"] == [{"type": "Consent", "identifier": named}]
     assert task["owner"] == {"reference": "HealthcareService/there"}
     assert {each["requester"]["reference"] for each in (request, task)} == {partner.organization_there}
     assert patient["managingOrganization"]["reference"] == partner.organization_there

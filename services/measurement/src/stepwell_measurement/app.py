@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
@@ -15,7 +16,11 @@ from stepwell_measurement.use_cases.scores import keep_scores
 
 def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
     """What measurement does with what other services tell."""
-    return {SCORE_FINALIZED: partial(keep_scores, runtime), PATIENT_CHANGED: partial(keep_patient, runtime)}
+    return {
+        SCORE_FINALIZED: partial(keep_scores, runtime),
+        PATIENT_CHANGED: partial(keep_patient, runtime),
+        CONSENT_CHANGED: partial(keep_consent, runtime),
+    }
 
 
 service = Service(

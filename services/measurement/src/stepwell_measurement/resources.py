@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from stepwell_shared.consent.serving import consent_copy
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import patient_copy, shared_types
@@ -47,6 +48,7 @@ def registry(runtime: Runtime) -> Registry:
         )
     )
     found.add(patient_copy())
+    found.add(consent_copy())
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
     return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from stepwell_shared.consent.serving import CONSENT_CHANGED
 from stepwell_shared.federation.tables import PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
@@ -12,13 +13,18 @@ from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.tables import READ_PLACES
 from stepwell_referral.use_cases.assignments import take_assignment
+from stepwell_referral.use_cases.consents import take_consent
 from stepwell_referral.use_cases.partners import exchange
 from stepwell_referral.use_cases.shipping import ship_catalogue
 
 
 def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
     """What referral does with what other services tell."""
-    return {TIER_ASSIGNED: partial(take_assignment, runtime), PATIENT_CHANGED: partial(keep_patient, runtime)}
+    return {
+        TIER_ASSIGNED: partial(take_assignment, runtime),
+        PATIENT_CHANGED: partial(keep_patient, runtime),
+        CONSENT_CHANGED: partial(take_consent, runtime),
+    }
 
 
 service = Service(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+from stepwell_shared.consent.serving import consent_copy
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
@@ -22,6 +23,7 @@ def registry(runtime: Runtime) -> Registry:
     _referral_types(found, runtime)
     _catalogue_types(found, runtime)
     found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
+    found.add(consent_copy())
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
     return found

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
@@ -22,6 +23,7 @@ service = Service(
         SCORE_FINALIZED: partial(decide_on_response, runtime),
         SAFETY_ALERT: partial(decide_on_alert, runtime),
         PATIENT_CHANGED: partial(keep_patient, runtime),
+        CONSENT_CHANGED: partial(keep_consent, runtime),
     },
     seed=ship_policies,
     tables=(EvidenceRow,),

@@ -1,5 +1,6 @@
 """Which FHIR types routing serves, with their search parameters and operations."""
 
+from stepwell_shared.consent.serving import consent_copy
 from stepwell_shared.fhir.registry import READ_ONLY, Registry, served
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
@@ -47,6 +48,7 @@ def registry(runtime: Runtime) -> Registry:
         )
     )
     found.add(patient_copy())
+    found.add(consent_copy())
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
     return found

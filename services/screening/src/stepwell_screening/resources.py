@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from stepwell_shared.consent.serving import CONSENT_PARAMETERS, RELATED_PERSON_PARAMETERS
 from stepwell_shared.fhir.interactions.terminology import terminology_types
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
@@ -16,6 +17,7 @@ from stepwell_screening.endpoints import (
     response_operations,
 )
 from stepwell_screening.subscriptions import TOPICS
+from stepwell_screening.use_cases.consents import change_consent, change_related_person
 from stepwell_screening.use_cases.patients import change_patient
 from stepwell_screening.use_cases.publishing import change_questionnaire
 from stepwell_screening.use_cases.responses import submit_response
@@ -77,6 +79,7 @@ def registry(runtime: Runtime) -> Registry:
         )
     )
     _safety_types(found, runtime)
+    _consent_types(found, runtime)
     for served_type in (*terminology_types(lambda: runtime.engine), *shared_types(runtime, TOPICS)):
         found.add(served_type)
     return found
@@ -113,5 +116,29 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
             ],
             interactions=READ_ONLY,
             indexes=(("patient",),),
+        )
+    )
+
+
+def _consent_types(found: Registry, runtime: Runtime) -> None:
+    found.add(
+        served(
+            "Consent",
+            CONSENT_PARAMETERS,
+            interactions=KEPT,
+            on_write=partial(change_consent, runtime),
+            indexes=(("patient", "status"),),
+            documentation="What may be shared with whom and for which purpose (scope patient-privacy), and to which"
+            " treatment somebody agreed (scope treatment). Withdrawn with status inactive or rejected, which holds at"
+            " once; the versions are kept.",
+        )
+    )
+    found.add(
+        served(
+            "RelatedPerson",
+            RELATED_PERSON_PARAMETERS,
+            interactions=KEPT,
+            on_write=partial(change_related_person, runtime),
+            documentation="Family and others close to a patient. They see what a Consent of the patient permits them.",
         )
     )

@@ -21,4 +21,10 @@ SAFETY_ALERT = Topic(
 PATIENT_CHANGED = Topic(
     "patient-changed", ("Patient",), ("patient",), "A Patient was created or changed; others keep a read-only copy."
 )
-TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED)
+CONSENT_CHANGED = Topic(
+    "consent-changed",
+    ("Consent",),
+    ("patient", "status", "scope"),
+    "A Consent was given, changed or withdrawn. The other services keep a read-only copy and share by it.",
+)
+TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED)

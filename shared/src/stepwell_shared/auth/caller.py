@@ -1,7 +1,8 @@
 """The caller: whom a verified token stands for, in which tenant, and what it may do. Nothing is allowed by default."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from stepwell_shared.auth.roles import actor_under_consent
 from stepwell_shared.auth.scopes import Scope, Scopes, letters_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 
@@ -14,7 +15,8 @@ class Caller:
     """One client acting in one tenant, for as long as its token lives.
 
     `fhir_user` refers to the person who acts (Practitioner/x), `patient` is the id of the patient to whom
-    every `patient/` scope is bound; `token_id` is the token's `jti`.
+    every `patient/` scope is bound; `token_id` is the token's `jti`. `actor` is set for whoever sees what Consents
+    permit and nothing else; `before_consent` is that caller with all that its token grants, once Consents narrowed it.
     """
 
     tenant: str
@@ -24,8 +26,17 @@ class Caller:
     roles: tuple[str, ...] = ()
     fhir_user: str | None = None
     patient: str | None = None
+    before_consent: "Caller | None" = None
+    actor: str | None = field(init=False, default=None)
     # What was worked out before: every request of a token asks the same few questions.
     _answers: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "actor", actor_under_consent(self.roles, self.fhir_user))
+
+    def narrowed_to(self, scopes: Scopes) -> "Caller":
+        """The caller with what Consents leave of its scopes."""
+        return replace(self, scopes=scopes, before_consent=self, _answers={})
 
     def permits(self, resource_type: str, interaction: str) -> bool:
         """Whether some scope grants it; a `patient/` scope without a patient grants nothing."""

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from stepwell_shared.auth.keys import KeyFileError, read_public_keys
+from stepwell_shared.auth.roles import ROLES_UNDER_CONSENT
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.database.pool import TENANT_PATTERN, Database
 
@@ -109,6 +110,10 @@ def _check(client: Client) -> None:
         raise ClientError("user/ scopes act for a person: say who, such as Practitioner/x")
     if "patient" in contexts and client.patient is None:
         raise ClientError("patient/ scopes are bound to one patient: say whom, such as Patient/x")
+    for role in client.roles:
+        kind = ROLES_UNDER_CONSENT.get(role)
+        if kind is not None and f"/{client.fhir_user}".split("/")[-2:-1] != [kind]:
+            raise ClientError(f"the role {role} acts under Consents: say for whom, such as {kind}/x")
     if client.jwks is not None:
         try:
             usable = read_public_keys(client.jwks)

@@ -3,13 +3,21 @@
 People act under `user/` scopes and a patient under `patient/` scopes, so their clients name who they are (fhirUser).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from stepwell_shared.auth.scopes import Scopes
 
 # Another organisation's service. It is no set of scopes: what a partner may do is agreed with each.
 PARTNER_ROLE: Final = "partner"
+
+# Who acts under Consents alone, with the type of resource that says who that is.
+ROLES_UNDER_CONSENT: Final[Mapping[str, str]] = {
+    "related-person": "RelatedPerson",
+    "outside-organisation": "Organization",
+}
+# The actor of somebody in such a role who does not say who they are: no Consent can name it.
+UNNAMED: Final = "nobody"
 
 _DIRECTORY = "HealthcareService Organization Location Practitioner PractitionerRole"
 _KNOWLEDGE = "Questionnaire PlanDefinition ActivityDefinition Library ValueSet CodeSystem"
@@ -55,6 +63,22 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "rs": f"Questionnaire {_DIRECTORY}",
         },
     },
+    # Family and others close to a patient: what the patient's Consents let them see, and nothing else.
+    "related-person": {
+        "user": {
+            "rs": "Patient RelatedPerson Observation QuestionnaireResponse ServiceRequest Task Appointment CarePlan"
+            f" Goal Communication CareTeam Consent EpisodeOfCare Questionnaire {_DIRECTORY}",
+        },
+    },
+    # Another organisation's system: what the Consents of each person let it see and be told.
+    "outside-organisation": {
+        "system": {
+            "rs": "Patient RelatedPerson QuestionnaireResponse Observation Condition MedicationStatement Goal CarePlan"
+            " ServiceRequest Task RiskAssessment Flag Communication Appointment Encounter EpisodeOfCare Consent"
+            f" CareTeam DocumentReference {_DIRECTORY} {_KNOWLEDGE}",
+            "cruds": "Subscription",
+        },
+    },
     # One of our own services at its peers: it reads, keeps its subscriptions and delivers notification Bundles.
     "service": {
         "system": {
@@ -78,3 +102,14 @@ def _scopes(table: Mapping[str, Mapping[str, str]]) -> Scopes:
 
 
 ROLES: Final[Mapping[str, Scopes]] = {name: _scopes(table) for name, table in _TABLE.items()}
+
+
+def actor_under_consent(roles: Collection[str], fhir_user: str | None) -> str | None:
+    """The reference by which Consents name the caller, if Consents decide what it sees; None for everybody else.
+
+    These are people close to a patient and other organisations, by their role or by who they say they are.
+    """
+    kind = (fhir_user or "").rpartition("/")[0].rpartition("/")[2]
+    if kind in ROLES_UNDER_CONSENT.values():
+        return fhir_user
+    return UNNAMED if any(role in ROLES_UNDER_CONSENT for role in roles) else None

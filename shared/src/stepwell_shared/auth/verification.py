@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from stepwell_shared.auth.caller import Caller
@@ -19,29 +19,46 @@ from stepwell_shared.settings import Settings
 LEEWAY_SECONDS: Final = 60
 TOKENS_REMEMBERED_MAX: Final = 4096
 
+Narrow = Callable[[Caller], Awaitable[Caller]]
+
+
+async def no_consents(caller: Caller) -> Caller:
+    """For a service that keeps no Consents: whoever acts under them alone may do nothing."""
+    return caller.narrowed_to(Scopes())
+
 
 class TokenVerifier:
     """Verifies access tokens of one issuer for one service, and remembers those it has verified until they expire.
 
-    `audience` is this service's public base URL: a token for another service or deployment is refused.
+    `audience` is this service's public base URL: a token for another service or deployment is refused. `narrow` leaves
+    to who acts under Consents what these permit; it is asked on each request, and never for anybody else.
     """
 
     def __init__(
-        self, keys: IssuerKeys, *, issuer_url: str, audience: str, clock: Callable[[], float] = time.time
+        self,
+        keys: IssuerKeys,
+        *,
+        issuer_url: str,
+        audience: str,
+        clock: Callable[[], float] = time.time,
+        narrow: Narrow = no_consents,
     ) -> None:
         self._keys = keys
         self._issuer = issuer_url.rstrip("/")
         self._audience = audience.rstrip("/")
         self._clock = clock
+        self._narrow = narrow
         self._verified: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
 
     @classmethod
-    def for_service(cls, service: str, settings: Settings, database: Database, http: HttpClient) -> "TokenVerifier":
+    def for_service(
+        cls, service: str, settings: Settings, database: Database, http: HttpClient, narrow: Narrow = no_consents
+    ) -> "TokenVerifier":
         """The verifier of one of our services. The process that hosts the issuer has its keys at hand."""
         signing_file = settings.issuer_signing_key_file
         local = None if signing_file is None else public_key_set(load_private_keys(signing_file))
         keys = IssuerKeys(database, http, settings.issuer_url, local=local)
-        return cls(keys, issuer_url=settings.issuer_url, audience=settings.url_of(service))
+        return cls(keys, issuer_url=settings.issuer_url, audience=settings.url_of(service), narrow=narrow)
 
     async def close(self) -> None:
         """Ends what runs in the background."""
@@ -58,7 +75,8 @@ class TokenVerifier:
         remembered = self._verified.get(digest)
         if remembered is not None and self._clock() < remembered[1]:
             self._verified.move_to_end(digest)
-            return remembered[0]
+            caller = remembered[0]
+            return caller if caller.actor is None else await self._narrow(caller)
         try:
             caller, expires_at = await self._verify(token)
         except SignatureRefusedError as error:
@@ -67,7 +85,7 @@ class TokenVerifier:
         self._verified.move_to_end(digest)
         if len(self._verified) > TOKENS_REMEMBERED_MAX:
             self._verified.popitem(last=False)
-        return caller
+        return caller if caller.actor is None else await self._narrow(caller)
 
     async def _verify(self, token: str) -> tuple[Caller, float]:
         unverified = read_unverified(token)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from stepwell_shared.events.answers import Answer, Verdict, read_answer
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
 from stepwell_shared.events.progress import Numbered, Subscription
+from stepwell_shared.events.withholding import Told, Withhold, withhold_all
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.http_client import AddressError, HttpClient, HttpError, Target, public_target
 
@@ -20,19 +22,33 @@ class Courier:
     """Sends notifications for the subscriptions at this base URL.
 
     `token` gives the bearer token for a tenant; only internal subscriptions are sent it. An endpoint that is not
-    one that `endpoints` names is looked up at each send and must still be on the public internet then.
+    one that `endpoints` names is looked up at each send and must still be on the public internet then. `withhold` says
+    what subscribers are told who are told under Consents alone.
     """
 
-    def __init__(self, client: HttpClient, base_url: str, token: TokenProvider, endpoints: EndpointPolicy) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        base_url: str,
+        token: TokenProvider,
+        endpoints: EndpointPolicy,
+        withhold: Withhold = withhold_all,
+    ) -> None:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._endpoints = endpoints
+        self._withhold = withhold
 
     async def send(
         self, subscription: Subscription, kind: str, numbered: Sequence[Numbered], events_total: int
     ) -> Answer:
         """Posts one notification and waits for the answer, at most as long as the subscription allows."""
+        if subscription.actor:
+            try:
+                numbered = await self._shared(subscription, numbered)
+            except FhirError as error:
+                return Answer(Verdict.UNAVAILABLE, f"Consents cannot be read: {error.category.value}")
         status = "requested" if kind == "handshake" else "active"
         url = f"{self._base_url}/Subscription/{subscription.subscription_id}"
         addressee = Addressee(url, subscription.topic, status, subscription.content)
@@ -50,6 +66,12 @@ class Courier:
             return Answer(Verdict.UNAVAILABLE, "no answer in time")
         except (HttpError, OSError) as error:
             return Answer(Verdict.UNAVAILABLE, type(error).__name__)
+
+    async def _shared(self, subscription: Subscription, numbered: Sequence[Numbered]) -> list[Numbered]:
+        """The events with what Consents let the subscriber see now."""
+        told = [Told(n.event.subject, n.event.entries) for n in numbered]
+        seen = await self._withhold(subscription.tenant, subscription.actor, told)
+        return [replace(n, event=replace(n.event, entries=each)) for n, each in zip(numbered, seen, strict=True)]
 
     async def _post(self, subscription: Subscription, headers: dict[str, str], body: bytes) -> Answer:
         answer = bytearray()

@@ -65,7 +65,7 @@ TAKE = f"""CREATE OR REPLACE FUNCTION take_events(
 ) RETURNS TABLE (
   topic text, endpoint text, content text, headers text, filters text, timeout_seconds integer, max_count integer,
   internal boolean, status text, cursor_transaction xid8, cursor_position bigint, next_event_number bigint,
-  attempts integer, waiting_due boolean, held_back boolean, heartbeat_due boolean,
+  attempts integer, actor text, waiting_due boolean, held_back boolean, heartbeat_due boolean,
   transaction xid8, "position" bigint, subject text, focus text, payload bytea, traceparent text,
   recorded timestamptz, behind boolean
 ) {STYLE} AS $function$
@@ -77,7 +77,7 @@ BEGIN
   RETURN QUERY SELECT
       s.topic, s.endpoint, s.content, s.headers, s.filters, s.timeout_seconds, s.max_count,
       s.internal, s.status, s.cursor_transaction, s.cursor_position, s.next_event_number,
-      s.attempts, s.waiting_due, s.held_back, s.heartbeat_due,
+      s.attempts, s.actor, s.waiting_due, s.held_back, s.heartbeat_due,
       n.transaction, n.position, n.subject, n.focus, n.payload, n.traceparent, n.recorded, n.behind
     FROM (
       SELECT s.*, EXISTS (SELECT FROM subscription_event AS e WHERE {_DUE_HEAD}) AS waiting_due,
@@ -231,7 +231,8 @@ def upsert_subscription_function() -> str:
     was off begins anew: what happened meanwhile is not sent, and what was still owed is parked.
     """
     table = SubscriptionState.metadata.tables["subscription_state"]
-    names = [column.name for column in insert_columns(table) if column.name != "subscription_id"]
+    kept = {"subscription_id", "actor"}  # whoever made it is told as before, though somebody else changes it
+    names = [column.name for column in insert_columns(table) if column.name not in kept]
     resumed = "subscription_state.status = 'off' AND excluded.status <> 'off'"
     replaced = ", ".join(f"{name} = excluded.{name}" for name in names)
     conflict = f"""

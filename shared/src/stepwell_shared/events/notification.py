@@ -49,7 +49,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """One event under the number that this subscription gave it."""
+    """One event under the number that this subscription gave it; without entries it is withheld."""
 
     number: int
     recorded: datetime
@@ -98,7 +98,8 @@ def subscription_status(
     ]
     if addressee.content == "empty":
         del parameters[1]
-    parameters += [_event_parameter(event, named=addressee.content != "empty") for event in events]
+    named = addressee.content != "empty"
+    parameters += [_event_parameter(event, named=named and bool(event.entries)) for event in events]
     parameters += [{"name": "error", "valueCodeableConcept": {"text": error}} for error in errors]
     return {"resourceType": "Parameters", "meta": {"profile": [STATUS_PROFILE]}, "parameter": parameters}
 

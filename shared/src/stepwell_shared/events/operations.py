@@ -6,6 +6,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backpo
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import orjson
@@ -23,6 +24,7 @@ from stepwell_shared.events.outbox import Entry, decode_payload
 from stepwell_shared.events.standing import Standing, standing, unsent
 from stepwell_shared.events.subscriptions import CONTENT_LEVELS
 from stepwell_shared.events.topics import Topic, Topics
+from stepwell_shared.events.withholding import Told, Withhold, withhold_all
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.messages import Request, Response, bundle
@@ -94,10 +96,18 @@ async def _status_entry(database: Database, base_url: str, each: Standing) -> by
     return orjson.dumps(entry)
 
 
-async def events(database: Database, base_url: str, topics: Topics, now: datetime, request: Request) -> Response:
+async def events(
+    database: Database,
+    base_url: str,
+    topics: Topics,
+    now: datetime,
+    request: Request,
+    withhold: Withhold = withhold_all,
+) -> Response:
     """`$events` of one Subscription: its events between two numbers, both included, as they were announced.
 
-    One answer holds a limited number; the caller goes on from the last number that it got.
+    One answer holds a limited number; the caller goes on from the last number that it got. A subscription that is told
+    under Consents alone shows what these permit now, whoever asks.
     """
     given = parameters_of(request, {"eventsSinceNumber", "eventsUntilNumber", "content"})
     since = _number(given, "eventsSinceNumber", 1)
@@ -117,14 +127,19 @@ async def events(database: Database, base_url: str, topics: Topics, now: datetim
     url = f"{base_url}/Subscription/{request.id}"
     addressee = Addressee(url, found[0].topic, found[0].status, level or found[0].content)
     full = addressee.content == "full-resource"
-    numbered = await _numbered(database, tenant, request.id, since, until, full=full)
+    rows, carried = await _carried(database, tenant, request.id, since, until, full=full)
+    if actor := found[0].actor:
+        told = [Told(row["subject"], entries) for row, entries in zip(rows, carried, strict=True)]
+        carried = await withhold(tenant, actor, told)
+    numbered = _numbered(rows, carried)
     body = notification(addressee, "query-event", numbered, events_total=found[0].events_total, sent=now)
     return Response(200, body, {}, request.id)
 
 
-async def _numbered(
+async def _carried(
     database: Database, tenant: str, id_: str, since: int, until: int, *, full: bool
-) -> list[NumberedEvent]:
+) -> tuple[list[Any], list[Sequence[Entry]]]:
+    """The rows of the events with the entries of each."""
     statement = "SELECT * FROM numbered_events($1, $2, $3, $4, $5)"
     try:
         rows = await database.fetch(statement, tenant, id_, since, until, EVENTS_MAX)
@@ -133,6 +148,11 @@ async def _numbered(
             carried = await completed(database, tenant, carried)
     except UNAVAILABLE_ERRORS as error:
         raise _unavailable() from error
+    return rows, list(carried)
+
+
+def _numbered(rows: Sequence[Any], carried: Sequence[Sequence[Entry]]) -> list[NumberedEvent]:
+    """As many events as one answer holds."""
     size_bytes = 0
     numbered: list[NumberedEvent] = []
     for row, entries in zip(rows, carried, strict=True):

@@ -36,6 +36,7 @@ class Subscription:
     waiting_due: bool
     held_back: bool
     heartbeat_due: bool = False
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Progress:
 
 _STATE = (
     *("topic", "endpoint", "content", "timeout_seconds", "max_count", "internal", "status"),
-    *("next_event_number", "attempts", "waiting_due", "held_back", "heartbeat_due"),
+    *("next_event_number", "attempts", "waiting_due", "held_back", "heartbeat_due", "actor"),
 )
 
 

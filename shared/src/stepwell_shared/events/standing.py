@@ -28,6 +28,7 @@ class Standing:
     oldest: datetime | None
     waiting: int
     parked: int
+    actor: str = ""
 
     @property
     def events_total(self) -> int:

@@ -168,6 +168,7 @@ class SubscriptionRow:
     internal: bool
     status: str
     ends_at: datetime | None
+    actor: str = ""
 
     def effect(self) -> Effect:
         """The row for the unit of work that writes the resource; it inserts, or updates what the resource says."""
@@ -177,8 +178,11 @@ class SubscriptionRow:
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
-def state_of(subscription: dict[str, Any]) -> SubscriptionRow:
-    """The delivery state of a checked Subscription with its id: it starts, or starts again, with a handshake."""
+def state_of(subscription: dict[str, Any], actor: str = "") -> SubscriptionRow:
+    """The delivery state of a checked Subscription with its id: it starts, or starts again, with a handshake.
+
+    `actor` is who may be told what Consents permit and nothing else; empty for whoever needs none.
+    """
     channel = subscription["channel"]
     levels = channel["_payload"]["extension"]
     filters = [e["valueString"] for e in subscription.get("_criteria", {}).get("extension", [])]
@@ -196,6 +200,7 @@ def state_of(subscription: dict[str, Any]) -> SubscriptionRow:
         internal=False,
         status="off" if subscription["status"] == "off" else "requested",
         ends_at=datetime.fromisoformat(end) if end else None,
+        actor=actor,
     )
 
 

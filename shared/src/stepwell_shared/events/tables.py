@@ -65,6 +65,8 @@ class SubscriptionState(SQLModel, table=True):
     internal: bool = Field(sa_column=Column("internal", Boolean, nullable=False))
     status: str = Field(sa_column=_text("status"))
     ends_at: datetime | None = Field(sa_column=_moment("ends_at", nullable=True))
+    # who is told under Consents alone: the Organization or RelatedPerson whose client made it, empty for anybody else
+    actor: str = Field(sa_column=_text("actor"))
     cursor_transaction: int = Field(
         sa_column=Column(
             "cursor_transaction",

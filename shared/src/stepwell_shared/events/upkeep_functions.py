@@ -9,7 +9,7 @@ STANDING = f"""CREATE OR REPLACE FUNCTION subscription_standing(
 ) RETURNS TABLE (
   tenant text, subscription_id text, topic text, endpoint text, content text, internal boolean, status text,
   next_event_number bigint, attempts integer, next_attempt_at timestamptz, last_error text, oldest timestamptz,
-  waiting bigint, parked bigint
+  waiting bigint, parked bigint, actor text
 ) {STYLE} AS $function$
 #variable_conflict use_column
 DECLARE tenant_in text;
@@ -28,7 +28,8 @@ BEGIN
         (SELECT count(*) FROM subscription_event AS e WHERE e.tenant = s.tenant
            AND e.subscription_id = s.subscription_id AND e.status = 'waiting'),
         (SELECT count(*) FROM subscription_event AS e WHERE e.tenant = s.tenant
-           AND e.subscription_id = s.subscription_id AND e.status = 'parked')
+           AND e.subscription_id = s.subscription_id AND e.status = 'parked'),
+        s.actor
       FROM subscription_state AS s
       WHERE s.tenant = tenant_in AND (subscriptions_in IS NULL OR s.subscription_id = ANY (subscriptions_in))
       ORDER BY s.subscription_id;
@@ -56,15 +57,26 @@ END $function$"""
 # Events of one subscription by number, whatever became of them, with what they carry.
 NUMBERED_EVENTS = f"""CREATE OR REPLACE FUNCTION numbered_events(
   tenant_in text, subscription_in text, since_in bigint, until_in bigint, limit_in integer
-) RETURNS TABLE (event_number bigint, recorded timestamptz, payload bytea) {STYLE} AS $function$
+) RETURNS TABLE (event_number bigint, recorded timestamptz, payload bytea, subject text) {STYLE} AS $function$
 #variable_conflict use_column
 BEGIN
   {AS_TENANT}
-  RETURN QUERY SELECT e.event_number, e.recorded, o.payload FROM subscription_event AS e
+  RETURN QUERY SELECT e.event_number, e.recorded, o.payload, e.subject FROM subscription_event AS e
     JOIN outbox AS o ON o.tenant = e.tenant AND o.position = e.outbox_position
     WHERE e.tenant = tenant_in AND e.subscription_id = subscription_in
       AND e.event_number BETWEEN since_in AND until_in
     ORDER BY e.event_number LIMIT limit_in;
+END $function$"""
+
+# The subscriptions of somebody who is told under Consents alone.
+SUBSCRIPTIONS_OF = f"""CREATE OR REPLACE FUNCTION subscriptions_of(
+  tenant_in text, actor_in text
+) RETURNS TABLE (subscription_id text) {STYLE} AS $function$
+#variable_conflict use_column
+BEGIN
+  {AS_TENANT}
+  RETURN QUERY SELECT s.subscription_id FROM subscription_state AS s
+    WHERE s.tenant = tenant_in AND s.actor = actor_in ORDER BY s.subscription_id;
 END $function$"""
 
 # Numbers that were not sent, with the reason.
@@ -223,6 +235,6 @@ BEGIN
 END $function$"""
 
 UPKEEP_FUNCTIONS = (
-    *(STANDING, BACKLOG, NUMBERED_EVENTS, UNSENT_EVENTS, RESOLVE_PARKED),
+    *(STANDING, BACKLOG, NUMBERED_EVENTS, SUBSCRIPTIONS_OF, UNSENT_EVENTS, RESOLVE_PARKED),
     *(OUTDATED, SHOWN, GIVE_UP, SHED, SWEEP),
 )

@@ -20,6 +20,7 @@ from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
 from stepwell_shared.events.progress import Numbered, Subscription
+from stepwell_shared.events.withholding import Withhold, withhold_all
 from stepwell_shared.federation.exchange import Exchange, NotReadyError
 from stepwell_shared.federation.link import Link, Mark, timeout_seconds
 from stepwell_shared.federation.partners import Feed, Partner, Partners
@@ -62,9 +63,10 @@ class PartnerCourier(Courier):
         tokens: PartnerTokens,
         http: HttpClient,
         exchange: Exchange,
+        withhold: Withhold = withhold_all,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        super().__init__(client, base_url, token, endpoints)
+        super().__init__(client, base_url, token, endpoints, withhold)
         self._partners = partners
         self._tokens = tokens
         self._http = http
@@ -103,7 +105,8 @@ class PartnerCourier(Courier):
     async def _prepared(self, partner: Partner, feed: Feed, numbered: Sequence[Numbered]) -> list[_Part]:
         if feed is Feed.STATUS:
             return [_Part(n, {}, n.event.size_bytes) for n in numbered]
-        return [await self._referral(partner, n) for n in numbered]
+        parts = [await self._referral(partner, n) for n in numbered]
+        return [part for part in parts if part.entries]
 
     async def _referral(self, partner: Partner, n: Numbered) -> _Part:
         outgoing = await self._exchange.outgoing(partner, n.event)

@@ -20,7 +20,8 @@ class NotReadyError(Exception):
 class Outgoing:
     """One event as the entries of a transaction Bundle, in order; the same fullUrl is the same resource.
 
-    `alone`: it refers to what an earlier event brought, so that it must not share a Bundle.
+    Without entries nothing is sent: the event is done with. `alone`: it refers to what an earlier event brought, so
+    that it must not share a Bundle.
     """
 
     entries: list[Resource] = field(default_factory=list)

@@ -11,6 +11,7 @@ from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.delivery import TenantList
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.sender import Matches
+from stepwell_shared.events.withholding import Withhold
 from stepwell_shared.federation.courier import PartnerCourier
 from stepwell_shared.federation.exchange import Exchange
 from stepwell_shared.federation.filters import partner_filters
@@ -34,7 +35,7 @@ class Federation:
     catch_up: PartnerCatchUp
     authenticate: Callable[[str | None], Awaitable[Caller]]
 
-    def courier(self, client: HttpClient, base_url: str, token: TokenProvider) -> Courier:
+    def courier(self, client: HttpClient, base_url: str, token: TokenProvider, withhold: Withhold) -> Courier:
         """What brings events to subscribers and partners alike."""
         return PartnerCourier(
             client,
@@ -45,6 +46,7 @@ class Federation:
             tokens=self.tokens,
             http=self.http,
             exchange=self.exchange,
+            withhold=withhold,
         )
 
     def matches(self, others: Matches) -> Matches:

@@ -19,6 +19,7 @@ Json = dict[str, Any]
 PARTNER_TASK = extension_url("partner-task")
 TASK_CODE_ABORT = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "abort"}
 URI_IDENTIFIERS = "urn:ietf:rfc:3986"
+WITHHELD = "not-consented"
 ABORT_IDENTIFIERS = "https://stepwell.health/fhir/NamingSystem/referral-cancellation"
 
 _TASK_SENT = ("language", "priority", "authoredOn", "restriction")
@@ -48,12 +49,19 @@ class Placer:
 
 
 def outgoing_referral(
-    task: Mapping[str, Any], request: Mapping[str, Any], person: Mapping[str, Any], placer: Placer, *, owner: str
+    task: Mapping[str, Any],
+    request: Mapping[str, Any],
+    person: Mapping[str, Any],
+    placer: Placer,
+    *,
+    owner: str,
+    consent: str = "",
 ) -> list[Json]:
     """The Bundle entries of a referral: Patient, ServiceRequest and Task, each created once by its identifier.
 
     `person` is the Patient, with the identifier that is the same whenever we send this person as its first; `owner` is
-    what the partner calls the place or organisation that is asked.
+    what the partner calls the place or organisation that is asked; `consent` the address of the Consent that permits
+    it, which goes along by name (SDOH Clinical Care: ServiceRequest.supportingInfo).
     """
     request_url = str(task["focus"]["reference"])
     patient = _patient(person, placer)
@@ -63,6 +71,9 @@ def outgoing_referral(
         each["resourceType"]: placer.full_url(each["resourceType"], each["identifier"][0]["value"])
         for each in (patient, sent_request, sent_task)
     }
+    if consent:
+        named = {"type": "Consent", "identifier": {"system": URI_IDENTIFIERS, "value": consent}}
+        sent_request["supportingInfo"] = [named]
     sent_request["subject"] = sent_task["for"] = {"reference": urls["Patient"]}
     sent_task["focus"] = {"reference": urls["ServiceRequest"]}
     sent_task["basedOn"] = [dict(sent_task["focus"])]
@@ -121,6 +132,20 @@ def undelivered_task(task: Mapping[str, Any], *, reason: str, at: datetime) -> J
     undelivered["businessStatus"] = _own_status("not-delivered", "Not delivered")
     undelivered["statusReason"] = {"text": reason}
     return undelivered
+
+
+def withheld_task(task: Mapping[str, Any], *, reason: str, at: datetime) -> Json:
+    """The next version of our Task when no Consent permits to send it: people must look at it."""
+    return {
+        **undelivered_task(task, reason=reason, at=at),
+        "businessStatus": _own_status(WITHHELD, "Not sent: there is no Consent"),
+    }
+
+
+def is_withheld(task: Mapping[str, Any]) -> bool:
+    """Whether it waits for a Consent."""
+    codings = task.get("businessStatus", {}).get("coding", ())
+    return task["status"] == "requested" and any(each.get("code") == WITHHELD for each in codings)
 
 
 def partner_state(task: Mapping[str, Any]) -> tuple[str, str | None]:

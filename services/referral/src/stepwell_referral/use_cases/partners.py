@@ -1,11 +1,13 @@
 """Referrals to partner organisations: what leaves, what is shown when it cannot, how ours follow what comes back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import msgspec
+from stepwell_shared.consent.rules import Decision
+from stepwell_shared.consent.sharing import Sharing, actor_of
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import Exchange, NotReadyError, Outgoing
@@ -63,7 +65,10 @@ async def concerns(runtime: Runtime, partner: Partner, event: PendingEvent) -> b
 
 
 async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> Outgoing:
-    """What the partner is sent. Raises NotReadyError while the person's record has not come from screening."""
+    """What the partner is sent: nothing that Consents do not permit now, and then the Task says so.
+
+    Raises NotReadyError while the person's record has not come from screening.
+    """
     task = _focus(event)
     placer = builders.Placer(runtime.engine.base_url, partner.organization_there, partner.shared)
     place = await _place_there(runtime, partner, task) or partner.place_there
@@ -72,7 +77,37 @@ async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> O
         return Outgoing(builders.outgoing_cancellation(task, placer, owner=place), alone=True)
     request = _context(event, task["focus"]["reference"])
     person = await _person(runtime, partner.tenant, task["for"])
-    return Outgoing(builders.outgoing_referral(task, request, person, placer, owner=place))
+    about = {"Task": task, "ServiceRequest": request, "Patient": person}
+    decision = await permitted_to(runtime, partner, event.subject, about)
+    if not decision.permitted:
+        await _show_withheld(runtime, partner, event, decision.reason)
+        # A Consent that came before this was shown found nothing that waited for it.
+        decision = await permitted_to(runtime, partner, event.subject, about)
+    if not decision.permitted:
+        return Outgoing()
+    consent = f"{runtime.settings.url_of('screening')}/Consent/{decision.consent}" if decision.consent else ""
+    return Outgoing(builders.outgoing_referral(task, request, person, placer, owner=place, consent=consent))
+
+
+async def permitted_to(runtime: Runtime, partner: Partner, subject: str, about: Mapping[str, Resource]) -> Decision:
+    """Whether all that a referral consists of may be shared with the partner; the first that may not says why."""
+    sharing = Sharing.of(runtime.engine)
+    consents = await sharing.consents_about(partner.tenant, subject)
+    actor = actor_of(partner.organization)
+    decisions = [sharing.decide(consents, actor, resource_type, each) for resource_type, each in about.items()]
+    return next((each for each in decisions if not each.permitted), decisions[0])
+
+
+async def _show_withheld(runtime: Runtime, partner: Partner, event: PendingEvent, reason: str) -> None:
+    """Puts on the Task that it was not sent, where the people look who referred."""
+
+    def changed(task: Resource) -> Resource | None:
+        is_over = task["status"] != "requested" or builders.partner_state(task)[1] is not None
+        if is_over or builders.is_withheld(task):
+            return None
+        return builders.withheld_task(task, reason=f"Not sent to {partner.title}. {reason}", at=runtime.clock())
+
+    await change_referral(runtime, partner.tenant, event.focus.partition("/")[2], changed)
 
 
 async def show_refusal(runtime: Runtime, partner: Partner, event: PendingEvent, reason: str) -> None:
@@ -84,7 +119,7 @@ async def show_refusal(runtime: Runtime, partner: Partner, event: PendingEvent, 
         is_over = task["status"] != "requested" or builders.partner_state(task)[1] is not None
         return None if is_shown or is_over else builders.undelivered_task(task, reason=text, at=runtime.clock())
 
-    await _change(runtime, partner.tenant, event.focus.partition("/")[2], changed)
+    await change_referral(runtime, partner.tenant, event.focus.partition("/")[2], changed)
 
 
 async def take_news(runtime: Runtime, partner: Partner, event: ReceivedEvent) -> None:
@@ -101,7 +136,7 @@ async def take_news(runtime: Runtime, partner: Partner, event: ReceivedEvent) ->
     ours = _resource.decode(stored.body) if stored is not None and stored.body else None
     if ours is None or await _place_there(runtime, partner, ours) is None:
         raise _refusal("this is no referral of ours to this partner", event.expression)
-    await _change(runtime, partner.tenant, id_, partial(_followed, runtime, news, version_url))
+    await change_referral(runtime, partner.tenant, id_, partial(_followed, runtime, news, version_url))
 
 
 def is_referral(task: Resource) -> bool:
@@ -118,7 +153,9 @@ def _followed(runtime: Runtime, news: Resource, version_url: str, task: Resource
     return moved(task, news, version_url, at=runtime.clock())
 
 
-async def _change(runtime: Runtime, tenant: str, id_: str, changed: Callable[[Resource], Resource | None]) -> None:
+async def change_referral(
+    runtime: Runtime, tenant: str, id_: str, changed: Callable[[Resource], Resource | None]
+) -> None:
     """Commits the next version of a Task with its event; nothing when there is nothing to change any more."""
     for _ in range(ATTEMPTS_MAX):
         stored = await runtime.store.read(tenant, "Task", id_)
