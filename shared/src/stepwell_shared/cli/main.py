@@ -14,6 +14,7 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.importing import add_import_command
 from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
@@ -34,6 +35,7 @@ add_access_commands(app, TENANT_HOOKS)
 add_delivery_commands(app)
 add_reindex_command(app)
 add_partner_commands(app)
+add_import_command(app)
 
 
 @app.command()
