@@ -37,6 +37,9 @@ check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, confor
 clients: $(INSTALLED) ## FHIR clients of npm and PyPI at the four services, and their validators on what we emit
 	@$(BIN)/python -m tests.external clients opinions
 
+browser: $(INSTALLED) ## the form pages in headless Chromium, held to WCAG by axe; BROWSER_PICTURES=folder
+	@$(BIN)/python -m tests.external browser
+
 conformance: $(INSTALLED) ## the HL7 validator on everything that we define or emit
 	@$(BIN)/python -m tests.external conformance
 
@@ -77,7 +80,7 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 
 clean: ## remove the virtual environment, caches and build output; data in .stepwell stays
 	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
-	@rm -rf tests/external/hl7-validator/target tests/clients/node/node_modules
+	@rm -rf tests/external/hl7-validator/target tests/clients/node/node_modules tests/browser/node/node_modules
 	@find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) \

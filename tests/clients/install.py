@@ -16,8 +16,9 @@ VENV = ROOT / "build" / "clients" / "venv"
 NODE_VERSION_MIN = (20, 19)
 
 
-def install_node_packages() -> None:
-    """Raises SkippedError when there is no Node.js that is new enough, or no way to the packages."""
+def install_node_packages(folder: Path = NODE) -> None:
+    """What a folder's lock pins. Raises SkippedError when there is no Node.js that is new enough, or no way to the
+    packages."""
     node, npm = shutil.which("node"), shutil.which("npm")
     wanted = ".".join(map(str, NODE_VERSION_MIN))
     if node is None or npm is None:
@@ -26,11 +27,11 @@ def install_node_packages() -> None:
     if tuple(map(int, re.findall(r"\d+", said)[:2])) < NODE_VERSION_MIN:
         raise SkippedError(f"needs Node.js {wanted} or newer; {node} is {said}")
     _once(
-        NODE / "node_modules" / ".installed",
-        NODE / "package-lock.json",
+        folder / "node_modules" / ".installed",
+        folder / "package-lock.json",
         # Nothing but what the lock pins; no package may run a script of its own on installation.
         [npm, "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        NODE,
+        folder,
     )
 
 

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from tests.browser import check as forms
 from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import hl7
@@ -13,6 +14,7 @@ from tests.support import postgres
 CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "clients": ("FHIR clients from npm and PyPI at the four services", journeys.run),
     "examples": ("published R4 examples, stored, read and found", corpus.run),
+    "browser": ("the form pages in a real browser", forms.run),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),
 }

@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 JAVA_PACKAGES = ("maven", "default-jdk-headless")
+CHROMIUM_PACKAGES = ("chromium",)
 NETWORK_TROUBLE = (
     *("Unknown host", "Connection refused", "Network is unreachable", "timed out", "Could not transfer"),
     *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "Failed to fetch", "dns error"),
@@ -73,16 +74,38 @@ def judge(findings: Mapping[Finding, int], mistakes: Iterable[Mistake]) -> bool:
 
 def need_java() -> None:
     """Installs Java and Maven where it can, as root on Debian. Raises SkippedError where it cannot."""
-    if all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
-        return
-    install = f"apt-get install {' '.join(JAVA_PACKAGES)}"
+    if not all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
+        _install("Java 17 or newer and Maven", JAVA_PACKAGES)
+        if not all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
+            raise SkippedError("Java and Maven could not be installed")
+
+
+def need_chromium() -> str:
+    """The program of a Chromium, installed where it can be. Raises SkippedError where it cannot."""
+    found = _chromium()
+    if found is None:
+        _install("Chromium", CHROMIUM_PACKAGES)
+        found = _chromium()
+    if found is None:
+        raise SkippedError("Chromium could not be installed")
+    return found
+
+
+def _chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def _install(what: str, packages: Sequence[str]) -> None:
+    """Debian packages, as root. Raises SkippedError that says what is needed."""
+    install = f"apt-get install {' '.join(packages)}"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SkippedError(f"needs Java 17 or newer and Maven: {install}")
+        raise SkippedError(f"needs {what}: {install}")
     print(f"{install} ...", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *JAVA_PACKAGES]):
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
             ["apt-get", "-qq", *command], env=environment, capture_output=True, text=True, check=False
         )
-    if not all(shutil.which(tool) for tool in ("java", "javac", "mvn")):
-        raise SkippedError(f"Java and Maven could not be installed: {done.stderr.strip().splitlines()[-1:]}")
+    if done.returncode != 0:
+        raise SkippedError(f"{what} could not be installed: {done.stderr.strip().splitlines()[-1:]}")

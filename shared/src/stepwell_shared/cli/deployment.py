@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 from stepwell_shared.auth.keys import make_private_key
@@ -46,6 +47,11 @@ class LocalDeployment:
     def issuer_url(self) -> str:
         return f"http://{HOST}:{self.ports[ISSUER]}/{ISSUER}/auth"
 
+    @property
+    def site_file(self) -> Path:
+        """What the site says of itself to people, such as whom to turn to in a crisis."""
+        return self.home / "site.json"
+
     async def migrate(self) -> None:
         """Brings every database to the newest schema."""
         for name in SERVICES:
@@ -57,7 +63,10 @@ class LocalDeployment:
             await reindex_service(self.access(), name)
 
     def write_settings(self) -> None:
-        """Makes the keys that are missing and writes `stepwell.env`, from which the other commands read."""
+        """Makes the keys that are missing and writes `stepwell.env`, from which the other commands read.
+
+        Where there is no `site.json` yet, it gets crisis contacts that are obviously nobody's.
+        """
         keys = self.home / "keys"
         keys.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ["issuer", *(f"service-{service}" for service in SERVICES)]:
@@ -67,6 +76,8 @@ class LocalDeployment:
         lines = [f"STEPWELL_{service.upper()}_URL={self.url_of(service)}" for service in SERVICES]
         lines += [f"STEPWELL_{s.upper()}_DATABASE_URL={self.databases[s].runtime}" for s in SERVICES]
         lines.append(f"STEPWELL_ISSUER_URL={self.issuer_url}")
+        if not self.site_file.exists():
+            self.site_file.write_bytes((files("stepwell_shared.cli") / "demo_site.json").read_bytes())
         path = self.home / "stepwell.env"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
@@ -77,6 +88,7 @@ class LocalDeployment:
             "STEPWELL_DATABASE_URL": self.databases[service].runtime,
             "STEPWELL_SERVICE_KEY_FILE": str(self.home / "keys" / f"service-{service}.jwk"),
             "STEPWELL_ISSUER_URL": self.issuer_url,
+            "STEPWELL_SITE_FILE": str(self.site_file),
             **{f"STEPWELL_{name.upper()}_URL": self.url_of(name) for name in SERVICES},
             **self.extra_environment,
         }

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ class TestAsking:
         ],
     )
     async def test_for_what_makes_no_sense_is_refused(
-        self, http: httpx.AsyncClient, site: SiteFile, more: dict[str, Resource], status: int
+        self, http: httpx.AsyncClient, site: SiteFile, more: dict[str, Any], status: int
     ) -> None:
         assert (await link_for(http, **more)).status_code == status
 
@@ -49,7 +50,7 @@ class TestAsking:
         assert (await link_for(http, headers=CLINICIAN)).status_code == 200
 
     async def test_for_a_person_of_another_tenant_is_refused(self, http: httpx.AsyncClient, site: SiteFile) -> None:
-        other = {"subject": {"valueReference": {"reference": "Patient/south-only"}}}
+        other: Any = {"subject": {"valueReference": {"reference": "Patient/south-only"}}}
         assert (await link_for(http, **other)).status_code == 404
 
     async def test_is_refused_for_a_safety_item_while_the_site_has_no_crisis_contacts(

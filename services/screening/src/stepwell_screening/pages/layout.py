@@ -39,8 +39,11 @@ class Frame:
     is_large: bool = False
 
 
-def page(frame: Frame, title: str, *content: object, has_error: bool = False) -> bytes:
-    """A whole page. `title` is its only first heading; an error is said in the title, which is read out first."""
+def page(frame: Frame, title: str, *content: object, has_error: bool = False, has_contacts: bool = True) -> bytes:
+    """A whole page. `title` is its only first heading; an error is said in the title, which is read out first.
+
+    The site's contacts stand at its foot, unless it begins with them.
+    """
     texts = frame.texts
     prefix = f"{texts.said('problem.title')}: " if has_error else ""
     head = element(
@@ -56,7 +59,7 @@ def page(frame: Frame, title: str, *content: object, has_error: bool = False) ->
         element("a", texts.said("page.skip"), href="#main", class_="skip"),
         element("header", element("p", frame.site.name, class_="site"), class_="top") if frame.site.name else None,
         element("main", element("h1", title), *content, id="main", tabindex=-1),
-        _always(frame),
+        _always(frame) if has_contacts else None,
         class_="large" if frame.is_large else None,
     )
     html = element("html", head, body, lang=texts.language, dir=texts.direction)

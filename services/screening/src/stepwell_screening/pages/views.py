@@ -192,7 +192,8 @@ def summary_page(frame: Frame, *, is_concern: bool) -> bytes:
     """The kind end: what happens next, without a score and without a name for it; the help text first where needed."""
     texts = frame.texts
     said = [element("p", texts.said(f"summary.{name}")) for name in ("arrived", "next", "close")]
-    return page(frame, texts.said("summary.title"), concern(frame) if is_concern else None, said)
+    help_ = concern(frame) if is_concern else None
+    return page(frame, texts.said("summary.title"), help_, said, has_contacts=not is_concern)
 
 
 def stopped_page(frame: Frame, link: Link, *, is_concern: bool, has_answers: bool) -> bytes:
@@ -202,7 +203,8 @@ def stopped_page(frame: Frame, link: Link, *, is_concern: bool, has_answers: boo
     if not has_answers:
         return page(frame, texts.said("stopped.title"), element("p", texts.said("stopped.nothing", date=until)))
     said = [element("p", texts.said("stopped.text", date=until)), element("p", texts.said("stopped.verify"))]
-    return page(frame, texts.said("stopped.title"), concern(frame) if is_concern else None, said)
+    help_ = concern(frame) if is_concern else None
+    return page(frame, texts.said("stopped.title"), help_, said, has_contacts=not is_concern)
 
 
 def closed_page(frame: Frame, why: str) -> bytes:
