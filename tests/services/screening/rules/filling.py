@@ -9,7 +9,7 @@ import orjson
 from stepwell_screening import data
 from stepwell_screening.rules.definition import ScoringDefinition, parse_definition
 from stepwell_screening.rules.scoring import Scoring, compile_scoring
-from stepwell_screening.rules.weights import ITEM_WEIGHT, option_weights
+from stepwell_screening.rules.weights import ITEM_WEIGHT, ORDINAL_VALUE, option_weights
 
 Answers = Mapping[str, object]
 """By linkId: the weight of an option, a number, the code of an option, or None for a blank."""
@@ -35,7 +35,9 @@ def _option(option: dict[str, Any]) -> dict[str, Any]:
     coding = {"valueCoding": {"system": option["system"], "code": option["code"]}}
     if "weight" not in option:
         return coding
-    return coding | {"extension": [{"url": ITEM_WEIGHT, "valueDecimal": option["weight"]}]}
+    return coding | {
+        "extension": [{"url": url, "valueDecimal": option["weight"]} for url in (ITEM_WEIGHT, ORDINAL_VALUE)]
+    }
 
 
 def form(name: str) -> dict[str, Any]:

@@ -185,7 +185,8 @@ def _answered(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _raised(item: dict[str, Any]) -> dict[str, Any]:
     options = orjson.loads(orjson.dumps(item["answerOption"]))
     for option in options:
-        option["extension"][0]["valueDecimal"] += 1
+        for extension in option["extension"]:
+            extension["valueDecimal"] += 1
     return {**item, "answerOption": options}
 
 
