@@ -1,6 +1,7 @@
 """The `stepwell` command. Each sub-command says in one sentence what went wrong and what to do next."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.connections import serve as serve_application
-from stepwell_shared.installed import service_named
+from stepwell_shared.installed import commands_of_services, service_named
 from stepwell_shared.migrations import migrate as migrate_service
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.runtime import Runtime
@@ -98,7 +99,9 @@ def _or_sentence(work: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """Entry point of the `stepwell` command."""
+    """Entry point of the `stepwell` command. What a service adds to it is loaded when it is asked for."""
+    for add_commands in commands_of_services(sys.argv[1:]):
+        add_commands(app)
     app()
 
 

@@ -3,12 +3,13 @@
 https://hl7.org/fhir/R4/questionnaire-definitions.html and the SDC validation page; extensions of R4 core.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from stepwell_screening.rules.fhirpath import Budget, ExpressionError
+from stepwell_screening.rules.fhirpath.patterns import search
 from stepwell_screening.rules.ordering import compare
 from stepwell_screening.rules.value_sets import Options
 
@@ -203,15 +204,22 @@ def _decimal_places(most: Json) -> ValueCheck | None:
 
 
 def _regex(pattern: str | None) -> ValueCheck | None:
+    """The whole answer has the form of a pattern, decided in time that is bounded whatever the pattern."""
     if pattern is None:
         return None
+    whole = f"^({pattern})$"
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError("a regex of the Questionnaire is none") from error
+        search(whole, "", Budget())
+    except ExpressionError as error:
+        raise ValueError(f"a regex of the Questionnaire cannot be used: {error}") from error
 
     def check(_: str, value: object) -> Problem | None:
-        misses = isinstance(value, str) and compiled.fullmatch(value) is None
+        if not isinstance(value, str):
+            return None
+        try:
+            misses = not search(whole, value, Budget())
+        except ExpressionError:
+            misses = True
         return ("value", "The answer does not have the form asked for.") if misses else None
 
     return check

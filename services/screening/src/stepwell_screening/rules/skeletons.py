@@ -12,7 +12,7 @@ from stepwell_screening.rules.answers import CORE, extension_value
 from stepwell_screening.rules.expressions import SDC
 from stepwell_screening.rules.finding import Finding
 from stepwell_screening.rules.publication import placed_items
-from stepwell_screening.rules.weights import Number, OptionKey, exact, extension_weight
+from stepwell_screening.rules.weights import ITEM_WEIGHT, ORDINAL_VALUE, Number, OptionKey, exact, extension_weight
 
 JsonObject = Mapping[str, Any]
 NEEDS_ATTESTATION = frozenset({"B", "C"})
@@ -132,6 +132,49 @@ def check_against(skeleton: Skeleton, questionnaire: JsonObject) -> list[Finding
             findings.append(Finding("structure", text, placed[found][1]))
             break
     return findings
+
+
+def template_of(skeleton: Skeleton) -> dict[str, Any]:
+    """The form that fits a skeleton, once the site has put the wording where `text` and `display` are empty."""
+    return {
+        "resourceType": "Questionnaire",
+        "url": skeleton.url,
+        "version": "",
+        "title": skeleton.title,
+        "status": "draft",
+        "subjectType": ["Patient"],
+        "copyright": skeleton.notice,
+        "code": [_coding(skeleton.code)],
+        "item": [_template_item(item) for item in skeleton.items],
+    }
+
+
+def _template_item(item: SkeletonItem) -> dict[str, Any]:
+    bounds = [(f"{CORE}minValue", item.minimum), (f"{CORE}maxValue", item.maximum)]
+    found = {
+        "linkId": item.link_id,
+        "code": [_coding(item.code)],
+        "text": "",
+        "type": item.kind,
+        "enableWhen": list(item.enable_when),
+        "extension": [{"url": url, "valueInteger": bound} for url, bound in bounds if bound is not None],
+        "answerOption": [_template_option(key, weight) for key, weight in (item.options or {}).items()],
+    }
+    return {name: value for name, value in found.items() if value != []}
+
+
+def _template_option(key: OptionKey, weight: Number | None) -> dict[str, Any]:
+    option = {"valueCoding": {**_coding(key), "display": ""}}
+    if weight is None:
+        return option
+    return {
+        "extension": [{"url": ORDINAL_VALUE, "valueDecimal": weight}, {"url": ITEM_WEIGHT, "valueDecimal": weight}],
+        **option,
+    }
+
+
+def _coding(key: OptionKey) -> dict[str, Any]:
+    return {"system": key[0], "code": key[1]}
 
 
 def skeleton_of(questionnaire: JsonObject, name: str) -> Skeleton:

@@ -141,12 +141,13 @@ def _variable_links(written: list[_Written], above: Mapping[str, frozenset[str]]
 
 
 def _links(each: _Written, variables: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Every quoted text of an expression, which may be a linkId, and those behind the variables that it uses.
+    """Every quoted text of an expression that looks for linkIds, and those behind the variables that it uses.
 
     What starts from the Questionnaire, and from nothing else, looks at the form and not at its answers.
     """
-    looks_at_form = _names(each) <= {"questionnaire", "qitem"} and str(each.source).lstrip().startswith("%")
-    quoted = _QUOTED.findall(each.source) if isinstance(each.source, str) and not looks_at_form else []
+    text = each.source if isinstance(each.source, str) else ""
+    looks_at_form = _names(each) <= {"questionnaire", "qitem"} and text.lstrip().startswith("%")
+    quoted = _QUOTED.findall(text) if "linkId" in text and not looks_at_form else []
     behind = [variables.get(name, frozenset()) for name in _names(each)]
     return frozenset(quoted).union(*behind)
 
