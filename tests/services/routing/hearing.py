@@ -6,9 +6,9 @@ from typing import Any
 from stepwell_routing.app import service
 from stepwell_routing.builders import current_tier
 from stepwell_routing.subscriptions import SAFETY_ALERT, SCORE_FINALIZED
-from stepwell_screening import builders
-from stepwell_screening.builders import SafetyCause
+from stepwell_screening import builders, safety_builders
 from stepwell_screening.instruments import instruments, safety_policy
+from stepwell_screening.safety_builders import SafetyCause
 from stepwell_shared.canonical import derived_id, instant, topic
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
@@ -74,10 +74,11 @@ def assessment(
     level: str | None = None, *, item_nine: int | None = 1, id_: str = "a1", response: str = "r1"
 ) -> Resource:
     """The RiskAssessment of an open alert, or of one on which a clinician has recorded this level."""
-    body = builders.risk_assessment(assessment_id=id_, cause=_cause(item_nine, response, {"reference": "Patient/p1"}))
+    cause = _cause(item_nine, response, {"reference": "Patient/p1"})
+    body = safety_builders.risk_assessment(assessment_id=id_, cause=cause, policy=safety_policy())
     if level is not None:
         risk_level = safety_policy().risk_levels[level]
-        body = builders.final_risk_assessment(body, level=risk_level, recorded=OPENED, clinician=CLINICIAN)
+        body = safety_builders.final_risk_assessment(body, result=risk_level, recorded=OPENED, clinician=CLINICIAN)
     return {**body, "meta": {"versionId": "2" if level else "1", "lastUpdated": instant(OPENED)}}
 
 
@@ -85,10 +86,12 @@ def alert(level: str | None = None, *, subject: Resource | None = None, **given:
     """Topic safety-alert: an alert has opened, or a clinician has recorded this level."""
     risk = assessment(level, **given)
     cause = _cause(given.get("item_nine", 1), given.get("response", "r1"), subject or {"reference": "Patient/p1"})
-    task = builders.safety_task(task_id=f"task-{risk['id']}", assessment=f"RiskAssessment/{risk['id']}", cause=cause)
+    task = safety_builders.safety_task(
+        task_id=f"task-{risk['id']}", assessment=f"RiskAssessment/{risk['id']}", cause=cause
+    )
     if level is not None:
         risk_level = safety_policy().risk_levels[level]
-        task = builders.completed_task(task, level=risk_level, recorded=OPENED, clinician=CLINICIAN)
+        task = safety_builders.completed_task(task, result=risk_level, recorded=OPENED, clinician=CLINICIAN)
     task["meta"] = {"versionId": "2" if level else "1"}
     return received(topic("safety-alert"), [(_url(task), task), (_url(risk), risk)])
 

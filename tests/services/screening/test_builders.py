@@ -11,9 +11,11 @@ from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.provenance import Provenance
 from fhir.resources.R4B.riskassessment import RiskAssessment
 from fhir.resources.R4B.task import Task
-from stepwell_screening import builders, data
-from stepwell_screening.builders import SafetyCause
-from stepwell_screening.rules.safety import compile_safety, parse_policy, recorded_risk_level
+from stepwell_screening import builders, data, safety_builders
+from stepwell_screening.rules.safety import compile_safety
+from stepwell_screening.rules.safety_policy import parse_policy
+from stepwell_screening.rules.safety_reviews import recorded_risk_level
+from stepwell_screening.safety_builders import SafetyCause
 from stepwell_shared.canonical import code_system
 
 from tests.services.screening.rules.answering import DEFINITIONS, QUESTIONNAIRES, answered, spread, total_of
@@ -48,15 +50,15 @@ def cause(item_nine: int | None = 1) -> SafetyCause:
 
 
 def task() -> dict[str, Any]:
-    return builders.safety_task(task_id="t1", assessment="RiskAssessment/a1", cause=cause())
+    return safety_builders.safety_task(task_id="t1", assessment="RiskAssessment/a1", cause=cause())
 
 
 def flag() -> dict[str, Any]:
-    return builders.safety_flag(flag_id="f1", assessment="RiskAssessment/a1", cause=cause())
+    return safety_builders.safety_flag(flag_id="f1", assessment="RiskAssessment/a1", cause=cause())
 
 
 def assessment() -> dict[str, Any]:
-    return builders.risk_assessment(assessment_id="a1", cause=cause())
+    return safety_builders.risk_assessment(assessment_id="a1", cause=cause(), policy=POLICY)
 
 
 class TestScoreObservation:
@@ -153,12 +155,11 @@ class TestSafetyResources:
         assert "owner" not in built
 
     def test_a_blank_names_its_own_rule(self) -> None:
-        built = builders.safety_task(task_id="t1", assessment="RiskAssessment/a1", cause=cause(None))
+        built = safety_builders.safety_task(task_id="t1", assessment="RiskAssessment/a1", cause=cause(None))
         assert built["reasonCode"]["coding"][0]["code"] == "SAF-5"
         assert "left unanswered" in built["description"]
 
-    @pytest.mark.parametrize("with_cause", [True, False])
-    def test_the_provenance_names_software_response_and_instrument(self, *, with_cause: bool) -> None:
+    def test_the_provenance_names_software_response_and_instrument(self) -> None:
         built = builders.provenance(
             provenance_id="v1",
             targets=["RiskAssessment/a1/_history/1", "Task/t1/_history/1"],
@@ -166,13 +167,11 @@ class TestSafetyResources:
             questionnaire=DEFINITIONS["phq-9"].questionnaire,
             recorded=OPENED,
             software_version="0.1.0",
-            cause=cause() if with_cause else None,
         )
         Provenance.model_validate(built)
         assert built["agent"][0]["who"] == {"type": "Device", "display": "Stepwell screening 0.1.0"}
         assert built["entity"][0]["what"]["reference"] == "QuestionnaireResponse/r1/_history/1"
         assert built["entity"][1]["what"]["identifier"]["value"].endswith("/Questionnaire/phq-9|1.0.0")
-        assert ("reason" in built) is with_cause
 
     def test_no_resource_quotes_the_answer(self) -> None:
         for built in (task(), flag(), assessment()):
@@ -183,7 +182,7 @@ class TestAfterTheReview:
     @pytest.mark.parametrize("code", ["low", "moderate", "high"])
     def test_the_completed_task_records_a_level_that_can_be_read_back(self, code: str) -> None:
         level = POLICY.risk_levels[code]
-        built = builders.completed_task(task(), level=level, recorded=OPENED, clinician=CLINICIAN)
+        built = safety_builders.completed_task(task(), result=level, recorded=OPENED, clinician=CLINICIAN)
         Task.model_validate(built)
         assert (built["status"], built["owner"]) == ("completed", CLINICIAN)
         assert recorded_risk_level(POLICY, built) == (level, [])
@@ -191,7 +190,7 @@ class TestAfterTheReview:
     @pytest.mark.parametrize("code", ["low", "moderate", "high"])
     def test_the_risk_assessment_becomes_final_with_the_level(self, code: str) -> None:
         level = POLICY.risk_levels[code]
-        built = builders.final_risk_assessment(assessment(), level=level, recorded=OPENED, clinician=CLINICIAN)
+        built = safety_builders.final_risk_assessment(assessment(), result=level, recorded=OPENED, clinician=CLINICIAN)
         RiskAssessment.model_validate(built)
         assert (built["status"], built["performer"]) == ("final", CLINICIAN)
         codings = built["prediction"][0]["qualitativeRisk"]["coding"]
@@ -204,19 +203,21 @@ class TestAfterTheReview:
         [("low", "inactive", "SAF-4"), ("moderate", "active", "SAF-3"), ("high", "active", "SAF-2")],
     )
     def test_the_flag_ends_only_at_low_risk(self, code: str, status: str, rule: str) -> None:
-        built = builders.reviewed_flag(flag(), level=POLICY.risk_levels[code], recorded=OPENED + timedelta(hours=1))
+        built = safety_builders.reviewed_flag(
+            flag(), result=POLICY.risk_levels[code], recorded=OPENED + timedelta(hours=1)
+        )
         Flag.model_validate(built)
         assert (built["status"], built["code"]["coding"][0]["code"]) == (status, rule)
         assert ("end" in built["period"]) is (status == "inactive")
 
     def test_what_was_passed_in_is_left_as_it_was(self) -> None:
         opened = assessment()
-        builders.final_risk_assessment(opened, level=POLICY.risk_levels["low"], recorded=OPENED)
+        safety_builders.final_risk_assessment(opened, result=POLICY.risk_levels["low"], recorded=OPENED)
         assert opened == assessment()
 
 
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        builders.reviewed_flag(
-            flag(), level=POLICY.risk_levels["low"], recorded=OPENED.astimezone(UTC).replace(tzinfo=None)
+        safety_builders.reviewed_flag(
+            flag(), result=POLICY.risk_levels["low"], recorded=OPENED.astimezone(UTC).replace(tzinfo=None)
         )

@@ -6,7 +6,7 @@ import pytest
 from fhir.resources.R4B.questionnaire import Questionnaire
 from stepwell_screening import data
 from stepwell_screening.rules.definition import parse_definition
-from stepwell_screening.rules.safety import parse_policy
+from stepwell_screening.rules.safety_policy import parse_policy
 from stepwell_screening.rules.weights import ITEM_WEIGHT, ORDINAL_VALUE, option_weights
 from stepwell_shared.canonical import CANONICAL, code_system
 

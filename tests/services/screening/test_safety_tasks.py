@@ -206,7 +206,8 @@ async def test_what_a_task_says_besides_the_level_stays(
     other = {"type": {"text": "Call"}, "valueString": "reached by telephone"}
     await put(http, task, status="in-progress", output=[other])
     assert (await record(http, task)).status_code == 200
-    assert [output["type"].get("text") for output in (await the(runtime, "Task"))["output"]] == ["Call", "Risk level"]
+    kept = [output["type"].get("text") for output in (await the(runtime, "Task"))["output"]]
+    assert kept == ["Call", "Acknowledged by", "Acknowledged at", "Risk level"]
 
 
 async def test_a_level_stands_once_it_is_recorded(runtime: Runtime, http: httpx.AsyncClient, task: Resource) -> None:

@@ -9,6 +9,8 @@ from stepwell_screening.pages import form_pages
 from stepwell_screening.resources import registry
 from stepwell_screening.subscriptions import TOPICS
 from stepwell_screening.tables import FormLink
+from stepwell_screening.timers import FUNCTIONS, TABLES
+from stepwell_screening.use_cases.escalation import loops
 from stepwell_screening.use_cases.shipping import ship_questionnaires
 from stepwell_screening.use_cases.urgency import cannot_wait
 
@@ -20,8 +22,9 @@ service = Service(
     topics=TOPICS,
     urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,
-    tables=(PublicationRow, FormLink),
-    functions=(READ_PUBLICATIONS,),
+    loops=loops,
+    tables=(PublicationRow, FormLink, *TABLES),
+    functions=(READ_PUBLICATIONS, *FUNCTIONS),
     pages=form_pages,
     package=Path(__file__).parent,
 )

@@ -1,11 +1,10 @@
-"""What screening emits, as FHIR R4 JSON: score Observations, and the resources around a safety finding.
+"""What screening emits of scores, as FHIR R4 JSON: Observations, and the Provenance of what a response led to.
 
 Pure functions: ids, times, URLs and references are passed in. Numbers are int or Decimal. Words are for the people
 who read them, and carry nothing of the person beyond references.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,14 +13,11 @@ from stepwell_shared.canonical import code_system, instant
 from stepwell_screening.rules.aggregation import ScoreResult
 from stepwell_screening.rules.bands import Band
 from stepwell_screening.rules.definition import ScoreDefinition, ScoringDefinition
-from stepwell_screening.rules.safety import RiskLevel, SafetyFinding
 
 Resource = dict[str, Any]
 Reference = Mapping[str, Any]
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
-CORE = "http://hl7.org/fhir/StructureDefinition"
-FLAG_PRIORITY = "http://hl7.org/fhir/flag-priority-code"
 UCUM = "http://unitsofmeasure.org"
 SOFTWARE = "Stepwell screening"
 _ANSWERED = "{result.items_answered} of {result.items_total} questions were answered; "
@@ -30,18 +26,6 @@ _BRIDGED = {
     "impute-mean": _ANSWERED + "a blank counts as the mean of the others.",
     "leave-out": _ANSWERED + "the score is made of these alone.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SafetyCause:
-    """What the resources of one safety finding share: the finding, the response (a reference inside screening),
-    the subject, when the answers were given (a FHIR dateTime as received) and when the alert opened."""
-
-    finding: SafetyFinding
-    response: str
-    subject: Reference
-    answered: str
-    opened: datetime
 
 
 def score_observation(
@@ -86,60 +70,6 @@ def score_observation(
     return observation
 
 
-def risk_assessment(*, assessment_id: str, cause: SafetyCause) -> Resource:
-    """The open question behind a safety finding: preliminary, without a risk level until a clinician records one."""
-    return {
-        "resourceType": "RiskAssessment",
-        "id": assessment_id,
-        "status": "preliminary",
-        "code": {"text": "Safety screening"},
-        "subject": dict(cause.subject),
-        "occurrenceDateTime": cause.answered,
-        "reasonCode": [_rule(cause.finding)],
-        "basis": [{"reference": cause.response}],
-        "prediction": [{"outcome": {"text": "Self-harm, not yet assessed"}, "rationale": cause.finding.reason}],
-    }
-
-
-def safety_flag(*, flag_id: str, assessment: str, cause: SafetyCause) -> Resource:
-    """The mark that whoever opens the record sees; `assessment` is the reference of the RiskAssessment."""
-    return {
-        "resourceType": "Flag",
-        "id": flag_id,
-        "extension": [
-            {"url": f"{CORE}/flag-detail", "valueReference": {"reference": assessment}},
-            {"url": f"{CORE}/flag-priority", "valueCodeableConcept": _concept(FLAG_PRIORITY, "PH", "High priority")},
-        ],
-        "status": "active",
-        "category": [_concept(f"{TERMINOLOGY}/flag-category", "safety", "Safety")],
-        "code": _rule(cause.finding),
-        "subject": dict(cause.subject),
-        "period": {"start": instant(cause.opened)},
-    }
-
-
-def safety_task(*, task_id: str, assessment: str, cause: SafetyCause) -> Resource:
-    """The request that a clinician talks with the person, due at `restriction.period.end`."""
-    opened = instant(cause.opened)
-    return {
-        "resourceType": "Task",
-        "id": task_id,
-        "status": "requested",
-        "intent": "order",
-        "priority": cause.finding.rule.priority,
-        "code": _concept(code_system("task"), "safety-review", "Safety review"),
-        "description": cause.finding.reason,
-        "focus": {"reference": assessment},
-        "for": dict(cause.subject),
-        "authoredOn": opened,
-        "lastModified": opened,
-        "requester": {"type": "Device", "display": SOFTWARE},
-        "reasonCode": _rule(cause.finding),
-        "reasonReference": {"reference": cause.response},
-        "restriction": {"period": {"start": opened, "end": instant(cause.finding.deadline)}},
-    }
-
-
 def provenance(
     *,
     provenance_id: str,
@@ -148,7 +78,6 @@ def provenance(
     questionnaire: str,
     recorded: datetime,
     software_version: str,
-    cause: SafetyCause | None = None,
 ) -> Resource:
     """Who made `targets` (versioned references) out of what: this software, from one version of a response.
 
@@ -163,7 +92,6 @@ def provenance(
         "id": provenance_id,
         "target": [{"reference": target} for target in targets],
         "recorded": instant(recorded),
-        **({"reason": [_rule(cause.finding)]} if cause else {}),
         "agent": [
             {
                 "type": _concept(f"{TERMINOLOGY}/provenance-participant-type", "assembler", "Assembler"),
@@ -172,48 +100,6 @@ def provenance(
         ],
         "entity": sources,
     }
-
-
-def completed_task(
-    task: Mapping[str, Any], *, level: RiskLevel, recorded: datetime, clinician: Reference | None = None
-) -> Resource:
-    """The safety Task once a clinician has recorded a risk level on it."""
-    output = {
-        "type": _concept(code_system("task"), "risk-level", "Risk level"),
-        "valueCodeableConcept": _risk_level(level),
-    }
-    return {
-        **task,
-        "status": "completed",
-        "lastModified": instant(recorded),
-        **({"owner": dict(clinician)} if clinician else {}),
-        "output": [*task.get("output", ()), output],
-    }
-
-
-def final_risk_assessment(
-    assessment: Mapping[str, Any], *, level: RiskLevel, recorded: datetime, clinician: Reference | None = None
-) -> Resource:
-    """The RiskAssessment with the level that a clinician recorded, and what follows from it in plain words."""
-    risk = _risk_level(level)
-    risk["coding"].append({"system": f"{TERMINOLOGY}/risk-probability", "code": level.code})
-    prediction = {**assessment["prediction"][0], "outcome": {"text": "Self-harm"}, "qualitativeRisk": risk}
-    return {
-        **assessment,
-        "status": "final",
-        **({"performer": dict(clinician)} if clinician else {}),
-        "prediction": [prediction],
-        "mitigation": level.text,
-        "note": [*assessment.get("note", ()), {"time": instant(recorded), "text": level.text}],
-    }
-
-
-def reviewed_flag(flag: Mapping[str, Any], *, level: RiskLevel, recorded: datetime) -> Resource:
-    """The Flag after the review: it stays, with the rule that now holds, or it ends, as the level's data says."""
-    rule = {"coding": [{"system": code_system("rule"), "code": level.rule}], "text": level.text}
-    if level.keeps_flag:
-        return {**flag, "code": rule}
-    return {**flag, "status": "inactive", "code": rule, "period": {**flag["period"], "end": instant(recorded)}}
 
 
 def _value(result: ScoreResult, band_system: str) -> Resource:
@@ -266,14 +152,6 @@ def _words(result: ScoreResult) -> list[str]:
     """What a person reads beside the score."""
     words = [_BRIDGED[result.score.missing.bridge].format(result=result)] if result.prorated else []
     return [*words, *(remark.text for remark in result.remarks)]
-
-
-def _risk_level(level: RiskLevel) -> Resource:
-    return _concept(code_system("risk-level"), level.code, level.display)
-
-
-def _rule(finding: SafetyFinding) -> Resource:
-    return {**_concept(code_system("rule"), finding.rule.code, finding.rule.display), "text": finding.reason}
 
 
 def _concept(system: str, code: str, display: str) -> Resource:

@@ -6,15 +6,17 @@ from functools import partial
 from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening.use_cases.acknowledgement import acknowledge
 from stepwell_screening.use_cases.adaptive import next_question
 from stepwell_screening.use_cases.assembling import assemble_questionnaire
+from stepwell_screening.use_cases.concerns import raise_safety_concern
 from stepwell_screening.use_cases.extracting import extract_response
-from stepwell_screening.use_cases.form_links import form_link
 from stepwell_screening.use_cases.item_banks import import_item_bank
 from stepwell_screening.use_cases.library import import_instrument
 from stepwell_screening.use_cases.populating import populate_questionnaire
 from stepwell_screening.use_cases.processing import process_response
-from stepwell_screening.use_cases.safety import record_risk_level
+from stepwell_screening.use_cases.form_links import form_link
+from stepwell_screening.use_cases.safety import record_review, record_risk_level
 
 
 def library_operations(runtime: Runtime) -> Iterator[Operation]:
@@ -27,19 +29,6 @@ def library_operations(runtime: Runtime) -> Iterator[Operation]:
         " and, where the wording is not free, attestedBy and licence (valueString). The form is held to the"
         " instrument's items, codes, options and weights, and has its scoring.",
         instance=False,
-    )
-
-
-def questionnaire_operations(runtime: Runtime) -> Iterator[Operation]:
-    """The operations on Questionnaire that lead to its form page."""
-    yield Operation(
-        "form-link",
-        partial(form_link, runtime),
-        Interaction.READ,
-        "A one-time link that opens this form for one person without an account: Parameters with subject"
-        " (valueReference to a Patient) and optionally task (valueReference) and expires (valueInstant). Gives back"
-        " link (valueUrl) and expires. Takes the right to create QuestionnaireResponses and to read the person.",
-        result="Parameters",
     )
 
 
@@ -66,6 +55,19 @@ def adaptive_operations(runtime: Runtime) -> Iterator[Operation]:
     )
 
 
+def questionnaire_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Questionnaire that lead to its form page."""
+    yield Operation(
+        "form-link",
+        partial(form_link, runtime),
+        Interaction.READ,
+        "A one-time link that opens this form for one person without an account: Parameters with subject"
+        " (valueReference to a Patient) and optionally task (valueReference) and expires (valueInstant). Gives back"
+        " link (valueUrl) and expires. Takes the right to create QuestionnaireResponses and to read the person.",
+        result="Parameters",
+    )
+
+
 def operations(runtime: Runtime) -> Iterator[Operation]:
     """The operations on Task."""
     yield Operation(
@@ -74,6 +76,33 @@ def operations(runtime: Runtime) -> Iterator[Operation]:
         Interaction.UPDATE,
         "Completes a safety Task with the risk level that a clinician found: Parameters with level = low, moderate or"
         " high (valueCode).",
+    )
+    yield Operation(
+        "record-review",
+        partial(record_review, runtime),
+        Interaction.UPDATE,
+        "Completes a safety Task of another kind than a safety review: Parameters with outcome = resolved or continues"
+        " (valueCode) and perhaps note (valueString).",
+    )
+    yield Operation(
+        "acknowledge",
+        partial(acknowledge, runtime),
+        Interaction.UPDATE,
+        "A person takes a safety Task on; it is not completed by that. Nobody else is told until its deadline. No"
+        " parameters for a person who acts; by (valueReference) for a system that acts for one.",
+    )
+
+
+def patient_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Patient."""
+    yield Operation(
+        "raise-safety-concern",
+        partial(raise_safety_concern, runtime),
+        Interaction.READ,
+        "A person raises a concern that no form could know: Parameters with concern = self-harm, medical-red-flag,"
+        " psychosis-or-mania, perinatal, under-18 or dependence (valueCode), perhaps note (valueString), and by"
+        " (valueReference) when a system acts for a person. The answer is the safety Task that it opened.",
+        result="Task",
     )
 
 

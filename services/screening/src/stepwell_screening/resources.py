@@ -13,6 +13,7 @@ from stepwell_screening.endpoints import (
     form_operations,
     library_operations,
     operations,
+    patient_operations,
     questionnaire_operations,
     response_operations,
 )
@@ -36,6 +37,7 @@ def registry(runtime: Runtime) -> Registry:
             PATIENT_PARAMETERS,
             interactions=KEPT,
             on_write=partial(change_patient, runtime),
+            operations=tuple(patient_operations(runtime)),
             documentation="The people of this deployment. The other services keep a read-only copy.",
         )
     )
@@ -50,13 +52,13 @@ def registry(runtime: Runtime) -> Registry:
             ],
             interactions=KEPT,
             on_write=partial(change_questionnaire, runtime),
-            translated=True,
             operations=(
                 *library_operations(runtime),
                 *adaptive_operations(runtime),
-                *questionnaire_operations(runtime),
                 *form_operations(runtime),
+                *questionnaire_operations(runtime),
             ),
+            translated=True,
             documentation="The instruments that ship with screening, and forms of a site's own. With status active a"
             " form is published, once its expressions and conditions can be run; then only status and date change."
             " Accept-Language picks the language of their strings.",
@@ -89,12 +91,14 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
     found.add(
         served(
             "Task",
-            TASK_PARAMETERS,
+            [*TASK_PARAMETERS, "due"],
             interactions=CHANGED,
             on_write=partial(change_safety_task, runtime),
-            indexes=(("patient", "-authored-on"), ("status", "authored-on")),
+            indexes=(("patient", "-authored-on"), ("status", "due")),
             operations=tuple(operations(runtime)),
-            documentation="Safety reviews. A clinician closes one by recording a risk level.",
+            documentation="What a person must see to: code=safety finds all of it, the most urgent first. A clinician"
+            " closes a safety review by recording a risk level.",
+            order="due",
         )
     )
     found.add(
@@ -116,6 +120,19 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
             ],
             interactions=READ_ONLY,
             indexes=(("patient",),),
+        )
+    )
+    found.add(
+        served(
+            "Communication",
+            [
+                *("based-on", "category", "encounter", "identifier", "instantiates-canonical", "instantiates-uri"),
+                *("medium", "part-of", "patient", "received", "recipient", "sender", "sent", "status", "subject"),
+            ],
+            interactions=READ_ONLY,
+            indexes=(("patient", "-sent"),),
+            documentation="Whom a safety Task was brought to, and when. Made here; whoever delivers it follows the"
+            " topic safety-alert.",
         )
     )
 

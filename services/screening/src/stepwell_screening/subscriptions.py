@@ -14,9 +14,10 @@ SAFETY_ALERT = Topic(
     "safety-alert",
     ("Task",),
     ("patient", "status", "code"),
-    "A safety item needs a clinician, or a clinician has recorded a risk level. Beside the Task comes its"
-    " RiskAssessment.",
-    ("RiskAssessment",),
+    "Somebody's safety needs a person; nobody has acted in time, so that it is brought to the next who is on call; or"
+    " a clinician has recorded what came of it. Beside the Task comes its RiskAssessment, and the Communication that"
+    " says whom it was brought to.",
+    ("RiskAssessment", "Communication"),
 )
 PATIENT_CHANGED = Topic(
     "patient-changed", ("Patient",), ("patient",), "A Patient was created or changed; others keep a read-only copy."

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from stepwell_screening import data
-from stepwell_screening.rules.safety import compile_safety, parse_policy, recorded_risk_level
+from stepwell_screening.rules.safety import compile_safety
+from stepwell_screening.rules.safety_policy import parse_policy
+from stepwell_screening.rules.safety_reviews import recorded_risk_level
 from stepwell_screening.rules.weights import ITEM_WEIGHT
 from stepwell_shared.canonical import code_system
 

@@ -10,7 +10,8 @@ from stepwell_screening import data
 from stepwell_screening.rules.definition import ScoringDefinition, parse_definition
 from stepwell_screening.rules.expressions import compiles
 from stepwell_screening.rules.responses import Checker, compile_questionnaire
-from stepwell_screening.rules.safety import SafetyCheck, SafetyPolicy, compile_safety, parse_policy
+from stepwell_screening.rules.safety import SafetyCheck, compile_safety
+from stepwell_screening.rules.safety_policy import SafetyPolicy, parse_policy
 from stepwell_screening.rules.scoring import Scoring, compile_scoring
 from stepwell_screening.rules.weights import OptionKey, questionnaire_items
 

@@ -1,74 +1,44 @@
-"""Safety findings and recorded risk levels: rules SAF-1 to SAF-5 of the default routing policy.
+"""Safety findings in answers: rules SAF-1 to SAF-7 of the default routing policy, as far as answers can tell.
 
-A blank safety item is an unresolved positive, never a zero. Deadlines, wording and levels are data
+A blank safety item is an unresolved positive, never a zero. Deadlines, wording and codes are data
 (`data/safety.json`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from stepwell_screening.rules.definition import SafetyItem, ScoringDefinition
-from stepwell_screening.rules.finding import Finding
+from stepwell_screening.rules.safety_policy import (
+    NOT_ASKED,
+    POSITIVE,
+    PROMPT,
+    RED_FLAG,
+    UNANSWERED,
+    Code,
+    Prompt,
+    SafetyPolicy,
+    SafetyRule,
+    Screen,
+)
+from stepwell_screening.rules.suicide_screens import SCREENS, Answer
 from stepwell_screening.rules.weights import (
     Number,
     OptionKey,
     answered_items,
-    exact,
     extension_weight,
+    option_weights,
+    questionnaire_items,
     weighted_items,
 )
 
 JsonObject = Mapping[str, Any]
-POSITIVE = "SAF-1"
-UNANSWERED = "SAF-5"
-OPEN_STATUSES = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
-"""Where a safety Task may stand until a risk level is recorded; R4 task-status."""
-CLINICIANS = frozenset({"Practitioner", "PractitionerRole"})
-
-
-@dataclass(frozen=True, slots=True)
-class SafetyRule:
-    """What a safety finding asks for: Task priority and the hours until a person must have acted."""
-
-    code: str
-    display: str
-    priority: str
-    deadline_hours: Number
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RiskLevel:
-    """A level that a clinician records, the rule it means and the least care tier that follows (None: unchanged)."""
-
-    code: str
-    display: str
-    rule: str
-    tier_floor: int | None
-    keeps_flag: bool
-    next_step_hours: Number
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SafetyPolicy:
-    """The parameters of every safety decision, as shipped in `data/safety.json`."""
-
-    version: str
-    rule_system: str
-    task_system: str
-    risk_level_system: str
-    positive_statuses: frozenset[str]
-    unanswered_statuses: frozenset[str]
-    rules: Mapping[str, SafetyRule]
-    risk_levels: Mapping[str, RiskLevel]
 
 
 @dataclass(frozen=True, slots=True)
 class SafetyFinding:
-    """One safety item that needs a person, by when, and why in plain words."""
+    """One reason for a person to act, by when, and why in plain words. `link_id` names what it was found in."""
 
     rule: SafetyRule
     link_id: str
@@ -76,134 +46,158 @@ class SafetyFinding:
     deadline: datetime
 
 
+def found(rule: SafetyRule, link_id: str, topic: str, received: datetime) -> SafetyFinding:
+    """The finding of a rule; its deadline counts from `received`."""
+    deadline = received + timedelta(hours=float(rule.deadline_hours))
+    reason = rule.reason.format(topic=topic)
+    return SafetyFinding(rule, link_id, reason[:1].upper() + reason[1:], deadline)
+
+
 class SafetyCheck:
-    """One instrument's safety items, compiled; call it with a QuestionnaireResponse and the time it came in."""
+    """One Questionnaire's safety items, compiled; call it with a QuestionnaireResponse and the time it came in."""
 
     def __init__(self, questionnaire: JsonObject, definition: ScoringDefinition, policy: SafetyPolicy) -> None:
         self.policy = policy
-        self._items = definition.safety_items
+        codes = _codes_of(questionnaire)
+        self._screens = [
+            (screen, {link_id: screen.roles[code] for link_id, code in codes if code in screen.roles})
+            for screen in policy.screens
+            if any(code in screen.roles for _, code in codes)
+        ]
+        screened = {link_id for _, roles in self._screens for link_id in roles}
+        self._items = [item for item in definition.safety_items if item.link_id not in screened]
         accepted = {
             key: means
             for key, means in definition.accepted_answers.items()
             if any(item.link_id == key[0] for item in self._items)
         }
         self._weights = weighted_items(questionnaire, [item.link_id for item in self._items], accepted)
+        self._red_flags = {link_id: policy.red_flags[code] for link_id, code in codes if code in policy.red_flags}
+        self._prompts = list(_prompts(questionnaire, codes, policy))
+        self._asks = _asks(questionnaire, codes, policy) and not self._screens and not self._items
+        prompted = {link_id for _, weights in self._prompts for link_id in weights}
+        self._looked_at = {*self._weights, *screened, *self._red_flags, *prompted}
+        # whether it answers what somebody was asked to ask
+        self.answers_an_ask = bool(self._screens)
+        self._is_idle = not self._looked_at and not self._asks
 
-    def __call__(self, response: JsonObject, received: datetime) -> tuple[SafetyFinding, ...]:
-        """The safety items of this response that need a person; deadlines count from `received`."""
+    def __call__(
+        self, response: JsonObject, received: datetime, person: JsonObject | None = None
+    ) -> tuple[SafetyFinding, ...]:
+        """What in this response needs a person; deadlines count from `received`. `person` is the Patient, if known."""
         status = response.get("status")
-        if not self._items or status not in self.policy.positive_statuses:
+        if self._is_idle or status not in self.policy.positive_statuses:
             return ()
         answers: dict[str, list[JsonObject]] = {}
         for link_id, item, _ in answered_items(response.get("item", ()), "QuestionnaireResponse"):
-            if link_id in self._weights:
+            if link_id in self._looked_at:
                 answers.setdefault(link_id, []).extend(item.get("answer", ()))
-        found = ((item, self._rule(item, answers.get(item.link_id, ()), status)) for item in self._items)
-        return tuple(_finding(item, rule, received) for item, rule in found if rule is not None)
+        finished = status in self.policy.unanswered_statuses
+        rows = ((item, self._rule(item, answers.get(item.link_id, ()), finished)) for item in self._items)
+        findings = [found(rule, item.link_id, item.topic, received) for item, rule in rows if rule is not None]
+        if self._screens or self._red_flags or self._prompts or self._asks:
+            findings += self._others(answers, finished, received, person or {})
+        return tuple(findings)
 
-    def _rule(self, item: SafetyItem, answers: Sequence[JsonObject], status: str) -> SafetyRule | None:
+    def _rule(self, item: SafetyItem, answers: Sequence[JsonObject], finished: bool) -> SafetyRule | None:
         weights = [_safety_weight(answer, self._weights[item.link_id]) for answer in answers]
         if any(weight is not None and weight >= item.positive_from for weight in weights):
             return self.policy.rules[POSITIVE]
         answered = bool(weights) and None not in weights
-        if answered or status not in self.policy.unanswered_statuses:
-            return None
-        return self.policy.rules[UNANSWERED]
+        return None if answered or not finished else self.policy.rules[UNANSWERED]
+
+    def _others(
+        self, answers: Mapping[str, Sequence[JsonObject]], finished: bool, received: datetime, person: JsonObject
+    ) -> Iterator[SafetyFinding]:
+        rules = self.policy.rules
+        for screen, roles in self._screens:
+            yield from self._screened(screen, roles, answers, finished, received)
+        for link_id, topic in self._red_flags.items():
+            if self._answer(answers.get(link_id, ())) == Answer.YES:
+                yield found(rules[RED_FLAG], link_id, topic, received)
+        for prompt, weights in self._prompts:
+            given = [_safety_weight(each, weights[link_id]) for link_id in weights for each in answers.get(link_id, ())]
+            if finished and sum(weight or 0 for weight in given) >= prompt.threshold(person.get("gender")):
+                yield found(rules[PROMPT], min(weights), "", received)
+        if self._asks and finished:
+            yield found(rules[NOT_ASKED], "not-asked", "", received)
+
+    def _screened(
+        self,
+        screen: Screen,
+        roles: Mapping[str, str],
+        answers: Mapping[str, Sequence[JsonObject]],
+        finished: bool,
+        received: datetime,
+    ) -> Iterator[SafetyFinding]:
+        given = {role: self._answer(answers.get(link_id, ())) for link_id, role in roles.items()}
+        said = {role: answer for role, answer in given.items() if answer is not None}
+        for each in SCREENS[screen.name](said, finished=finished):
+            rule = self.policy.rules[each.rule]
+            if each.holds and not rule.holds:
+                rule = replace(rule, holds=True)
+            link_id = "-".join(part for part in (screen.name, each.part) if part)
+            yield found(rule, link_id, screen.topic, received)
+
+    def _answer(self, answers: Sequence[JsonObject]) -> Answer | None:
+        """The worst of the answers to a yes-or-no question; None when there is none."""
+        read = {_yes_or_no(answer, self.policy) for answer in answers}
+        return next((each for each in (Answer.YES, Answer.UNCLEAR, Answer.NO) if each in read), None)
 
 
 def compile_safety(questionnaire: JsonObject, definition: ScoringDefinition, policy: SafetyPolicy) -> SafetyCheck:
-    """Compile an instrument's safety items once; raises ValueError when one is not in the Questionnaire."""
+    """Compile a Questionnaire's safety items once; raises ValueError when one that is scored is not in it."""
     return SafetyCheck(questionnaire, definition, policy)
 
 
-def recorded_risk_level(policy: SafetyPolicy, task: JsonObject) -> tuple[RiskLevel | None, list[Finding]]:
-    """The level that a clinician recorded on a safety Task (`Task.output` of type `risk-level`).
+def is_minor(birth_date: object, today: date, adult_from_years: int) -> bool:
+    """Whether a person with this FHIR date of birth is, or may be, younger; nobody is when none is known."""
+    try:
+        numbers = [int(part) for part in str(birth_date).split("-")]
+        year, month, day = (*numbers, 12, 31)[:3] if len(numbers) == 1 else (*numbers, 31)[:3]
+    except ValueError:
+        return False
+    return (year + adult_from_years, month, day) > (today.year, today.month, today.day)
 
-    No level on a Task that is still open is (None, []). Findings: a Task that is closed without a level, a level on
-    a Task that is not completed, more than one level, or a level that the policy does not know.
-    """
-    outputs = [
-        (index, output)
-        for index, output in enumerate(task.get("output", ()))
-        if _has_code(output.get("type"), policy.task_system, "risk-level")
+
+def _codes_of(questionnaire: JsonObject) -> list[tuple[str, Code]]:
+    """Every coded item as (linkId, code)."""
+    return [
+        (item["linkId"], (str(coding.get("system")), str(coding.get("code"))))
+        for item in questionnaire_items(questionnaire)
+        for coding in item.get("code", ())
     ]
-    if not outputs:
-        return None, _left_open(task)
-    if len(outputs) > 1:
-        return None, [Finding("business-rule", "A safety review records one risk level.", "Task.output")]
-    index, output = outputs[0]
-    concept = output.get("valueCodeableConcept")
-    levels = [
-        level for level in policy.risk_levels.values() if _has_code(concept, policy.risk_level_system, level.code)
-    ]
-    if len(levels) != 1:
-        text = "The recorded risk level is not one of low, moderate, high."
-        return None, [Finding("code-invalid", text, f"Task.output[{index}].value")]
-    if task.get("status") != "completed":
-        return None, [Finding("business-rule", "Recording a risk level completes the safety review.", "Task.status")]
-    return levels[0], []
 
 
-def _left_open(task: JsonObject) -> list[Finding]:
-    """A safety Task without a risk level stays where somebody sees it."""
-    status = task.get("status")
-    if status in OPEN_STATUSES:
-        return []
-    if status == "completed":
-        text = "A safety review is completed by recording a risk level: low, moderate or high."
-        return [Finding("required", text, "Task.output")]
-    text = "A safety review stays open until a risk level is recorded; to hand it on, change its owner."
-    return [Finding("business-rule", text, "Task.status")]
+def _asks(questionnaire: JsonObject, codes: Sequence[tuple[str, Code]], policy: SafetyPolicy) -> bool:
+    """Whether this form asks what a safety question goes with, and holds none."""
+    present = {code for _, code in codes}
+    named = questionnaire.get("url") in policy.asks_for_questionnaires
+    return (named or not present.isdisjoint(policy.asks_for)) and present.isdisjoint(policy.asked_by)
 
 
-def clinician_of(acting: str | None, task: JsonObject) -> str | None:
-    """Who recorded the level: the person who acts, or the clinician whom the Task names as its owner; a reference."""
-    for reference in (acting, (task.get("owner") or {}).get("reference")):
-        if reference and CLINICIANS & set(str(reference).split("/")):
-            return str(reference)
-    return None
+def _prompts(
+    questionnaire: JsonObject, codes: Sequence[tuple[str, Code]], policy: SafetyPolicy
+) -> Iterator[tuple[Prompt, dict[str, Mapping[OptionKey, Number]]]]:
+    """The prompts all of whose items are in the form, with the weights of each item."""
+    items = {item["linkId"]: item for item in questionnaire_items(questionnaire)}
+    for prompt in policy.prompts:
+        link_ids = {code: link_id for link_id, code in codes if code in prompt.codes}
+        if link_ids.keys() == prompt.codes:
+            yield prompt, {link_id: option_weights(items[link_id]) for link_id in link_ids.values()}
 
 
-def parse_policy(data: Mapping[str, Any]) -> SafetyPolicy:
-    """Read the policy as shipped; raises KeyError or ValueError when a rule or level is incomplete."""
-    policy = SafetyPolicy(
-        version=data["version"],
-        rule_system=data["ruleSystem"],
-        task_system=data["taskSystem"],
-        risk_level_system=data["riskLevelSystem"],
-        positive_statuses=frozenset(data["positiveStatuses"]),
-        unanswered_statuses=frozenset(data["unansweredStatuses"]),
-        rules={code: _safety_rule(code, rule) for code, rule in data["rules"].items()},
-        risk_levels={code: _risk_level(code, level) for code, level in data["riskLevels"].items()},
-    )
-    if not {POSITIVE, UNANSWERED} <= policy.rules.keys():
-        raise ValueError("the safety policy needs rules for a positive and for an unanswered item")
-    if not policy.unanswered_statuses <= policy.positive_statuses:
-        raise ValueError("a status in which blanks count is one in which answers count")
-    return policy
-
-
-def _safety_rule(code: str, data: Mapping[str, Any]) -> SafetyRule:
-    return SafetyRule(code, data["display"], data["priority"], _hours(data["deadlineHours"]), data["reason"])
-
-
-def _risk_level(code: str, data: Mapping[str, Any]) -> RiskLevel:
-    return RiskLevel(
-        code,
-        data["display"],
-        data["rule"],
-        data["tierFloor"],
-        data["keepsFlag"],
-        _hours(data["nextStepHours"]),
-        data["text"],
-    )
-
-
-def _hours(value: object) -> Number:
-    hours = exact(value)
-    if hours is None or hours <= 0:
-        raise ValueError("a safety deadline is a positive number of hours")
-    return hours
+def _yes_or_no(answer: JsonObject, policy: SafetyPolicy) -> Answer:
+    # No sender may weigh a yes down; a weight that it puts on its answer can only make one.
+    coding = answer.get("valueCoding")
+    if coding is None:
+        said = answer.get("valueBoolean")
+        return Answer.UNCLEAR if not isinstance(said, bool) else Answer.YES if said else Answer.NO
+    weight = extension_weight(coding)
+    code = coding.get("system"), coding.get("code")
+    if code in policy.yes or (weight is not None and weight > 0):
+        return Answer.YES
+    return Answer.NO if code in policy.no else Answer.UNCLEAR
 
 
 def _safety_weight(answer: JsonObject, weights: Mapping[OptionKey, Number]) -> Number | None:
@@ -217,13 +211,3 @@ def _safety_weight(answer: JsonObject, weights: Mapping[OptionKey, Number]) -> N
     if option is None:
         return own if own else None
     return option if own is None else max(option, own)
-
-
-def _finding(item: SafetyItem, rule: SafetyRule, received: datetime) -> SafetyFinding:
-    deadline = received + timedelta(hours=float(rule.deadline_hours))
-    return SafetyFinding(rule, item.link_id, rule.reason.format(topic=item.topic), deadline)
-
-
-def _has_code(concept: JsonObject | None, system: str, code: str) -> bool:
-    codings: Sequence[JsonObject] = (concept or {}).get("coding", ())
-    return any(coding.get("system") == system and coding.get("code") == code for coding in codings)

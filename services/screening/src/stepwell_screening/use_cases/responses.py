@@ -43,7 +43,7 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
     succession = _succession(runtime, write, subject, before)
     _refuse([*succession, *instrument.check(response), *instrument.score.check(response, results)])
     watched = instrument.whole if isinstance(instrument, Assembled) else instrument
-    alerts = await open_alerts(runtime, write, subject, watched.safety(response, write.now))
+    alerts = await open_alerts(runtime, write, subject, watched)
     made = list(alerts.opened)
     if results and _says_a_score(response, before):
         scores = [_score_entry(runtime, write, instrument, subject, result) for result in results]

@@ -14,6 +14,8 @@ def cannot_wait(body: bytes) -> bool:
     try:
         response = orjson.loads(body)
         instrument = instruments().get(response["questionnaire"])
-        return instrument is not None and bool(instrument.safety(response, _ANY_TIME))
+        if instrument is None:
+            return False
+        return any(finding.rule.cannot_wait for finding in instrument.safety(response, _ANY_TIME))
     except (ValueError, TypeError, KeyError, AttributeError):
         return False  # no such response; it is told so when there is room
