@@ -80,7 +80,7 @@ def _moment(value: Any, kind: str) -> Any:
 
 def _quantity(value: Any, unit: JsonObject | None) -> Any:
     if isinstance(value, Mapping):
-        return dict(value) if "value" in value or "code" in value else None
+        return dict(value) if "value" in value else None
     found = number(value)
     return None if found is None else {"value": found, **(unit or {})}
 

@@ -22,6 +22,8 @@ _ITEM_CONTEXTS = (
     "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-itemExtractionContext",
     f"{CORE}questionnaire-itemExtractionContext",
 )
+# What an answer is cast to first, where an element may be of several types and none is its own.
+_NEAREST = {"Coding": "CodeableConcept", "decimal": "Quantity", "date": "dateTime", "uri": "string"}
 
 
 @dataclass(slots=True)
@@ -69,9 +71,19 @@ def left(session: Session, state: State, above: State) -> None:
     for canonical, each in state.open.items():
         if above.open.get(canonical) is not None and above.open[canonical].details is each.details:
             continue
-        resource = each.positions[each.kind].node
+        resource = _without_empties(each.positions[each.kind].node)
         if resource.keys() - {"resourceType", "meta"}:
             session.add(resource, each.details)
+
+
+def _without_empties(node: Any) -> Any:
+    """A copy without the elements that were made on the way to a value that did not fit."""
+    if isinstance(node, dict):
+        kept = {name: _without_empties(each) for name, each in node.items()}
+        return {name: each for name, each in kept.items() if each not in ({}, [])}
+    if isinstance(node, list):
+        return [each for each in map(_without_empties, node) if each not in ({}, [])]
+    return node
 
 
 def filled(session: Session, item: JsonObject, answers: Collection, state: State, place: Place, path: str) -> State:
@@ -209,7 +221,9 @@ def _remember(positions: dict[str, Position], steps: list[str], element: Element
 def _fitting(found: Sequence[Element], value: Item, unit: JsonObject | None) -> tuple[Element | None, Any]:
     """The property that takes this value: of a choice the one of its own type before those that it is cast to."""
     kind = kind_of(value)
-    for element in sorted(found, key=lambda each: each.kind != kind):
+    wanted = "Quantity" if unit is not None and kind in {"decimal", "integer"} else kind
+    nearest = [wanted, _NEAREST.get(str(kind))]
+    for element in sorted(found, key=lambda each: nearest.index(each.kind) if each.kind in nearest else len(nearest)):
         made = cast(value, element.kind, unit)
         if made is not None:
             return element, made
