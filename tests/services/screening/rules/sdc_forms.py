@@ -25,9 +25,15 @@ def said(name: str, **value: Any) -> Resource:
     return {"url": f"{SDC}{name}", **value}
 
 
-def expression(name: str, source: str, **more: Any) -> Resource:
+def period(value: int, code: str) -> Resource:
+    """How old an Observation may be that answers a question."""
+    duration = {"value": value, "unit": code, "system": "http://unitsofmeasure.org", "code": code}
+    return said("observationLinkPeriod", valueDuration=duration)
+
+
+def expression(extension: str, source: str, **more: Any) -> Resource:
     """An extension of SDC whose value is a FHIRPath expression."""
-    return said(name, valueExpression={"language": "text/fhirpath", "expression": source, **more})
+    return said(extension, valueExpression={"language": "text/fhirpath", "expression": source, **more})
 
 
 def variable(name: str, source: str) -> Resource:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stepwell_screening.rules.answers import CORE
-from stepwell_screening.rules.expressions import SDC, VARIABLE, Evaluator, Place
+from stepwell_screening.rules.expressions import FINDINGS_MAX, SDC, VARIABLE, Evaluator, Place
 from stepwell_screening.rules.fhirpath import Budget, Collection, Item, Run
 from stepwell_screening.rules.finding import Finding
 
@@ -111,7 +111,7 @@ class _Assembly:
     count: int = 0
 
     def refuse(self, code: str, text: str, path: str) -> None:
-        if len(self.refused) < 50:
+        if len(self.refused) < FINDINGS_MAX:
             self.refused.append(Finding(code, text, path))
 
     def items(self, items: Sequence[JsonObject], here: _Here, path: str) -> list[dict[str, Any]]:
@@ -122,7 +122,8 @@ class _Assembly:
             self.count += 1
             if self.count > ITEMS_MAX:
                 if self.count == ITEMS_MAX + 1:
-                    self.refuse("too-costly", f"an assembled Questionnaire has at most {ITEMS_MAX} items", where)
+                    text = f"an assembled Questionnaire has at most {ITEMS_MAX} items"
+                    self.refused.insert(0, Finding("too-costly", text, where))
                 return found
             canonical = _sub(item)
             if canonical is not None:
