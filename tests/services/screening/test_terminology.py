@@ -102,85 +102,80 @@ async def site(http: httpx.AsyncClient) -> httpx.AsyncClient:
     return http
 
 
-@pytest.mark.parametrize(
-    ("address", "query", "status", "code"),
-    [
-        ("ValueSet/$expand", {}, 400, "required"),
-        ("ValueSet/$expand", {"url": "urn:nobody"}, 404, "not-found"),
-        ("ValueSet/$expand", {"url": f"{R4}/ValueSet/condition-stage"}, 404, "not-found"),
-        ("ValueSet/$expand", {"url": f"{GENDER}|3.0"}, 404, "not-found"),
-        ("ValueSet/$expand", {"url": GENDER, "valueSetVersion": "3.0"}, 404, "not-found"),
-        ("ValueSet/$expand", {"url": "http://terminology.hl7.org/ValueSet/v3-ActCode"}, 422, "too-costly"),
-        ("ValueSet/$expand", {"url": GENDER, "count": "1001"}, 422, "too-costly"),
-        ("ValueSet/$expand", {"url": GENDER, "count": "-1"}, 400, "value"),
-        ("ValueSet/$expand", {"url": GENDER, "offset": "a"}, 400, "value"),
-        ("ValueSet/$expand", {"url": GENDER, "offset": "99999999999999999999"}, 400, "value"),
-        ("ValueSet/$expand", {"url": GENDER, "includeDesignations": "maybe"}, 400, "value"),
-        ("ValueSet/$expand", {"url": GENDER, "profile": "urn:p"}, 400, "not-supported"),
-        ("ValueSet/$expand", {"url": GENDER, "valueSet": "x"}, 400, "value"),
-        ("ValueSet/nobody/$expand", {}, 404, "not-found"),
-        ("ValueSet/$validate-code", {"url": GENDER}, 400, "required"),
-        ("ValueSet/$validate-code", {"url": GENDER, "coding": "male"}, 400, "value"),
-        ("ValueSet/$validate-code", {"url": "urn:nobody", "code": "male"}, 404, "not-found"),
-        (
-            "ValueSet/$validate-code",
-            {"url": f"{R4}/ValueSet/condition-stage", "code": "1", "system": "http://snomed.info/sct"},
-            404,
-            "not-found",
-        ),
-        ("CodeSystem/$validate-code", {"code": "tier-1"}, 400, "required"),
-        ("CodeSystem/$validate-code", {"url": "http://loinc.org", "code": "44249-1"}, 404, "not-found"),
-        ("CodeSystem/$validate-code", {"url": TIERS, "version": "9", "code": "tier-1"}, 404, "not-found"),
-        ("CodeSystem/$validate-code", {"url": f"{CANONICAL}/CodeSystem/rule", "code": "X-1"}, 404, "not-found"),
-        ("CodeSystem/$lookup", {"code": "tier-1"}, 400, "required"),
-        ("CodeSystem/$lookup", {"system": TIERS, "code": "tier-9"}, 404, "not-found"),
-        ("CodeSystem/$lookup", {"system": "http://loinc.org", "code": "44249-1"}, 404, "not-found"),
-    ],
-)
-async def test_what_cannot_be_answered_truly_is_refused(
-    http: httpx.AsyncClient, address: str, query: Resource, status: int, code: str
-) -> None:
-    answer = await ask(http, address, **query)
-    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (status, code), answer.text
+REFUSED: list[tuple[str, Resource, int, str]] = [
+    ("ValueSet/$expand", {}, 400, "required"),
+    ("ValueSet/$expand", {"url": "urn:nobody"}, 404, "not-found"),
+    ("ValueSet/$expand", {"url": f"{R4}/ValueSet/condition-stage"}, 404, "not-found"),
+    ("ValueSet/$expand", {"url": f"{GENDER}|3.0"}, 404, "not-found"),
+    ("ValueSet/$expand", {"url": GENDER, "valueSetVersion": "3.0"}, 404, "not-found"),
+    ("ValueSet/$expand", {"url": "http://terminology.hl7.org/ValueSet/v3-ActCode"}, 422, "too-costly"),
+    ("ValueSet/$expand", {"url": GENDER, "count": "1001"}, 422, "too-costly"),
+    ("ValueSet/$expand", {"url": GENDER, "count": "-1"}, 400, "value"),
+    ("ValueSet/$expand", {"url": GENDER, "offset": "a"}, 400, "value"),
+    ("ValueSet/$expand", {"url": GENDER, "offset": "99999999999999999999"}, 400, "value"),
+    ("ValueSet/$expand", {"url": GENDER, "includeDesignations": "maybe"}, 400, "value"),
+    ("ValueSet/$expand", {"url": GENDER, "profile": "urn:p"}, 400, "not-supported"),
+    ("ValueSet/$expand", {"url": GENDER, "valueSet": "x"}, 400, "value"),
+    ("ValueSet/nobody/$expand", {}, 404, "not-found"),
+    ("ValueSet/$validate-code", {"url": GENDER}, 400, "required"),
+    ("ValueSet/$validate-code", {"url": GENDER, "coding": "male"}, 400, "value"),
+    ("ValueSet/$validate-code", {"url": "urn:nobody", "code": "male"}, 404, "not-found"),
+    (
+        "ValueSet/$validate-code",
+        {"url": f"{R4}/ValueSet/condition-stage", "code": "1", "system": "http://snomed.info/sct"},
+        404,
+        "not-found",
+    ),
+    ("CodeSystem/$validate-code", {"code": "tier-1"}, 400, "required"),
+    ("CodeSystem/$validate-code", {"url": "http://loinc.org", "code": "44249-1"}, 404, "not-found"),
+    ("CodeSystem/$validate-code", {"url": TIERS, "version": "9", "code": "tier-1"}, 404, "not-found"),
+    ("CodeSystem/$validate-code", {"url": f"{CANONICAL}/CodeSystem/rule", "code": "X-1"}, 404, "not-found"),
+    ("CodeSystem/$lookup", {"code": "tier-1"}, 400, "required"),
+    ("CodeSystem/$lookup", {"system": TIERS, "code": "tier-9"}, 404, "not-found"),
+    ("CodeSystem/$lookup", {"system": "http://loinc.org", "code": "44249-1"}, 404, "not-found"),
+]
 
 
-@pytest.mark.parametrize(
-    ("address", "body", "status"),
-    [
-        ("ValueSet/$expand", parameters(url=GENDER, valueSet=value_set(**RACES)), 400),
-        ("ValueSet/$expand", {"resourceType": "Patient"}, 400),
-        ("ValueSet/$expand", parameters(valueSet={"resourceType": "Patient"}), 400),
-        ("ValueSet/$expand", {"resourceType": "Parameters", "parameter": [_parameter("url", GENDER)] * 2}, 400),
-        ("ValueSet/$expand", value_set(**LARGE), 422),
-        ("ValueSet/$expand", value_set(), 400),
-        ("ValueSet/$expand", value_set(compose={"include": [{"valueSet": [INTENT]}] * 101}), 400),
-        ("ValueSet/$expand", value_set(compose={"include": [{"valueSet": ["#given"]}]}), 400),
-        ("ValueSet/$validate-code", parameters(url=GENDER, code="male", coding={"code": "male"}), 400),
-        ("ValueSet/$validate-code", parameters(url=GENDER, coding={"display": "Male"}), 400),
-        ("ValueSet/$validate-code", parameters(url=GENDER, codeableConcept={"text": "Male"}), 400),
-        ("ValueSet/$validate-code", parameters(url=GENDER, codeableConcept={"coding": [{"code": "male"}] * 51}), 400),
-        ("CodeSystem/$lookup", COLOURS, 400),
-    ],
-)
-async def test_a_body_that_asks_nothing_clear_or_too_much_is_refused(
-    http: httpx.AsyncClient, address: str, body: Resource, status: int
-) -> None:
-    answer = await http.post(address, json=body, headers=EHR)
-    assert answer.status_code == status, answer.text
+async def test_what_cannot_be_answered_truly_is_refused(http: httpx.AsyncClient) -> None:
+    for address, query, status, code in REFUSED:
+        answer = await ask(http, address, **query)
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (status, code), (address, query)
 
 
-@pytest.mark.parametrize("address", ["ValueSet/$expand", "ValueSet/$validate-code", "CodeSystem/$lookup"])
-async def test_terminology_is_for_those_who_may_read_it(http: httpx.AsyncClient, address: str) -> None:
+UNCLEAR: list[tuple[str, Resource, int]] = [
+    ("ValueSet/$expand", parameters(url=GENDER, valueSet=value_set(**RACES)), 400),
+    ("ValueSet/$expand", {"resourceType": "Patient"}, 400),
+    ("ValueSet/$expand", parameters(valueSet={"resourceType": "Patient"}), 400),
+    ("ValueSet/$expand", {"resourceType": "Parameters", "parameter": [_parameter("url", GENDER)] * 2}, 400),
+    ("ValueSet/$expand", value_set(**LARGE), 422),
+    ("ValueSet/$expand", value_set(), 400),
+    ("ValueSet/$expand", value_set(compose={"include": [{"valueSet": [INTENT]}] * 101}), 400),
+    ("ValueSet/$expand", value_set(compose={"include": [{"valueSet": ["#given"]}]}), 400),
+    ("ValueSet/$validate-code", parameters(url=GENDER, code="male", coding={"code": "male"}), 400),
+    ("ValueSet/$validate-code", parameters(url=GENDER, coding={"display": "Male"}), 400),
+    ("ValueSet/$validate-code", parameters(url=GENDER, codeableConcept={"text": "Male"}), 400),
+    ("ValueSet/$validate-code", parameters(url=GENDER, codeableConcept={"coding": [{"code": "male"}] * 51}), 400),
+    ("CodeSystem/$lookup", COLOURS, 400),
+]
+
+
+async def test_a_body_that_asks_nothing_clear_or_too_much_is_refused(http: httpx.AsyncClient) -> None:
+    for address, body, status in UNCLEAR:
+        answer = await http.post(address, json=body, headers=EHR)
+        assert answer.status_code == status, (address, body)
+
+
+async def test_terminology_is_for_those_who_may_read_it(http: httpx.AsyncClient) -> None:
     assert not ROLES["patient"].permits("ValueSet", "read")
-    query = {"url": GENDER} if "expand" in address else {"system": TIERS, "code": "tier-1"}
-    assert (await ask(http, address, token(NORTH, "patient", "Patient/p1"), **query)).status_code == 403
+    for address in ("ValueSet/$expand", "ValueSet/$validate-code", "CodeSystem/$lookup"):
+        query = {"url": GENDER} if "expand" in address else {"system": TIERS, "code": "tier-1"}
+        assert (await ask(http, address, token(NORTH, "patient", "Patient/p1"), **query)).status_code == 403
 
 
-@pytest.mark.parametrize("resource", [{**COLOURS, "url": TIERS}, {**WARM, "url": GENDER},
-                                      {**WARM, "url": f"{CANONICAL}/ValueSet/new"}])  # fmt: skip
-async def test_what_r4_or_we_define_cannot_be_replaced(http: httpx.AsyncClient, resource: Resource) -> None:
-    answer = await http.post(resource["resourceType"], json=resource, headers=EHR)
-    assert answer.status_code == 422
+async def test_what_r4_or_we_define_cannot_be_replaced(http: httpx.AsyncClient) -> None:
+    new = {**WARM, "url": f"{CANONICAL}/ValueSet/new"}
+    for resource in ({**COLOURS, "url": TIERS}, {**WARM, "url": GENDER}, new):
+        assert (await http.post(resource["resourceType"], json=resource, headers=EHR)).status_code == 422
 
 
 async def test_the_other_tenants_code_systems_are_not_known(site: httpx.AsyncClient) -> None:
@@ -240,52 +235,48 @@ async def test_a_tenants_value_set_expands_over_its_own_code_system_in_the_langu
     assert await codes(site, url=WARM["url"], filter="rouge") == ["red"]
 
 
-@pytest.mark.parametrize(
-    ("address", "query", "result", "display"),
-    [
-        ("ValueSet/$validate-code", {"url": GENDER, "code": "male"}, True, "Male"),
-        ("ValueSet/$validate-code", {"url": GENDER, "code": "man"}, False, None),
-        ("ValueSet/$validate-code", {"url": GENDER, "code": "male", "system": TIERS}, False, None),
-        ("ValueSet/$validate-code", {"url": INTENT, "code": "plan", "system": f"{R4}/request-intent"}, True, "Plan"),
-        ("ValueSet/$validate-code", {"url": GENDER, "code": "male", "display": "MALE"}, True, "Male"),
-        ("ValueSet/$validate-code", {"url": GENDER, "code": "male", "display": "Female"}, False, "Male"),
-        ("CodeSystem/$validate-code", {"url": TIERS, "code": "tier-1"}, True, ...),
-        ("CodeSystem/$validate-code", {"url": TIERS, "code": "tier-9"}, False, None),
-        ("CodeSystem/$validate-code", {"url": TIERS, "code": "tier-1", "display": "Nonsense"}, False, ...),
-        ("CodeSystem/$validate-code", {"url": f"{CANONICAL}/CodeSystem/rule", "code": "SAF-1"}, True, ...),
-    ],
-)
-async def test_a_code_is_told_from_one_that_is_none(
-    http: httpx.AsyncClient, address: str, query: Resource, result: bool, display: Any
-) -> None:
-    found = await verdict(http, address, **query)
-    assert found["result"] is result
-    assert result or found["message"]
-    assert found.get("display") == display or (display is ... and found["display"])
+JUDGED: list[tuple[str, Resource, bool, Any]] = [
+    ("ValueSet/$validate-code", {"url": GENDER, "code": "male"}, True, "Male"),
+    ("ValueSet/$validate-code", {"url": GENDER, "code": "man"}, False, None),
+    ("ValueSet/$validate-code", {"url": GENDER, "code": "male", "system": TIERS}, False, None),
+    ("ValueSet/$validate-code", {"url": INTENT, "code": "plan", "system": f"{R4}/request-intent"}, True, "Plan"),
+    ("ValueSet/$validate-code", {"url": GENDER, "code": "male", "display": "MALE"}, True, "Male"),
+    ("ValueSet/$validate-code", {"url": GENDER, "code": "male", "display": "Female"}, False, "Male"),
+    ("CodeSystem/$validate-code", {"url": TIERS, "code": "tier-1"}, True, ...),
+    ("CodeSystem/$validate-code", {"url": TIERS, "code": "tier-9"}, False, None),
+    ("CodeSystem/$validate-code", {"url": TIERS, "code": "tier-1", "display": "Nonsense"}, False, ...),
+    ("CodeSystem/$validate-code", {"url": f"{CANONICAL}/CodeSystem/rule", "code": "SAF-1"}, True, ...),
+]
 
 
-@pytest.mark.parametrize(
-    ("address", "body", "result"),
-    [
-        ("ValueSet/$validate-code", {"url": GENDER, "coding": MALE}, True),
-        ("ValueSet/$validate-code", {"url": GENDER, "coding": {"system": TIERS, "code": "male"}}, False),
-        (
-            "ValueSet/$validate-code",
-            {
-                "url": GENDER,
-                "codeableConcept": {"coding": [{"system": TIERS, "code": "tier-1"}, MALE]},
-            },
-            True,
-        ),
-        ("CodeSystem/$validate-code", {"coding": {"system": TIERS, "code": "tier-2"}}, True),
-        ("CodeSystem/$validate-code", {"url": TIERS, "coding": {"system": GENDER, "code": "tier-2"}}, False),
-    ],
-)
-async def test_a_coding_or_any_of_a_concept_is_validated(
-    http: httpx.AsyncClient, address: str, body: Resource, result: bool
-) -> None:
-    answer = await http.post(address, json=parameters(**body), headers=EHR)
-    assert answer.json()["parameter"][0] == {"name": "result", "valueBoolean": result}, answer.text
+async def test_a_code_is_told_from_one_that_is_none(http: httpx.AsyncClient) -> None:
+    for address, query, result, display in JUDGED:
+        found = await verdict(http, address, **query)
+        assert found["result"] is result, query
+        assert result or found["message"]
+        assert found.get("display") == display or (display is ... and found["display"])
+
+
+CODED: list[tuple[str, Resource, bool]] = [
+    ("ValueSet/$validate-code", {"url": GENDER, "coding": MALE}, True),
+    ("ValueSet/$validate-code", {"url": GENDER, "coding": {"system": TIERS, "code": "male"}}, False),
+    (
+        "ValueSet/$validate-code",
+        {
+            "url": GENDER,
+            "codeableConcept": {"coding": [{"system": TIERS, "code": "tier-1"}, MALE]},
+        },
+        True,
+    ),
+    ("CodeSystem/$validate-code", {"coding": {"system": TIERS, "code": "tier-2"}}, True),
+    ("CodeSystem/$validate-code", {"url": TIERS, "coding": {"system": GENDER, "code": "tier-2"}}, False),
+]
+
+
+async def test_a_coding_or_any_of_a_concept_is_validated(http: httpx.AsyncClient) -> None:
+    for address, body, result in CODED:
+        answer = await http.post(address, json=parameters(**body), headers=EHR)
+        assert answer.json()["parameter"][0] == {"name": "result", "valueBoolean": result}, answer.text
 
 
 async def test_a_tenants_codes_are_validated_and_looked_up_where_they_are_kept(site: httpx.AsyncClient) -> None:

@@ -231,14 +231,14 @@ async def _parts(runtime: Runtime, tenant: str, form: AdaptiveForm, offered: Res
     for instrument in instruments().values():
         if instrument.definition.id in parts:
             parts[instrument.definition.id].append(instrument)
-    for name in [name for name, found in parts.items() if not found]:
-        imported = await find_imported(runtime, tenant, name)
-        if imported is not None:
-            parts[name].append(imported)
-    for canonical in assembled_from(offered)[:ASSEMBLED_FROM_MAX]:
-        named = await find_instrument(runtime, tenant, canonical) if "|" in canonical else None
-        if named is not None and all(named.canonical != each.canonical for each in parts.get(named.definition.id, ())):
-            parts.setdefault(named.definition.id, []).append(named)
+    found = [await find_imported(runtime, tenant, name) for name, known in parts.items() if not known]
+    named = [canonical for canonical in assembled_from(offered)[:ASSEMBLED_FROM_MAX] if "|" in canonical]
+    found += [await find_instrument(runtime, tenant, canonical) for canonical in named]
+    for each in found:
+        # A form whose questions need more than themselves (contained value sets) cannot be taken apart.
+        known = parts.get(each.definition.id) if each is not None and "contained" not in each.questionnaire else None
+        if each is not None and known is not None and each.canonical not in {one.canonical for one in known}:
+            known.append(each)
     return parts
 
 

@@ -15,7 +15,7 @@ from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
-from stepwell_screening.instruments import publications
+from stepwell_screening.instruments import compile_instrument, publications
 from stepwell_screening.instruments.publications import Publication, publication_effect
 from stepwell_screening.rules.aggregation import ScoreResult
 from stepwell_screening.rules.conditions import always
@@ -45,9 +45,7 @@ async def import_item_bank(runtime: Runtime, request: Request) -> Response:
         )
     questionnaire = _exactly(request.body)
     _refuse_heading(questionnaire)
-    _, findings = parse_bank(questionnaire)
-    if findings:
-        raise FhirError(Category.BUSINESS_RULE, [Issue(each.text, each.code, each.expression) for each in findings])
+    _refuse_what_cannot_be_asked(questionnaire)
     tenant, now = request.access.tenant, runtime.clock()
     url, version = questionnaire["url"], questionnaire["version"]
     id_ = derived_id(runtime.engine.base_url, tenant, "item-bank", url, version)
@@ -160,6 +158,17 @@ def _refuse_heading(questionnaire: Resource) -> None:
         raise _refused("a bank that is imported is active", "status")
     if questionnaire["url"].startswith(f"{CANONICAL}/"):
         raise _refused("this url is ours; a bank has one of the site or of its authors", "url")
+
+
+def _refuse_what_cannot_be_asked(questionnaire: Resource) -> None:
+    """Every problem of the bank; then whether its questions can be put and their answers be checked."""
+    _, findings = parse_bank(questionnaire)
+    if findings:
+        raise FhirError(Category.BUSINESS_RULE, [Issue(each.text, each.code, each.expression) for each in findings])
+    try:
+        compile_instrument(questionnaire, None)
+    except ValueError as error:
+        raise _refused(f"its answers cannot be checked: {error}", "item") from error
 
 
 def _refused(text: str, name: str) -> FhirError:
