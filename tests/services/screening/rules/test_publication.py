@@ -136,6 +136,19 @@ def test_a_name_that_is_declared_twice_on_one_element_is_refused() -> None:
     assert places(form(item("a"), extension=twice)) == ["Questionnaire.extension[0]", "Questionnaire.extension[1]"]
 
 
+def test_more_expressions_on_one_element_than_anybody_reads_are_refused() -> None:
+    many = [expression("variable", "1", name=f"x{number}") for number in range(101)]
+    assert places(form(item("a", "decimal", *many))) == ["Questionnaire.item[0].extension"]
+
+
+def test_a_form_full_of_conditions_is_looked_through_at_once() -> None:
+    conditions = [{"question": str(number), "operator": "exists", "answerBoolean": True} for number in range(300)]
+    items = [item(str(number), enableWhen=conditions[:number], enableBehavior="any") for number in range(300)]
+    assert places(form(*items)) == []
+    items[0] = item("0", enableWhen=conditions[-1:])
+    assert len(places(form(*items))) == len(items)
+
+
 def test_variables_that_need_each_other_are_refused() -> None:
     circle = [expression("variable", "%y", name="x"), expression("variable", "%x", name="y")]
     assert places(form(item("a"), extension=circle)) == ["Questionnaire"]

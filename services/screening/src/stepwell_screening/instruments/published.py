@@ -42,8 +42,12 @@ async def find_instrument(runtime: Runtime, tenant: str, canonical: str) -> Inst
 
 
 async def find_imported(runtime: Runtime, tenant: str, instrument: str) -> Instrument | None:
-    """The newest active Questionnaire that this tenant has imported for an instrument, such as `c-ssrs`."""
-    return await _newest_active(runtime, tenant, await publications(runtime).of_instrument(tenant, instrument))
+    """The Questionnaire that this tenant has imported last for an instrument, such as `c-ssrs-screener`, and uses."""
+    for row in reversed(await publications(runtime).of_instrument(tenant, instrument)):
+        found = await _compiled(runtime, tenant, row)
+        if found is not None and found.questionnaire["status"] == "active":
+            return found
+    return None
 
 
 def publications(runtime: Runtime) -> PublicationReader:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stepwell_screening.rules.answers import AnswerRule
+from stepwell_screening.rules.circles import in_circles
 from stepwell_screening.rules.enable_when import EnableWhen
 from stepwell_screening.rules.finding import Finding
 from stepwell_screening.rules.responses import UNDECIDABLE
@@ -150,20 +151,6 @@ def _check_conditions_end(questionnaire: JsonObject) -> Iterator[Finding]:
             yield Finding(
                 "business-rule", "The condition of this item depends on the item itself.", f"{path}.enableWhen"
             )
-
-
-def in_circles(needs: Mapping[str, set[str]]) -> set[str]:
-    """The names that need themselves, directly or through others."""
-    found = set()
-    for name in needs:
-        pending, seen = set(needs[name]), set()
-        while pending:
-            each = pending.pop()
-            seen.add(each)
-            pending |= needs.get(each, set()) - seen
-        if name in seen:
-            found.add(name)
-    return found
 
 
 def _sentence(error: ValueError) -> str:

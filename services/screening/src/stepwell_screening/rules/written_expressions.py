@@ -5,10 +5,12 @@ declared twice on one element, and values that are calculated from themselves ar
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stepwell_screening.rules.circles import in_circles
 from stepwell_screening.rules.constraints import CONSTRAINT
 from stepwell_screening.rules.expressions import FHIRPATH, SDC, SYSTEMS, VARIABLE
 from stepwell_screening.rules.fhirpath import ExpressionError, compile_path
@@ -23,6 +25,7 @@ QUERY = "application/x-fhir-query"
 ALWAYS = frozenset({"resource", "rootResource", "context", "questionnaire", "qitem", *SYSTEMS})
 # Where a query may stand in place of FHIRPath: what it finds comes with a request to fill the form in.
 QUERIES = frozenset({VARIABLE, POPULATION_CONTEXT, f"{SDC}candidateExpression", f"{SDC}answerExpression"})
+EXPRESSIONS_MAX = 100
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 
 
@@ -46,6 +49,10 @@ def check_expressions(questionnaire: JsonObject) -> list[Finding]:
 
     def visit(element: JsonObject, path: str, known: frozenset[str], links: Mapping[str, frozenset[str]]) -> None:
         written = list(_written(element, path))
+        if len(written) > EXPRESSIONS_MAX:
+            text = f"An element has at most {EXPRESSIONS_MAX} expressions."
+            findings.append(Finding("too-long", text, f"{path}.extension"))
+            written = []
         declared = {each.name for each in written if each.url in {VARIABLE, POPULATION_CONTEXT} and each.name}
         known, links = known | declared, {**links, **_variable_links(written, links)}
         findings.extend(_check_names(written, path))
@@ -81,18 +88,17 @@ def _written(element: JsonObject, path: str) -> Iterator[_Written]:
 
 def _check_names(written: list[_Written], path: str) -> Iterator[Finding]:
     variables = [each for each in written if each.url == VARIABLE]
-    names = [each.name for each in variables]
+    names = Counter(each.name for each in variables)
     for each in variables:
         if each.name is None:
             yield Finding("required", "A variable has a name.", each.path)
-        elif names.count(each.name) > 1:
+        elif names[each.name] > 1:
             yield Finding("duplicate", f"The name {each.name} is declared twice here.", each.path)
-    needs = {each.name: set(_names(each)) & set(names) for each in variables if each.name is not None}
-    while ready := [name for name, used in needs.items() if not used & needs.keys()]:
-        for name in ready:
-            del needs[name]
-    if needs:
-        yield Finding("business-rule", f"The variables {', '.join(sorted(needs))} need each other in a circle.", path)
+    circular = in_circles({each.name: _names(each) for each in variables if each.name is not None})
+    if circular:
+        yield Finding(
+            "business-rule", f"The variables {', '.join(sorted(circular))} need each other in a circle.", path
+        )
 
 
 def _check_source(each: _Written, known: frozenset[str]) -> Iterator[Finding]:
@@ -113,14 +119,8 @@ def _check_source(each: _Written, known: frozenset[str]) -> Iterator[Finding]:
 
 
 def _check_circles(calculated: Mapping[str, set[str]], places: Mapping[str, str]) -> Iterator[Finding]:
-    for link_id in calculated:
-        pending, seen = set(calculated[link_id]), set[str]()
-        while pending:
-            each = pending.pop()
-            seen.add(each)
-            pending |= calculated.get(each, set()) - seen
-        if link_id in seen:
-            yield Finding("business-rule", "This value is calculated from itself.", places[link_id])
+    for link_id in sorted(in_circles(calculated)):
+        yield Finding("business-rule", "This value is calculated from itself.", places[link_id])
 
 
 def _launched(questionnaire: JsonObject) -> Iterator[str]:
