@@ -7,12 +7,13 @@ import pytest
 from stepwell_screening import data
 from stepwell_shared.runtime import Runtime
 
-from tests.services.screening.pages.browsing import Browser, new_link
+from tests.services.screening.pages.browsing import Browser, Page, new_link
 from tests.services.screening.submitting import Resource, said, score_in, the
 from tests.support.runtime import NORTH, stored
 
 QUESTIONS = [item["linkId"] for item in data.questionnaire("phq-9")["item"] if item["type"] == "choice"]
 ITEM_NINE = "/44260-8"
+NO, YES = "0", "1"
 BIRTH = {"day": "5", "month": "3", "year": "1980"}
 
 
@@ -139,6 +140,63 @@ class TestLanguage:
         assert '<body class="large">' in (await opened.press("print:large")).html
         assert '<body class="large">' in (await opened.press("save")).html
         assert '<body class="large">' not in (await opened.press("print:normal")).html
+
+
+class TestFollowUps:
+    """PC-PTSD-5: its five questions are asked of who has been through something like that."""
+
+    FORM, EVENT = "pc-ptsd-5-1.0.0", "/pc-ptsd-5-exposure"
+
+    @pytest.fixture
+    async def page(self, browser: Browser, http: httpx.AsyncClient, person: Resource) -> Page:
+        return await browser.open(await new_link(http, self.FORM))
+
+    async def test_are_in_the_page_but_neither_seen_nor_sent_until_asked_for(self, page: Page) -> None:
+        assert set(page.offered) == {f"q.{self.EVENT}"}
+        assert page.html.count('<fieldset class="asked"') >= 5
+        assert page.html.count("hidden disabled") >= 5
+
+    @pytest.mark.usefixtures("page")
+    async def test_come_before_the_end_without_scripts(self, runtime: Runtime, browser: Browser) -> None:
+        page = await browser.press("send", {self.EVENT: YES})
+        assert "A few more questions" in page.text
+        assert len(page.offered) == 6
+        page = await browser.press("send", {name.removeprefix("q."): NO for name in page.offered} | {self.EVENT: YES})
+        assert "Your answers have arrived" in page.text
+        assert (await response(runtime))["status"] == "completed"
+
+    @pytest.mark.usefixtures("page")
+    async def test_that_are_no_longer_asked_for_are_not_kept(self, runtime: Runtime, browser: Browser) -> None:
+        page = await browser.press("save", {self.EVENT: YES})
+        page = await browser.press("save", {name.removeprefix("q."): YES for name in page.offered})
+        assert len(page.given()) == 6
+        page = await browser.press("send", {self.EVENT: NO})
+        assert "Your answers have arrived" in page.text
+        kept = await response(runtime)
+        assert [item["linkId"] for item in kept["item"] if item.get("answer")] == [self.EVENT]
+
+
+class TestProblems:
+    async def test_are_said_at_their_questions_and_everything_else_is_kept(
+        self, runtime: Runtime, browser: Browser, http: httpx.AsyncClient, person: Resource
+    ) -> None:
+        questions = [item["linkId"] for item in data.questionnaire("tracker")["item"] if item["type"] != "display"]
+        await browser.open(await new_link(http, "tracker-1.0.0"))
+        page = await browser.press("send", {questions[0]: "3", questions[3]: "many"})
+        assert (browser.answer.status_code, page.given()[f"q.{questions[3]}"]) == (422, "many")
+        assert page.html.count('aria-invalid="true"') == 1
+        assert "<title>Please look at this again" in page.html
+        (kept,) = (await response(runtime))["item"]
+        assert kept["linkId"] == questions[0]
+
+    async def test_a_group_that_may_be_left_out_demands_nothing_while_it_is_blank(
+        self, browser: Browser, http: httpx.AsyncClient, person: Resource
+    ) -> None:
+        await browser.open(await new_link(http, "goals-1.0.0"))
+        page = await browser.press("send")
+        assert (browser.answer.status_code, "still blank" in page.text) == (200, True)
+        page = await browser.press("send", {"/goal-meaning": "because"})
+        assert (browser.answer.status_code, "This question needs an answer" in page.text) == (422, True)
 
 
 async def test_what_the_script_is_told_holds_no_answer(opened: Browser) -> None:

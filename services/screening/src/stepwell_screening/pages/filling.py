@@ -120,13 +120,13 @@ class Filling:
     def _problems(self, form: Form, found: Filled) -> dict[str, str]:
         """What is wrong, by question in the order of the form, in words that help."""
         said = self.frame.texts.said
-        problems = {}
+        missing, problems = found.missing(form), {}
         for link_id, question in form.questions.items():
             if link_id in found.malformed:
                 kind = {"quantity": "decimal", "dateTime": "date"}.get(question.kind, question.kind)
                 known = kind in {"date", "time", "integer", "decimal", "url"} and not question.options
                 problems[link_id] = said(f"problem.{kind}" if known else "problem.choice")
-            elif question.item.get("required") and link_id in found.enabled and link_id not in found.answered:
+            elif link_id in missing:
                 problems[link_id] = said("problem.required")
         return problems
 

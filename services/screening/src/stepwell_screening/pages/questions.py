@@ -138,7 +138,9 @@ def _hints(sheet: Sheet, question: Question) -> Iterator[Markup]:
     """What helps to answer: the form's own words, then the kind of answer and its limits."""
     for item in question.item.get("item", ()):
         if item["type"] == "display" and is_shown(item):
-            yield element("span", item.get("text", ""), lang=sheet.language)
+            words = element("span", item.get("text", ""), lang=sheet.language)
+            end = _end_of_scale(question, item)
+            yield element("span", element("b", str(end)), " = ", words) if end is not None else words
     said = sheet.texts.said
     is_typed = not (question.options or question.scale)
     if question.repeats:
@@ -148,6 +150,15 @@ def _hints(sheet: Sheet, question: Question) -> Iterator[Markup]:
     least, most = (extension_value(question.item, f"{CORE}{name}") for name in ("minValue", "maxValue"))
     if is_typed and least is not None and most is not None and not isinstance(least, Mapping):
         yield element("span", said("field.limits", least=least, most=most))
+
+
+def _end_of_scale(question: Question, item: Mapping[str, Any]) -> int | None:
+    """The number that a display names, where it stands at one end of a scale (itemControl lower or upper)."""
+    control = extension_value(item, f"{CORE}questionnaire-itemControl") or {}
+    codes = {coding.get("code") for coding in control.get("coding", ())}
+    if question.scale is None or not codes & {"lower", "upper"}:
+        return None
+    return question.scale[0] if "lower" in codes else question.scale[-1]
 
 
 def _notes(place: str, hints: Sequence[Markup], problem: str | None) -> Markup:

@@ -59,6 +59,8 @@ class Form:
     questionnaire: JsonObject
     questions: Mapping[str, Question]
     conditions: Mapping[str, EnableWhen]
+    # the questions of each group that may be left out as a whole, by its linkId
+    optional: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -74,6 +76,15 @@ class Filled:
         """The questions that are asked and have no answer."""
         return [each for each in form.questions if each in self.enabled and each not in self.answered]
 
+    def missing(self, form: Form) -> list[str]:
+        """The questions that need an answer and have none; a group that may be left out is so when it is blank."""
+        left_out = [below for below in form.optional.values() if below.isdisjoint(self.answered)]
+        return [
+            each
+            for each in self.blank(form)
+            if form.questions[each].item.get("required") and not any(each in below for below in left_out)
+        ]
+
 
 def form_of(questionnaire: JsonObject) -> Form:
     """Raises ValueError when it asks for what a form cannot take (attachments, references, unlisted value sets)."""
@@ -85,7 +96,12 @@ def form_of(questionnaire: JsonObject) -> Form:
             conditions[item["linkId"]] = EnableWhen(item)
         if item["type"] not in {"group", "display"}:
             questions[item["linkId"]] = _question(item, listed)
-    return Form(questionnaire, questions, conditions)
+    optional = {
+        item["linkId"]: frozenset(each["linkId"] for each in _shown_below(item)) & questions.keys()
+        for item in _shown_below(questionnaire)
+        if item["type"] == "group" and not item.get("required")
+    }
+    return Form(questionnaire, questions, conditions, optional)
 
 
 def is_shown(item: JsonObject) -> bool:
