@@ -1,5 +1,6 @@
 """Consents as people give them: to sharing, and to treatment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
@@ -35,11 +36,14 @@ def opt_in(person: str) -> Resource:
     return sharing(person, id_=f"opt-in-{person}", rule="OPTIN")
 
 
-def provision(type_: str, *actors: str, role: str = "IRCP", **conditions: Any) -> Resource:
-    """One provision about these actors."""
+def provision(
+    type_: str, *actors: str, role: str = "IRCP", classes: Sequence[Resource] = (), **conditions: Any
+) -> Resource:
+    """One provision about these actors and classes."""
     concept = {"coding": [{"system": PARTICIPATION, "code": role}]}
     named = [{"role": concept, "reference": {"reference": each}} for each in actors]
-    return {"type": type_, **({"actor": named} if named else {}), **conditions}
+    given = {"type": type_, "actor": named, "class": list(classes), **conditions}
+    return {name: value for name, value in given.items() if value}
 
 
 def of_types(*names: str) -> list[Resource]:

@@ -153,7 +153,7 @@ async def test_nobody_is_sent_without_a_record_that_is_still_on_its_way(runtime:
         opt_in("p2"),
         sharing("p1", provision("deny", "Organization/partner-hub"), rule="OPTIN"),
         sharing("p1", provision("permit", "Organization/partner-other")),
-        sharing("p1", provision("permit", "Organization/partner-hub", **{"class": of_types("Task", "Patient")})),
+        sharing("p1", provision("permit", "Organization/partner-hub", classes=of_types("Task", "Patient"))),
     ],
     ids=["withdrawn", "somebody else's", "denied", "for another", "not all of it"],
 )

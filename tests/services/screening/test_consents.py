@@ -68,7 +68,7 @@ async def test_what_no_service_could_honour_is_refused_with_its_place(
 
 async def test_provisions_beyond_the_depth_that_is_searched_are_refused(http: httpx.AsyncClient) -> None:
     def nested(levels: int) -> Resource:
-        return provision("deny", **({"provision": [nested(levels - 1)]} if levels > 1 else {}))
+        return provision("deny", provision=[nested(levels - 1)] if levels > 1 else [])
 
     assert (await give(http, sharing("p1", nested(4)))).status_code == 201
     refused = await give(http, sharing("p1", nested(5), id_="deeper"))

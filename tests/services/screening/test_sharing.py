@@ -149,7 +149,7 @@ async def test_a_permitted_label_is_all_that_is_seen(people: httpx.AsyncClient) 
 
 
 async def test_classes_limit_an_organisation_to_their_types(people: httpx.AsyncClient) -> None:
-    await give(people, sharing("p1", provision("permit", "Organization/hub", **{"class": of_types("Patient")})))
+    await give(people, sharing("p1", provision("permit", "Organization/hub", classes=of_types("Patient"))))
     assert await found(people, "Patient", HUB) == ["Patient/p1"]
     assert await found(people, "QuestionnaireResponse", HUB) == []
     assert await found(people, "Patient?_revinclude=QuestionnaireResponse:subject", HUB) == ["Patient/p1"]

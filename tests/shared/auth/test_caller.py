@@ -61,3 +61,27 @@ def test_patient_scopes_are_bound_to_the_patient_of_the_token() -> None:
 def test_a_user_scope_beside_a_patient_scope_lifts_the_binding() -> None:
     both = caller("patient/Questionnaire.rs user/Questionnaire.rs", patient="p1", fhir_user="Patient/p1")
     assert both.filters("Questionnaire", "read") == ()
+
+
+@pytest.mark.parametrize(
+    ("known", "actor"),
+    [
+        ({}, None),
+        ({"fhir_user": "Practitioner/dr-1"}, None),
+        ({"fhir_user": "https://ehr.example/fhir/RelatedPerson/m"}, "https://ehr.example/fhir/RelatedPerson/m"),
+        ({"fhir_user": "Organization/hub", "roles": ("clinician",)}, "Organization/hub"),
+        ({"roles": ("related-person",)}, "nobody"),
+        ({"roles": ("outside-organisation",), "fhir_user": "Practitioner/dr-1"}, "nobody"),
+    ],
+    ids=str,
+)
+def test_whoever_acts_for_somebody_else_is_known_by_role_or_person(known: dict[str, Any], actor: str | None) -> None:
+    assert caller("system/*.rs", **known).actor == actor
+
+
+def test_a_narrowed_caller_remembers_nothing_of_what_it_could_before() -> None:
+    whole = caller("system/Patient.rs")
+    assert whole.filters("Patient", "read") == ()
+    narrowed = whole.narrowed_to(Scopes.parse("system/Patient.rs?_id=p1"))
+    assert (narrowed.filters("Patient", "read"), narrowed.before_consent) == (("_id=p1",), whole)
+    assert whole.filters("Patient", "read") == ()

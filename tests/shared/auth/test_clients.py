@@ -53,8 +53,10 @@ async def test_an_id_that_is_not_tenant_and_name_is_nobodys(database: Database, 
         {"scopes": Scopes.parse("user/Patient.rs")},
         {"scopes": Scopes.parse("patient/Patient.rs")},
         {"scopes": Scopes.parse("patient/Patient.rs"), "fhir_user": "Practitioner/a"},
+        {"roles": ("related-person",), "fhir_user": "Patient/a"},
+        {"roles": ("outside-organisation",)},
     ],
-    ids=range(8),
+    ids=range(10),
 )
 async def test_a_client_that_cannot_be_trusted_is_not_registered(database: Database, changed: dict[str, Any]) -> None:
     with pytest.raises(ClientError):

@@ -11,8 +11,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 from stepwell_shared.auth import verification
+from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.issuer_keys import REFRESH_SECONDS, RETRY_SECONDS, IssuerKeys
 from stepwell_shared.auth.keys import public_key_set
+from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.database.pool import Database
 from stepwell_shared.fhir.outcome import Category, FhirError
@@ -249,3 +251,30 @@ async def test_a_remembered_token_costs_microseconds(verifier: TokenVerifier, is
     for _ in range(1000):
         assert await verifier.authenticate(header) is caller
     assert (time.perf_counter() - started) / 1000 < 0.000_1
+
+
+async def test_consents_are_asked_on_every_request_of_who_acts_under_them_and_for_nobody_else(
+    database: Database, outside: httpx.AsyncClient, clock: Clock, issuer_key: ECKey
+) -> None:
+    asked: list[str | None] = []
+
+    async def narrow(caller: Caller) -> Caller:
+        asked.append(caller.actor)
+        return caller.narrowed_to(Scopes())
+
+    keys = IssuerKeys(database, outside, ISSUER, clock=clock)
+    made = TokenVerifier(keys, issuer_url=ISSUER, audience=ROUTING, clock=clock, narrow=narrow)
+    related = f"Bearer {signed(access_claims(fhirUser='RelatedPerson/m'), issuer_key)}"
+    plain = f"Bearer {signed(access_claims(), issuer_key)}"
+    for _ in range(2):
+        assert not list((await made.authenticate(related)).scopes)
+        assert list((await made.authenticate(plain)).scopes)
+    assert asked == ["RelatedPerson/m"] * 2
+    await made.close()
+
+
+async def test_a_service_that_keeps_no_consents_lets_nobody_act_under_them(
+    verifier: TokenVerifier, issuer_key: ECKey
+) -> None:
+    caller = await verifier.authenticate(f"Bearer {signed(access_claims(fhirUser='Organization/o'), issuer_key)}")
+    assert not caller.permits("Questionnaire", "read")

@@ -110,7 +110,7 @@ def test_a_root_without_a_type_says_when_the_base_policy_holds() -> None:
 
 
 def test_exceptions_to_exceptions_are_heard_and_a_denial_beside_a_permission_wins() -> None:
-    inner = provision("permit", **{"class": of_types("Observation")})
+    inner = provision("permit", classes=of_types("Observation"))
     middle = provision("deny", HUB, provision=[inner])
     deep = sharing("p1", {"type": "permit", "provision": [middle]})
     assert (is_permitted(deep), is_permitted(deep, type_="Task")) == (True, False)
@@ -119,13 +119,11 @@ def test_exceptions_to_exceptions_are_heard_and_a_denial_beside_a_permission_win
 
 
 def test_a_related_person_sees_nothing_before_a_provision_names_them() -> None:
-    asked = {"actor": MOTHER, "kind": Kind.RELATED_PERSON, "purpose": "FAMRQT"}
+    asked: Resource = {"actor": MOTHER, "kind": Kind.RELATED_PERSON, "purpose": "FAMRQT"}
     assert decided(opt_in("p1"), **asked).rule == "SHARE-RELATED"
     assert is_permitted(sharing("p1", provision("permit", MOTHER)), **asked)
     assert not is_permitted(sharing("p1", provision("permit", "RelatedPerson/other")), **asked)
-    outer = sharing(
-        "p1", provision("deny", MOTHER, provision=[provision("permit", **{"class": of_types("Observation")})])
-    )
+    outer = sharing("p1", provision("deny", MOTHER, provision=[provision("permit", classes=of_types("Observation"))]))
     assert (is_permitted(outer, **asked), is_permitted(outer, type_="Task", **asked)) == (True, False)
 
 
@@ -176,10 +174,10 @@ def test_an_action_that_is_no_sharing_permits_no_sharing() -> None:
 
 
 def test_a_class_limits_what_is_shared_to_its_types() -> None:
-    consent = sharing("p1", provision("permit", HUB, **{"class": of_types("Task", "Appointment")}))
+    consent = sharing("p1", provision("permit", HUB, classes=of_types("Task", "Appointment")))
     assert [is_permitted(consent, type_=each) for each in ("Task", "Observation")] == [True, False]
     unknown = [{"system": "urn:ietf:rfc:3986", "code": "http://hl7.org/fhir/StructureDefinition/bp"}]
-    assert not is_permitted(sharing("p1", provision("permit", HUB, **{"class": unknown})))
+    assert not is_permitted(sharing("p1", provision("permit", HUB, classes=unknown)))
 
 
 def test_what_has_a_denied_label_stays_though_the_rest_is_shared() -> None:

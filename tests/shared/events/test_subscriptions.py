@@ -281,3 +281,26 @@ async def test_content_levels_tell_no_more_than_was_asked_for(
     assert len(nothing.bundle["entry"]) == 1
     assert "r1" not in nothing.body.decode()
     assert "score-finalized" not in nothing.body.decode()
+
+
+async def test_who_is_told_under_consents_alone_hears_numbers_where_none_can_be_asked(
+    database: Database, subscriber: Subscriber, start: Start
+) -> None:
+    row = state_of(subscription(endpoint=subscriber.url), actor="Organization/hub")
+    await write(database, A, row.effect())
+    await announce(database, A, scored("r1", "p1"))
+    await start()
+    await eventually(lambda: "event-notification" in [told.value("type") for told in subscriber.told])
+    assert subscriber.told[-1].value("events-since-subscription-start") == "1"
+    assert "r1" not in subscriber.told[-1].body.decode()
+
+
+async def test_who_is_told_under_consents_alone_stays_so_whoever_changes_the_subscription(
+    database: Database, subscriber: Subscriber
+) -> None:
+    resource = subscription(endpoint=subscriber.url)
+    await write(database, A, state_of(resource, actor="Organization/hub").effect())
+    await write(database, A, state_of({**resource, "status": "off"}).effect())
+    await write(database, A, state_of(resource).effect())
+    rows = await as_owner_of_rows(database, A, "SELECT actor, status FROM subscription_state")
+    assert [(row["actor"], row["status"]) for row in rows] == [("Organization/hub", "requested")]
