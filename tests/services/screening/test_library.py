@@ -130,6 +130,17 @@ class TestImport:
         (event,) = await said(runtime, "score-finalized")
         assert scores_in(event) == {"wsas": 18, "wsas-without-work": None}
 
+    async def test_an_imported_form_under_the_products_url_can_be_retired_and_not_changed(
+        self, runtime: Runtime, http: httpx.AsyncClient
+    ) -> None:
+        form = (await bring(http, "wsas", site_form("wsas", url=None))).json()
+        changed = await http.put(f"Questionnaire/{form['id']}", json={**form, "title": "Another"}, headers=EHR)
+        assert (changed.status_code, places(changed)) == (422, ["Questionnaire.title"])
+        retired = await http.put(f"Questionnaire/{form['id']}", json={**form, "status": "retired"}, headers=EHR)
+        assert retired.status_code == 200
+        assert await find_imported(runtime, NORTH, "wsas") is None
+        assert await find_instrument(runtime, NORTH, f"{form['url']}|{form['version']}") is not None
+
     async def test_sent_again_it_is_imported_once(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
         first = await bring(http, "wsas", site_form("wsas"))
         again = await asyncio.gather(*(bring(http, "wsas", site_form("wsas")) for _ in range(4)))

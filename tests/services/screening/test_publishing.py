@@ -61,8 +61,10 @@ class TestWhatIsRefused:
         refused = await put(http, {**shipped, "status": "retired"})
         assert (refused.status_code, places(refused)) == (422, ["Questionnaire"])
 
-    async def test_a_site_publishes_nothing_under_the_products_urls(self, http: httpx.AsyncClient) -> None:
-        refused = await put(http, intake(url="https://stepwell.health/fhir/Questionnaire/phq-9", version="2"))
+    @pytest.mark.parametrize("status", ["draft", "active"])
+    async def test_a_site_keeps_nothing_under_the_products_urls(self, http: httpx.AsyncClient, status: str) -> None:
+        url = "https://stepwell.health/fhir/Questionnaire/phq-9"
+        refused = await put(http, intake(url=url, version="2", status=status))
         assert (refused.status_code, places(refused)) == (422, ["Questionnaire.url"])
 
     @pytest.mark.parametrize("member", ["url", "version"])
@@ -117,11 +119,12 @@ class TestWhatIsRefused:
         await publish(http)
         assert (await http.delete("Questionnaire/intake-1", headers=EHR)).status_code == 405
 
+    @pytest.mark.parametrize("code", ["44260-8", "93249-1"])  # item 9 of PHQ-9, question 4 of the C-SSRS screener
     async def test_a_known_safety_question_in_a_forms_own_disguise_waits_for_crisis_contacts(
-        self, http: httpx.AsyncClient
+        self, http: httpx.AsyncClient, code: str
     ) -> None:
         form = intake()
-        form["item"][0]["code"] = [{"system": "http://loinc.org", "code": "44260-8"}]
+        form["item"][0]["code"] = [{"system": "http://loinc.org", "code": code}]
         refused = await put(http, form)
         assert (refused.status_code, places(refused)) == (422, ["Questionnaire"])
         assert "crisis contacts" in refused.text

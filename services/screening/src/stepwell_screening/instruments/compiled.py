@@ -60,8 +60,11 @@ def compile_instrument(questionnaire: dict[str, Any], scoring: Mapping[str, Any]
 
 
 def asks_for_safety(questionnaire: dict[str, Any]) -> bool:
-    """Whether a form has a question that an instrument of ours watches for safety."""
-    return bool(_unscored(questionnaire)["safetyItems"])
+    """Whether a form has a question that is watched for suicide risk, by its code, wherever it stands."""
+    items = questionnaire_items(questionnaire)
+    codes = {(each.get("system"), each.get("code")) for item in items for each in item.get("code", ())}
+    screened = [code for screen in safety_policy().screens for code in screen.roles]
+    return not codes.isdisjoint([*safety_questions(), *screened])
 
 
 def _unscored(questionnaire: dict[str, Any]) -> dict[str, Any]:

@@ -42,10 +42,9 @@ class SkeletonItem:
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """One instrument without its words. `scoring` names its scoring definition where it has one.
+    """One instrument without its words; its scoring definition, where it has one, has the same id.
 
-    With `further_questions` a form may ask more than what is laid down; `safety` says that its answers may call for a
-    person at once.
+    With `further_questions` a form may ask more than what is laid down.
     """
 
     id: str
@@ -61,7 +60,6 @@ class Skeleton:
     code: OptionKey
     items: tuple[SkeletonItem, ...]
     further_questions: bool
-    safety: bool
 
     @property
     def needs_attestation(self) -> bool:
@@ -85,7 +83,6 @@ def parse_skeleton(data: Mapping[str, Any]) -> Skeleton:
         code=_key(data["code"]),
         items=tuple(_parse_item(row, data["answerLists"]) for row in data["items"]),
         further_questions=data.get("furtherQuestions", False),
-        safety=data.get("safety", False),
     )
     if skeleton.licence_class not in {"A", *NEEDS_ATTESTATION}:
         raise ValueError(f"{skeleton.id}: the licence class is A, B or C")
@@ -193,7 +190,6 @@ def skeleton_of(questionnaire: JsonObject, name: str) -> Skeleton:
         code=_first_key(questionnaire),
         items=tuple(_item_of(item) for item, _ in placed_items(questionnaire) if _is_question(item)),
         further_questions=False,
-        safety=False,
     )
 
 

@@ -54,7 +54,7 @@ async def import_instrument(runtime: Runtime, request: Request) -> Response:
     form = _completed(wish)
     refuse([*_check_url(wish.skeleton, form), *check_against(wish.skeleton, form)])
     tenant = request.access.tenant
-    publishable(runtime, tenant, form, scoring_of(wish.skeleton.id), safety=wish.skeleton.safety)
+    publishable(runtime, tenant, form, scoring_of(wish.skeleton.id))
     form["id"] = derived_id(runtime.engine.base_url, tenant, "import", form["url"], form["version"])
     served_type = runtime.engine.served("Questionnaire", Interaction.READ)
     for _ in range(ATTEMPTS_MAX):

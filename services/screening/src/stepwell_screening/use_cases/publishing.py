@@ -14,7 +14,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
-from stepwell_screening.instruments import asks_for_safety, compile_instrument, instruments, publications
+from stepwell_screening.instruments import asks_for_safety, compile_instrument, publications
 from stepwell_screening.instruments.publications import Publication, publication_effect
 from stepwell_screening.rules.finding import Finding
 from stepwell_screening.rules.publication import PUBLISHED, check_publication, check_revision
@@ -35,7 +35,7 @@ async def change_questionnaire(runtime: Runtime, write: Write) -> None:
     assert write.stored.body is not None, "what is no deletion has a body"
     after: Resource = json.loads(write.stored.body, parse_float=Decimal)
     before = _parsed(write.previous.body) if write.previous else None
-    _refuse_ours(before)
+    await _refuse_ours(runtime, write, before, after)
     if before is not None and before["status"] in PUBLISHED:
         refuse(check_revision(before, after))
     if after["status"] != ACTIVE:
@@ -44,9 +44,6 @@ async def change_questionnaire(runtime: Runtime, write: Write) -> None:
     taken = await published_as(runtime, tenant, *canonical)
     if taken is not None and taken.questionnaire_id == write.stored.id:
         return  # an old acquaintance, brought back or dated anew
-    if after.get("url", "").startswith(f"{CANONICAL}/"):
-        text = "This url belongs to the product: give the form one of your own, or bring it with $import."
-        refuse([Finding("business-rule", text, "Questionnaire.url")])
     if taken is not None:
         raise already_published(taken)
     publishable(runtime, tenant, after, None)
@@ -60,14 +57,9 @@ async def published_as(runtime: Runtime, tenant: str, url: str, version: str) ->
     return next((row for row in rows if row.version == version), None)
 
 
-def publishable(
-    runtime: Runtime, tenant: str, form: Resource, scoring: Mapping[str, Any] | None, *, safety: bool = False
-) -> None:
-    """Raises FhirError BUSINESS_RULE with every finding when a form cannot be published with its scoring.
-
-    `safety`: its answers may call for a person at once, whatever the scoring says.
-    """
-    watched = safety or bool((scoring or {}).get("safetyItems")) or asks_for_safety(form)
+def publishable(runtime: Runtime, tenant: str, form: Resource, scoring: Mapping[str, Any] | None) -> None:
+    """Raises FhirError BUSINESS_RULE with every finding when a form cannot be published with its scoring."""
+    watched = bool((scoring or {}).get("safetyItems")) or asks_for_safety(form)
     contacts = crisis_contacts(runtime, tenant) if watched else 0
     refuse(check_publication(form, safety_items=watched, crisis_contacts=contacts))
     try:
@@ -87,10 +79,20 @@ def refuse(findings: Sequence[Finding]) -> None:
         raise FhirError(Category.BUSINESS_RULE, [Issue(each.text, each.code, each.expression) for each in findings])
 
 
-def _refuse_ours(before: Resource | None) -> None:
-    if before is not None and f"{before.get('url')}|{before.get('version')}" in instruments():
-        text = "This Questionnaire ships with the product and cannot be changed; publish one of your own."
-        refuse([Finding("business-rule", text, "Questionnaire")])
+async def _refuse_ours(runtime: Runtime, write: Write, before: Resource | None, after: Resource) -> None:
+    """What ships has urls of the product, and so have forms that were brought with $import; nothing else has."""
+    if before is not None and _is_ours(before):
+        taken = await published_as(runtime, write.access.tenant, before["url"], before.get("version", ""))
+        if taken is None or taken.questionnaire_id != write.stored.id:
+            text = "This Questionnaire ships with the product and cannot be changed; publish one of your own."
+            refuse([Finding("business-rule", text, "Questionnaire")])
+    elif _is_ours(after):
+        text = "This url belongs to the product: give the form one of your own, or bring it with $import."
+        refuse([Finding("business-rule", text, "Questionnaire.url")])
+
+
+def _is_ours(form: Resource) -> bool:
+    return str(form.get("url", "")).startswith(f"{CANONICAL}/")
 
 
 def _parsed(body: bytes | None) -> Resource | None:
