@@ -286,3 +286,25 @@ async def test_a_finished_form_that_was_changed_is_not_stored(http: httpx.AsyncC
         assert refused.status_code == 422
         assert place in places(refused)
     assert (await submit(http, response)).status_code == 201
+
+
+async def test_a_finished_form_is_amended_and_withdrawn_like_any_other(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    response = {**await filled_in(http, "depression", {ANHEDONIA: 1}), "id": "r5"}
+    await accept(http, response)
+    amended = copy.deepcopy({**response, "status": "amended"})
+    given(amended, 0, 0)["answer"][0]["valueCoding"] = item(response, 0, 0)["answerOption"][2]["valueCoding"]
+    refused = await submit(http, amended)
+    assert (refused.status_code, places(refused)) == (422, ["QuestionnaireResponse.item[0].item[2].answer[0].value"])
+    given(amended, 0, 2)["answer"][0]["valueDecimal"] = 2
+    await accept(http, amended, {**amended, "status": "entered-in-error"})
+    first, second, third = await said(runtime, "score-finalized")
+    totals = [_scores(event)["55758-7"] for event in (first, second, third)]
+    assert [each["valueQuantity"]["value"] for each in totals] == [1, 2, 2]
+    assert [each["status"] for each in totals] == ["final", "amended", "entered-in-error"]
+    assert len({each["id"] for each in totals}) == 1
+
+
+def _scores(event: Any) -> dict[str, Resource]:
+    return {each["code"]["coding"][0]["code"]: each for each in _observations(event)}

@@ -22,8 +22,11 @@ from tests.services.screening.submitting import form
         json.dumps({**form(3), "item": "none"}).encode(),
         json.dumps({**form(3), "item": [[]]}).encode(),
         json.dumps(form(0)).encode(),
+        json.dumps({**form(3), "questionnaire": "#form"}).encode(),
+        json.dumps({**form(3), "questionnaire": "#form", "contained": [{"id": "form", "item": [{}]}]}).encode(),
+        json.dumps({**form(3), "questionnaire": "#form", "contained": [{"id": "form"}]}).encode(),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_what_says_nothing_of_danger_waits_like_others(body: bytes) -> None:
     assert not cannot_wait(body)
@@ -32,4 +35,11 @@ def test_what_says_nothing_of_danger_waits_like_others(body: bytes) -> None:
 @pytest.mark.parametrize("answer", [1, 2, 3, None])
 def test_a_positive_or_blank_ninth_item_cannot_wait(answer: int | None) -> None:
     response: dict[str, Any] = form(answer)
+    assert cannot_wait(json.dumps(response).encode())
+
+
+@pytest.mark.parametrize("answer", [1, None])
+def test_neither_can_such_an_answer_in_an_adaptive_form(answer: int | None) -> None:
+    contained = [{"resourceType": "Questionnaire", "id": "form", "item": [{"linkId": "/steps/phq-9"}]}]
+    response: dict[str, Any] = {**form(answer), "questionnaire": "#form", "contained": contained}
     assert cannot_wait(json.dumps(response).encode())

@@ -200,10 +200,11 @@ def _items(steps: Sequence[Step]) -> Iterator[JsonObject]:
 def _link_ids(branch: Branch) -> list[str]:
     if branch.text is not None:
         return [str(branch.text["linkId"])]
-    return [_group_of(source) for source in branch.sources]
+    return [group_of(source) for source in branch.sources]
 
 
-def _group_of(source: str) -> str:
+def group_of(source: str) -> str:
+    """The linkId of the group that holds an instrument's questions."""
     return f"/steps/{source}"
 
 
@@ -222,8 +223,8 @@ def _group(source: str, part: Part, asked: set[str]) -> Step:
     heading = stem or {name.replace("title", "text"): value for name, value in questionnaire.items() if "title" in name}
     kept = [_without_expression(item) for item in items if item is not stem and item["linkId"] not in asked]
     words = {name: heading[name] for name in ("text", "_text") if name in heading}
-    item = {"linkId": _group_of(source), **words, "type": "group", "item": kept}
-    return Step(_group_of(source), item, part)
+    item = {"linkId": group_of(source), **words, "type": "group", "item": kept}
+    return Step(group_of(source), item, part)
 
 
 def _without_expression(item: JsonObject) -> JsonObject:
