@@ -146,6 +146,9 @@ class TestComingBack:
         await other_browser.open(link)
         page = await other_browser.press("verify", **BIRTH)
         assert page.given() == {f"q.{FIRST}": "2"}
+        async with runtime.database.transaction(NORTH) as connection:
+            shown = "SELECT count(*) FROM audit WHERE interaction = 'read' AND client_id = 'form-page'"
+            assert await connection.fetchval(shown) == 1
         await other_browser.press("send", all_of(1))
         assert other_browser.answer.status_code == 200
         assert [each["status"] for each in await stored(runtime, NORTH, "QuestionnaireResponse")] == ["completed"]

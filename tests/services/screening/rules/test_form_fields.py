@@ -81,7 +81,8 @@ def test_an_option_that_there_is_none_of_is_noted_and_not_kept(value: str) -> No
         ("time", "14:30", "valueTime", "14:30:00"),
         ("url", "https://example.org/x", "valueUri", "https://example.org/x"),
         ("string", "  two   words ", "valueString", "two words"),
-        ("text", "two\nlines", "valueString", "two\nlines"),
+        ("text", "two\r\nlines", "valueString", "two\nlines"),
+        ("string", "no\x00thing\x1b[0m", "valueString", "nothing[0m"),
     ],
 )
 def test_each_type_is_read_as_its_type(kind: str, value: str, key: str, read: object) -> None:

@@ -20,7 +20,15 @@ from stepwell_screening.rules.form_fields import Filled, Form, fields_of, filled
 from stepwell_screening.rules.second_factor import birth_date_of, is_on_record, is_proved
 from stepwell_screening.use_cases import form_links
 from stepwell_screening.use_cases.form_links import Link
-from stepwell_screening.use_cases.forms import GOES_ON, SENT, Answers, answers_of, keep_answers, refused_places
+from stepwell_screening.use_cases.forms import (
+    GOES_ON,
+    SENT,
+    Answers,
+    answers_of,
+    keep_answers,
+    record_shown,
+    refused_places,
+)
 
 Posted = Mapping[str, Sequence[str]]
 
@@ -54,6 +62,8 @@ class Filling:
             return self._closed("spent")
         if answers.items and not self.session.shows(self.now):
             return await self._asks_who_it_is()
+        if answers.items:
+            await record_shown(self.runtime, self.link)
         form, language = self._form()
         fields = fields_of(form, answers.items)
         sheet = Sheet(form, self.frame.texts, fields, filled(form, fields).enabled, language=language)

@@ -23,6 +23,7 @@ SCALE_STEPS_MAX = 11
 # Types that a form of a person's own is not asked for.
 NOT_OFFERED = frozenset({"attachment", "reference"})
 _SPACES = re.compile(r"[^\S\n]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 _DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
@@ -241,7 +242,7 @@ def _items(node: JsonObject, form: Form, fields: Fields, found: Filled) -> list[
 
 def _answers(question: Question, fields: Fields, found: Filled) -> list[dict[str, Any]]:
     """The answers of one question; what cannot be read is noted by its linkId."""
-    given = [_SPACES.sub(" ", value).strip() for value in fields.get(question.link_id, ())]
+    given = [_plain(value) for value in fields.get(question.link_id, ())]
     if question.repeats and not question.options:
         given = [line.strip() for value in given for line in value.splitlines()]
     answers = []
@@ -255,9 +256,14 @@ def _answers(question: Question, fields: Fields, found: Filled) -> list[dict[str
     return answers
 
 
+def _plain(text: str) -> str:
+    """What was typed without what nobody sees: control characters, and spaces more than one."""
+    return _SPACES.sub(" ", _CONTROLS.sub("", text)).strip()
+
+
 def _chosen(question: Question, value: str, fields: Fields) -> dict[str, Any] | None:
     if value == OTHER and question.kind == "open-choice":
-        text = next(iter(fields.get(question.link_id + OTHER_FIELD, ())), "").strip()
+        text = _plain(next(iter(fields.get(question.link_id + OTHER_FIELD, ())), ""))
         return {"valueString": text} if text else None
     if not value.isascii() or not value.isdecimal() or len(value) > 4 or int(value) >= len(question.options):
         return None

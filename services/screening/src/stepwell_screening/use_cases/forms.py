@@ -22,7 +22,7 @@ from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.store import WriteConflictError
-from stepwell_shared.fhir.unit import Stored
+from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.instruments import Instrument
@@ -76,6 +76,12 @@ async def keep_answers(
     raise contended()
 
 
+async def record_shown(runtime: Runtime, link: Link) -> None:
+    """Puts on record that given answers were shown, before they are."""
+    record = _record(runtime, _caller(link), "read", response_id(runtime, link), 200)
+    await runtime.store.commit(UnitOfWork(link.tenant, effects=[record]))
+
+
 def response_id(runtime: Runtime, link: Link) -> str:
     """The id of the response that a link leads to."""
     return derived_id(runtime.engine.base_url, link.tenant, "form-link", link.id)
@@ -101,7 +107,7 @@ def _response(runtime: Runtime, link: Link, items: Sequence[Resource], status: s
 
 async def _write(runtime: Runtime, link: Link, previous: Stored | None, response: Resource) -> None:
     """Writes it as the person's own access, which can do nothing else."""
-    caller = Caller(link.tenant, CLIENT, SCOPES, link.id, fhir_user=link.subject, patient=link.subject.split("/")[1])
+    caller = _caller(link)
     body = encode(response)
     request = Request(
         access=caller,
@@ -115,6 +121,10 @@ async def _write(runtime: Runtime, link: Link, previous: Stored | None, response
     served_type = runtime.engine.served(TYPE, interaction)
     resource = validation.check(body, TYPE)
     await write(runtime.engine, request, served_type, interaction, response["id"], previous, resource)
+
+
+def _caller(link: Link) -> Caller:
+    return Caller(link.tenant, CLIENT, SCOPES, link.id, fhir_user=link.subject, patient=link.subject.split("/")[1])
 
 
 def _record(runtime: Runtime, caller: Caller, interaction: str, id_: str, status: int) -> Effect:
