@@ -1,5 +1,6 @@
 """Promises of population: only answers that a question takes, the best source first, and a response in progress."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -37,7 +38,9 @@ EMPTY: Resource = {"resourceType": "QuestionnaireResponse", "status": "in-progre
 YES, NO = {"system": "s", "code": "y", "display": "Yes"}, {"system": "s", "code": "n"}
 
 
-def filled(form: Resource, observations: tuple[Resource, ...] = (), steps: int = 100_000, **launch: Any) -> Populated:
+def filled(
+    form: Resource, observations: Sequence[Mapping[str, Any]] = (), steps: int = 100_000, **launch: Any
+) -> Populated:
     """The population of a form that R4 accepts; what comes of it is a response that its own form takes."""
     assert validation.validate(orjson.loads(encode(form)), "Questionnaire") == []
     known = Known({name: root(each) for name, each in launch.items()}, observations)
@@ -214,7 +217,7 @@ def test_the_newest_observation_within_the_period_is_used_and_only_of_the_same_p
         observation({"valueQuantity": {"value": 99}}, "2026-11-20", subject={"reference": "Patient/other"}),
     ]
     mine = about(known, "https://stepwell.example/screening/fhir/Patient/p1")
-    assert answers(filled(form, tuple(mine))) == [72]
+    assert answers(filled(form, mine)) == [72]
     assert about(known, None) == known
 
 

@@ -80,9 +80,8 @@ class Evaluator:
             return compiled(self.run, place.focus, place.names)
         except TooCostlyError:
             raise
-        except (ExpressionError, RecursionError) as error:
-            text = str(error) if isinstance(error, ExpressionError) else "an expression is nested too deep"
-            self.say("processing", text, path)
+        except ExpressionError as error:
+            self.say("processing", str(error), path)
             return []
 
     def within(self, element: JsonObject, place: Place, path: str) -> Place:

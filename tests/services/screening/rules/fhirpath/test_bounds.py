@@ -27,6 +27,9 @@ def values(source: str, resource: Any = None, *, steps: int = 100_000, **names: 
         "item.aggregate($total.combine($total), 1).count()",
         "item.aggregate($total & $total, 'some words that grow and grow').length()",
         "item.linkId.distinct().combine(%resource.item.linkId).distinct().combine(%resource.descendants()).distinct()",
+        f"item.select(%resource.item.select((1{' is String' * 100})))",
+        "item.select(%resource.item.select(2.718.power(3.3)))",
+        f"item.select(%resource.item.select(1{' + 1' * 100}))",
         "item.aggregate(iif($total.exists(), $total.replace('a', 'aaaaaaaaaaaaaaaaaaaa'), 'a'))",
     ],
 )
@@ -64,6 +67,8 @@ def test_arithmetic_without_an_answer_in_bounds_is_empty(source: str) -> None:
         ("and", "character 1"),
         ("(" * 41 + "1" + ")" * 41, "at most 40 deep"),
         ("1" * 4001, "at most 4000 characters"),
+        (f"1{' + 1' * 600}", "at most 500 operators"),
+        (f"item{'.item' * 600}", "at most 500 operators"),
         ("item.$this", "character 6"),
     ],
 )

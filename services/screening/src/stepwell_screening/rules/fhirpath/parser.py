@@ -14,6 +14,7 @@ from stepwell_screening.rules.fhirpath.moments import CALENDAR
 from stepwell_screening.rules.fhirpath.scope import Run, Scope
 
 DEPTH_MAX = 40
+OPERATIONS_MAX = 500
 UCUM = "http://unitsofmeasure.org"
 Evaluate = Callable[[Scope], Collection]
 Infix = Callable[[Scope, Evaluate, Evaluate], Collection]
@@ -29,7 +30,10 @@ class Expression:
 
     def __call__(self, run: Run, focus: Collection, names: Mapping[str, Collection]) -> Collection:
         """What the expression makes of a focus. Raises ExpressionError, and TooCostlyError once the budget is spent."""
-        return self.evaluate(Scope(run, focus, names))
+        try:
+            return self.evaluate(Scope(run, focus, names))
+        except RecursionError:
+            raise ExpressionError("an expression has too many steps in a row") from None
 
 
 @lru_cache(maxsize=1024)
@@ -132,6 +136,7 @@ class _Parser:
         self.tokens = tokens(source)
         self.index = 0
         self.depth = 0
+        self.operations = 0
         self.names: set[str] = set()
 
     def parse(self) -> Evaluate:
@@ -148,6 +153,12 @@ class _Parser:
         self.index += 1
         return token
 
+    def count(self) -> None:
+        """One more operator or step. Raises ExpressionError when there are too many to evaluate one in another."""
+        self.operations += 1
+        if self.operations > OPERATIONS_MAX:
+            raise ExpressionError(f"an expression has at most {OPERATIONS_MAX} operators and steps")
+
     def expect(self, text: str) -> Token:
         if text not in (self.token.text, self.token.kind):
             raise ExpressionError(f"expected {text} at character {self.token.position + 1}")
@@ -160,6 +171,7 @@ class _Parser:
             raise ExpressionError(f"an expression is nested at most {DEPTH_MAX} deep")
         left = self.prefix()
         while True:
+            self.count()
             token = self.token
             if token.kind == "word" and token.text in {"is", "as"} and level < _TYPE_LEVEL:
                 self.take()
@@ -185,6 +197,7 @@ class _Parser:
     def path(self) -> Evaluate:
         found = self.term()
         while self.token.text in {".", "["} and self.token.kind == "mark":
+            self.count()
             if self.take().text == ".":
                 found = _then(found, self.invocation())
             else:
@@ -271,7 +284,12 @@ class _Parser:
         if not found.least <= len(arguments) <= found.most:
             raise ExpressionError(f"{name}() has another number of arguments (character {token.position + 1})")
         function = found.run
-        return lambda scope, given: function(scope, given, arguments)
+
+        def run(scope: Scope, given: Collection) -> Collection:
+            scope.run.budget.spend()
+            return function(scope, given, arguments)
+
+        return run
 
     def type_name(self) -> str:
         parts = [self.expect("word" if self.token.kind == "word" else "quoted").text.strip("`")]
@@ -285,15 +303,20 @@ class _Parser:
 
 
 def _infix(run: Infix, left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda scope: run(scope, left, right)
+    def paid(scope: Scope) -> Collection:
+        scope.run.budget.spend()
+        return run(scope, left, right)
+
+    return paid
 
 
 def _negative(operand: Evaluate) -> Evaluate:
-    return lambda scope: operators.arithmetic("*", operand(scope), [Item(-1, "integer")])
+    return _infix(_product("*"), operand, lambda scope: [Item(-1, "integer")])
 
 
 def _of_type(left: Evaluate, name: str, *, keeps: bool) -> Evaluate:
     def run(scope: Scope) -> Collection:
+        scope.run.budget.spend()
         item = operators.single(left(scope))
         if item is None:
             return []
@@ -313,6 +336,7 @@ def _from_this(step: Step) -> Evaluate:
 
 def _indexed(collection: Evaluate, place: Evaluate) -> Evaluate:
     def run(scope: Scope) -> Collection:
+        scope.run.budget.spend()
         found, index = collection(scope), operators.single(place(scope))
         if index is None or isinstance(index.value, bool) or not isinstance(index.value, int):
             return []

@@ -15,6 +15,7 @@ from stepwell_screening.rules.fhirpath.scope import Scope
 
 Values = Sequence[Any]
 Run = Callable[[Scope, Item, Values], Collection]
+STEPS_OF_A_ROOT = 20  # a power or a logarithm of 28 digits takes as long as so many steps
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _QUANTITY = re.compile(r"([+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?)\s*(?:'([^']{1,100})'|([a-z]{1,20}))?")
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1", "1.0"}), frozenset({"false", "f", "no", "n", "0", "0.0"})
@@ -107,6 +108,7 @@ def _math(run: Callable[..., Number | None]) -> Run:
         if value is None:
             raise ExpressionError("a function on numbers is used on another value")
         numbers = [number(each) for each in values]
+        scope.run.budget.spend(STEPS_OF_A_ROOT)
         if any(each is None for each in numbers):
             return []
         with localcontext() as context:
