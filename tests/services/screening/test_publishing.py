@@ -1,6 +1,7 @@
 """Promises of a site's own Questionnaires: drafts are free, a published version is checked once and then stays."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -110,6 +111,16 @@ class TestWhatIsRefused:
         mine = [each for each in await stored(runtime, NORTH, "Questionnaire") if each["url"] == URL]
         assert len(mine) == 1
 
+    async def test_one_bundle_does_not_publish_one_name_twice(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
+        entries = [
+            {"resource": intake(id=id_), "request": {"method": "PUT", "url": f"Questionnaire/{id_}"}}
+            for id_ in ("intake-1", "intake-2")
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        refused = await http.post("", json=bundle, headers=EHR)
+        assert refused.status_code == 409
+        assert await find_instrument(runtime, NORTH, f"{URL}|1.0") is None
+
     async def test_a_retired_version_keeps_its_name(self, http: httpx.AsyncClient) -> None:
         form = await publish(http)
         await put(http, {**form, "status": "retired"})
@@ -167,6 +178,15 @@ class TestWhatIsKept:
         await publish(http, status="retired", date="2026-11-22")
         amended = answers_to(form, {"seen": "yes"}, id="r9", status="amended")
         assert (await http.put("QuestionnaireResponse/r9", json=amended, headers=EHR)).status_code == 200
+        assert await find_instrument(runtime, NORTH, URL) is None
+
+    async def test_a_version_is_retired_by_a_patch(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
+        await publish(http)
+        headers = {**EHR, "Content-Type": "application/json-patch+json"}
+        for path, value, status in (("/status", "retired", 200), ("/title", "Another", 422)):
+            patch = [{"op": "replace", "path": path, "value": value}]
+            answer = await http.patch("Questionnaire/intake-1", content=json.dumps(patch), headers=headers)
+            assert answer.status_code == status, answer.text
         assert await find_instrument(runtime, NORTH, URL) is None
 
     async def test_a_url_alone_means_the_newest_active_version(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
