@@ -199,6 +199,35 @@ class TestProblems:
         assert (browser.answer.status_code, "This question needs an answer" in page.text) == (422, True)
 
 
+class TestRepeatingGroups:
+    async def test_are_asked_as_often_as_somebody_wants_and_stand_after_each_other(
+        self, runtime: Runtime, browser: Browser, other_browser: Browser, http: httpx.AsyncClient, person: Resource
+    ) -> None:
+        link = await new_link(http, "goals-1.0.0")
+        await browser.open(link)
+        page = await browser.press("more:/goal", {"/goal-words": "To swim"})
+        second = [name for name, _ in page.fields if name.startswith("q./goal-words") and name != "q./goal-words"]
+        assert len(second) == 1
+        await browser.press("save", {second[0].removeprefix("q."): "To sing"})
+        items = (await response(runtime))["item"]
+        assert [item["linkId"] for item in items] == ["/goal", "/goal"]
+        assert [item["item"][0]["answer"][0]["valueString"] for item in items] == ["To swim", "To sing"]
+        await other_browser.open(link)
+        page = await other_browser.press("verify", **BIRTH)
+        assert sorted(page.given().values()) == ["To sing", "To swim"]
+        await other_browser.press("send")
+        await other_browser.press("send-anyway")
+        assert (await response(runtime))["status"] == "completed"
+
+    async def test_are_asked_ten_times_at_most(
+        self, browser: Browser, http: httpx.AsyncClient, person: Resource
+    ) -> None:
+        await browser.open(await new_link(http, "goals-1.0.0"))
+        page = await browser.press("save", **{"copies./goal": "999"})
+        assert page.html.count("<textarea") == 20
+        assert ("act", "more:/goal") not in page.buttons
+
+
 async def test_what_the_script_is_told_holds_no_answer(opened: Browser) -> None:
     sent = opened.data("save", {QUESTIONS[0]: "2", ITEM_NINE: "1"})
     answer = await opened.client.post(opened.page.action, data=sent, headers={"Accept": "application/json"})

@@ -1,5 +1,6 @@
 """One form in one browser: what its person does, decided step by step, and the page that answers it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,9 +14,10 @@ from stepwell_shared.runtime import Runtime
 from stepwell_screening.instruments import Instrument
 from stepwell_screening.pages import views
 from stepwell_screening.pages.layout import LANGUAGE, LARGER, NORMAL, Frame
-from stepwell_screening.pages.questions import FIELD, SHOWN, Sheet
+from stepwell_screening.pages.questions import COPIES, FIELD, MORE, SHOWN, Sheet
 from stepwell_screening.pages.session import Session, csrf_of
 from stepwell_screening.pages.texts import LANGUAGES
+from stepwell_screening.rules.form_copies import counted
 from stepwell_screening.rules.form_fields import Filled, Form, fields_of, filled, form_of
 from stepwell_screening.rules.second_factor import birth_date_of, is_on_record, is_proved
 from stepwell_screening.use_cases import form_links
@@ -64,7 +66,7 @@ class Filling:
             return await self._asks_who_it_is()
         if answers.items:
             await record_shown(self.runtime, self.link)
-        form, language = self._form()
+        form, language = self._form(counted(answers.items))
         fields = fields_of(form, answers.items)
         sheet = Sheet(form, self.frame.texts, fields, filled(form, fields).enabled, language=language)
         return self._page(sheet, is_concern=bool(answers.concerns))
@@ -86,7 +88,7 @@ class Filling:
 
     async def filled(self, posted: Posted, act: str, *, is_data: bool) -> Answer:
         """Answers come in. They are kept first, whatever else was asked for; nobody else's are replaced."""
-        form, language = self._form()
+        form, language = self._form(_copies(posted, act))
         fields = {name.removeprefix(FIELD): values for name, values in posted.items() if name.startswith(FIELD)}
         found = filled(form, fields)
         sheet = Sheet(form, self.frame.texts, fields, found.enabled, language=language)
@@ -208,12 +210,12 @@ class Filling:
         offered = languages_of(self.instrument.questionnaire)
         return best(self.frame.texts.language, offered) or offered[0]
 
-    def _form(self) -> tuple[Form, str | None]:
+    def _form(self, counts: Mapping[str, int]) -> tuple[Form, str | None]:
         """The form in the page's language; its own language where it is another."""
         questionnaire, language = self.instrument.questionnaire, self._language()
         if language != languages_of(questionnaire)[0]:
             questionnaire = in_language(questionnaire, language)
-        return form_of(questionnaire), None if language == self.frame.texts.language else language
+        return form_of(questionnaire, counts), None if language == self.frame.texts.language else language
 
 
 def reads_as(session: Session, act: str) -> Session:
@@ -228,6 +230,16 @@ def reads_as(session: Session, act: str) -> Session:
 def door_of(runtime: Runtime, session: Session, address: str) -> views.Door:
     """Where the forms of a page go, with what shows that they come from it."""
     return views.Door(address, csrf_of(runtime, session))
+
+
+def _copies(posted: Posted, act: str) -> dict[str, int]:
+    """How often the page asks each repeating group, and once more where that was wanted."""
+    counts = {
+        name.removeprefix(COPIES): int(values[0]) if re.fullmatch(r"[0-9]{1,3}", values[0]) else 1
+        for name, values in posted.items()
+        if name.startswith(COPIES)
+    }
+    return {link_id: count + (act == MORE + link_id) for link_id, count in counts.items()}
 
 
 def _first(posted: Posted, name: str) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 from stepwell_screening.pages.markup import Markup, element, joined
 from stepwell_screening.pages.texts import Texts
 from stepwell_screening.rules.answers import CORE, extension_value
+from stepwell_screening.rules.form_copies import COPIES_MAX, count_of, is_repeating
 from stepwell_screening.rules.form_fields import OTHER, OTHER_FIELD, Form, Question, is_shown
 
 SHOWN = "shown"
 # Before each linkId, so that no question can take the name of something else in the page.
 FIELD = "q."
+COPIES, MORE = "copies.", "more:"
 _INPUTS: Mapping[str, Mapping[str, str]] = {
     "integer": {"type": "text", "inputmode": "numeric"},
     "decimal": {"type": "text", "inputmode": "decimal"},
@@ -76,10 +78,24 @@ def _below(sheet: Sheet, node: Mapping[str, Any], level: int) -> Iterator[Markup
             inner = element("p", text, class_="said", lang=sheet.language)
         elif kind == "group":
             heading = element(f"h{min(level, 6)}", text, lang=sheet.language) if text else None
-            inner = element("section", heading, _below(sheet, item, level + 1), class_="group")
+            more = _more(sheet, item) if is_repeating(item) else None
+            inner = element("section", heading, _below(sheet, item, level + 1), more, class_="group")
         else:
             inner = _question(sheet, sheet.form.questions[item["linkId"]], level)
         yield _conditional(sheet, item, inner) if _depends(sheet, item) else inner
+
+
+def _more(sheet: Sheet, group: Mapping[str, Any]) -> Markup | None:
+    """After the last copy of a group that repeats: how many there are, and the way to one more."""
+    copies, link_id = sheet.form.copies, group["linkId"]
+    if not copies.is_last(link_id):
+        return None
+    original = copies.original(link_id)
+    count = count_of(copies.counts, original)
+    known = element("input", type="hidden", name=COPIES + original, value=count)
+    words = sheet.texts.said("field.another")
+    button = element("button", words, name="act", value=MORE + original) if count < COPIES_MAX else None
+    return element("div", known, button, class_="more")
 
 
 def _depends(sheet: Sheet, item: Mapping[str, Any]) -> bool:

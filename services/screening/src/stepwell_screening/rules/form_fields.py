@@ -12,6 +12,7 @@ from typing import Any
 
 from stepwell_screening.rules.answers import CORE, VALUE_KEY, answer_value, extension_value
 from stepwell_screening.rules.enable_when import EnableWhen, Scope
+from stepwell_screening.rules.form_copies import Copies, numbered, repeating_groups, rolled, unrolled
 from stepwell_screening.rules.value_sets import contained_value_sets
 
 JsonObject = Mapping[str, Any]
@@ -62,6 +63,7 @@ class Form:
     conditions: Mapping[str, EnableWhen]
     # the questions of each group that may be left out as a whole, by its linkId
     optional: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    copies: Copies = field(default_factory=Copies)
 
 
 @dataclass
@@ -87,8 +89,12 @@ class Filled:
         ]
 
 
-def form_of(questionnaire: JsonObject) -> Form:
-    """Raises ValueError when it asks for what a form cannot take (attachments, references, unlisted value sets)."""
+def form_of(questionnaire: JsonObject, counts: Mapping[str, int] | None = None) -> Form:
+    """The form, with its repeating groups asked as often as `counts` says, by linkId, or else once.
+
+    Raises ValueError when it asks for what a form cannot take (attachments, references, unlisted value sets)."""
+    copies = Copies(counts or {})
+    questionnaire = unrolled(questionnaire, copies)
     listed = _with_displays(questionnaire)
     questions: dict[str, Question] = {}
     conditions: dict[str, EnableWhen] = {}
@@ -102,7 +108,7 @@ def form_of(questionnaire: JsonObject) -> Form:
         for item in _shown_below(questionnaire)
         if item["type"] == "group" and not item.get("required")
     }
-    return Form(questionnaire, questions, conditions, optional)
+    return Form(questionnaire, questions, conditions, optional, copies)
 
 
 def is_shown(item: JsonObject) -> bool:
@@ -172,14 +178,20 @@ def filled(form: Form, fields: Fields) -> Filled:
             break
         enabled = now_enabled
     found.enabled = enabled
-    found.items = _asked(form, everything, enabled)
-    found.answered = frozenset(_answered(found.items))
+    asked = _asked(form, everything, enabled)
+    found.answered = frozenset(_answered(asked))
+    found.items = rolled(asked, form.copies)
     found.malformed = [each for each in found.malformed if each in enabled]
     return found
 
 
 def fields_of(form: Form, items: Sequence[JsonObject]) -> dict[str, list[str]]:
-    """The fields that these answers fill: what `filled` reads back."""
+    """The fields that these answers of a response fill: what `filled` reads back."""
+    repeating = frozenset(form.copies.original(each) for each in repeating_groups(form.questionnaire))
+    return _fields_of(form, numbered(items, repeating))
+
+
+def _fields_of(form: Form, items: Sequence[JsonObject]) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for item in items:
         question = form.questions.get(item.get("linkId", ""))
@@ -190,7 +202,7 @@ def fields_of(form: Form, items: Sequence[JsonObject]) -> dict[str, list[str]]:
             if question.repeats and not question.options:
                 fields[question.link_id] = ["\n".join(fields.get(question.link_id, []))]
         for children in (item.get("item", ()), *(answer.get("item", ()) for answer in answers)):
-            fields.update(fields_of(form, children))
+            fields.update(_fields_of(form, children))
     return fields
 
 
