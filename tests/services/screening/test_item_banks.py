@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -21,7 +22,7 @@ from tests.services.screening.submitting import (
     score_in,
     submit,
 )
-from tests.support.runtime import URLS
+from tests.support.runtime import NORTH, URLS, stored
 
 BANK = f"{URL}|1"
 
@@ -55,10 +56,17 @@ async def test_a_bank_that_nobody_may_use_or_that_cannot_measure_is_not_brought_
     assert (await ask(http, begun(BANK))).status_code == 422
 
 
-async def test_a_bank_is_published_for_good_and_for_its_tenant_only(http: httpx.AsyncClient) -> None:
+async def test_a_bank_is_published_for_good_and_for_its_tenant_only(
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Callable[[Resource], None]
+) -> None:
     body = imported(bank_questionnaire())
     published = await bring(http, body)
     assert published.status_code == 201, published.text
+    (attestation,) = await stored(runtime, NORTH, "Provenance")
+    assert attestation["target"] == [{"reference": f"Questionnaire/{published.json()['id']}/_history/1"}]
+    assert attestation["agent"][0]["who"] == {"display": "Jo Example, head of the clinic"}
+    assert attestation["reason"] == [{"text": "Licence: made here"}]
+    emitted(attestation)
     assert published.headers["Location"].startswith(f"{URLS['screening']}/Questionnaire/")
     again = await bring(http, imported(bank_questionnaire(itemsMax=3)))
     assert again.status_code == 422

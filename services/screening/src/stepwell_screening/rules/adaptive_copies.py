@@ -34,7 +34,8 @@ def adaptive_copy(id_: str, canonical: str, heading: JsonObject, steps: Sequence
     """The Questionnaire inside a response, with what was asked so far and the instruments that it is of."""
     parts = _unique(step.part for step in steps)
     sources = [f"{part.questionnaire['url']}|{part.questionnaire['version']}" for part in parts]
-    rights = dict.fromkeys(part.questionnaire["copyright"] for part in parts if "copyright" in part.questionnaire)
+    sayings = (each["copyright"] for each in (heading, *(part.questionnaire for part in parts)) if "copyright" in each)
+    rights = list(dict.fromkeys(sayings))
     kept = {name: heading[name] for name in HEADING if name in heading}
     return {
         "resourceType": "Questionnaire",

@@ -88,7 +88,7 @@ class Assembled:
 
     @property
     def definition(self) -> ScoringDefinition:
-        """What the scores of the instruments share: the system of their bands, and that none depends on more."""
+        """What the scores of all its instruments share, such as the code system of their bands."""
         return self._parts[0].definition if self._parts else self.whole.definition
 
     def check(self, response: Resource) -> list[Finding]:
@@ -108,7 +108,7 @@ class Assembled:
 
     @property
     def _parts(self) -> list[Instrument]:
-        """Every instrument whose questions were asked, once; asked in part by another's first questions, never."""
+        """Every instrument whose questions were asked, once, in that order."""
         found = {part.canonical: part for part in (each.part for each in self.steps) if isinstance(part, Instrument)}
         return list(found.values())
 
@@ -124,7 +124,7 @@ class AssembledScoring:
     def __call__(self, response: Resource, context: Context | None = None) -> tuple[ScoreResult, ...]:
         """The scores of all instruments in the order in which they were asked, or the T score of a bank."""
         if self.bank is not None:
-            return (t_score(self.bank, self.bank.measure(self.steps, response), response),)
+            return (t_score(self.bank, self.steps, response),)
         return tuple(result for part in self.parts for result in part.score(response, context))
 
     def check(self, response: Resource, results: Sequence[ScoreResult]) -> list[Finding]:
@@ -202,7 +202,10 @@ async def _assembled(
         differs = first_difference(_as_sent(own), _as_sent(offered), path)
         findings = [Finding("business-rule", "This differs from what was asked.", differs)] if differs else []
     url, _, version = origin.canonical.partition("|")
-    whole = compile_instrument({**own, "url": url, "version": version}, None)
+    try:
+        whole = compile_instrument({**own, "url": url, "version": version}, None)
+    except ValueError as error:
+        raise _refusal(f"the instruments of this form cannot be put together: {error}", path) from error
     return Assembled(origin, whole, steps, findings, is_ended=bool(steps) and not following(steps))
 
 

@@ -2,10 +2,12 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from stepwell_shared.canonical import CANONICAL, derived_id
+from stepwell_shared.canonical import CANONICAL, derived_id, instant
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.asked import asked
 from stepwell_shared.fhir.messages import Request, Response, written
@@ -17,6 +19,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.instruments import compile_instrument, publications
 from stepwell_screening.instruments.publications import Publication, publication_effect
+from stepwell_screening.rules.adaptive import Step
 from stepwell_screening.rules.aggregation import ScoreResult
 from stepwell_screening.rules.conditions import always
 from stepwell_screening.rules.definition import Missing, ScoreDefinition
@@ -24,6 +27,7 @@ from stepwell_screening.rules.item_banks import SuppliedBank, parse_bank
 from stepwell_screening.rules.item_response import Estimate
 
 KEPT_MAX = 64
+PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _PARAMETERS = {"questionnaire": ("resource",), "attestedBy": ("valueString",), "licence": ("valueString",)}
 
 Resource = dict[str, Any]
@@ -53,10 +57,11 @@ async def import_item_bank(runtime: Runtime, request: Request) -> Response:
     row = Publication(url, version, id_, now, None, given["attestedBy"], given["licence"], change.stored.version)
     served_type = runtime.engine.served("Questionnaire", Interaction.READ)
     answer = written(runtime.engine.base_url, request, served_type, change.stored, created=True)
+    attested = built(runtime.engine, _attestation(runtime, request, id_, given, now), now)
     published_by = request.access.fhir_user or request.access.client_id
     effects = [publication_effect(row, published_by), *request.records("$import-item-bank", answer)]
     try:
-        await runtime.store.commit(UnitOfWork(tenant, [change], effects))
+        await runtime.store.commit(UnitOfWork(tenant, [change, attested], effects))
     except WriteConflictError as conflict:
         raise _refused("this url and version are published already; give another version", "version") from conflict
     return answer
@@ -71,17 +76,18 @@ async def find_bank(runtime: Runtime, tenant: str, canonical: str) -> SuppliedBa
     return None
 
 
-def t_score(supplied: SuppliedBank, estimate: Estimate | None, response: Resource) -> ScoreResult:
+def t_score(supplied: SuppliedBank, steps: Sequence[Step], response: Resource) -> ScoreResult:
     """The T score of a bank as any other score, with its standard error; without an answer there is none."""
-    answered = len(supplied.answers(list(supplied.questions), response))
+    used = tuple(supplied.answers([step.link_id for step in steps], response))
+    estimate = supplied.measure(steps, response)
     return ScoreResult(
         score=_score(supplied),
         value=estimate.t_score if estimate is not None else None,
         band=None,
-        items_answered=answered,
-        items_total=len(response.get("item", ())),
+        items_answered=len(used),
+        items_total=len(steps),
         prorated=False,
-        items_used=tuple(supplied.answers(list(supplied.questions), response)),
+        items_used=used,
         missing=(),
         standard_error=estimate.t_score_standard_error if estimate is not None else None,
     )
@@ -139,6 +145,21 @@ def _kept(runtime: Runtime) -> OrderedDict[tuple[str, str, int], SuppliedBank]:
     if not isinstance(kept, OrderedDict):
         kept = runtime.cache[find_bank] = OrderedDict()
     return kept
+
+
+def _attestation(runtime: Runtime, request: Request, id_: str, given: Resource, now: datetime) -> Resource:
+    """Who attested the right to use a bank, who brought it in, when, and under which terms."""
+    entered_by = request.access.fhir_user
+    who = {"reference": entered_by} if entered_by else {"type": "Device", "display": "Stepwell screening"}
+    agents = [("attester", {"display": given["attestedBy"]}), ("enterer", who)]
+    return {
+        "resourceType": "Provenance",
+        "id": derived_id(runtime.engine.base_url, request.access.tenant, "attestation", id_),
+        "target": [{"reference": f"Questionnaire/{id_}/_history/1"}],
+        "recorded": instant(now),
+        "reason": [{"text": f"Licence: {given['licence']}"}],
+        "agent": [{"type": {"coding": [{"system": PARTICIPANT, "code": code}]}, "who": who} for code, who in agents],
+    }
 
 
 def _exactly(body: bytes) -> Resource:
