@@ -94,7 +94,7 @@ def sharing_consent(resource: Json, localise: Localise = str) -> SharingConsent 
     policies = [base[c.code] for c in _codings([resource.get("policyRule", {})]) if c and c.code in base]
     own = Effect.DENY if Effect.DENY in policies else policies[0] if policies else Effect.SILENT
     root = _provision(resource.get("provision", {}), localise)
-    patient = localise(str(resource.get("patient", {}).get("reference", "")))
+    patient = localise(str(resource.get("patient", {}).get("reference", ""))).partition("/_history/")[0]
     return SharingConsent(str(resource.get("id", "")), patient, own, root)
 
 

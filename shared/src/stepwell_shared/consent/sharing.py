@@ -13,9 +13,16 @@ import orjson
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.roles import UNNAMED
 from stepwell_shared.auth.scopes import Scope, Scopes
-from stepwell_shared.consent.narrowing import by_queries, permitted_queries
+from stepwell_shared.consent.narrowing import Pairs, by_queries, permitted_queries
 from stepwell_shared.consent.policy import shipped_policy
-from stepwell_shared.consent.provisions import SHARING_SCOPE, Coding, SharingConsent, sharing_consent
+from stepwell_shared.consent.provisions import (
+    SHARING_SCOPE,
+    Coding,
+    Effect,
+    Provision,
+    SharingConsent,
+    sharing_consent,
+)
 from stepwell_shared.consent.rules import Actor, Decision, Kind, Policy, decide_sharing
 from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.interactions import Engine
@@ -24,17 +31,19 @@ from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import ServedType
 from stepwell_shared.fhir.search.terms import escape
 
+ANY_ACTOR = "any-actor"
 # Each person is a value of the search; more than this are told of by events, or read with the token of somebody inside.
 PEOPLE_MAX = 400
 CONSENTS_MAX = 2_000
 # A search by what no type is searched by, which reaches nothing: nobody of this type is there for the caller.
 NOBODY = (("-nobody", "here"),)
 SEEN = "rs"  # a Consent lets see, and change nothing
-ANY_ACTOR = "any-actor"
 _RELATED_PERSON, _SUBSCRIPTION = "RelatedPerson", "Subscription"
 _SUBSCRIPTIONS_OF = "SELECT subscription_id FROM subscriptions_of($1, $2)"
 
 Resource = dict[str, Any]
+# Consents that say the same, and the people who gave them: what is decided for one is decided for all.
+Alike = tuple[Sequence[SharingConsent], list[str]]
 
 
 def actor_of(reference: str) -> Actor:
@@ -83,7 +92,7 @@ class Sharing:
         if caller.actor in {None, UNNAMED}:
             return caller.narrowed_to(Scopes())  # no Consent can be about somebody who does not say who it is
         actor = actor_of(self.engine.localise(caller.actor or ""))
-        consents = await self._naming(caller.tenant, actor)
+        consents = _alike(await self._naming(caller.tenant, actor))
         rows = await self.engine.store.fetch(_SUBSCRIPTIONS_OF, caller.tenant, actor.reference)
         own = [row["subscription_id"] for row in rows]
         scopes = [each for scope in caller.scopes for each in self._left(scope, actor, consents, own)]
@@ -132,9 +141,7 @@ class Sharing:
             codes=codes,
         )
 
-    def _left(
-        self, scope: Scope, actor: Actor, consents: Mapping[str, Sequence[SharingConsent]], own: Sequence[str]
-    ) -> list[Scope]:
+    def _left(self, scope: Scope, actor: Actor, consents: Sequence[Alike], own: Sequence[str]) -> list[Scope]:
         """What is left of one scope; `own` are the ids of the actor's Subscriptions."""
         letters = "".join(each for each in scope.letters if each in SEEN)
         types = self.engine.registry.types
@@ -150,23 +157,22 @@ class Sharing:
                 left += [Scope(scope.context, name, letters, (*scope.filters, *each)) for each in pairs]
         return left
 
-    def _queries(
-        self, served_type: ServedType, actor: Actor, consents: Mapping[str, Sequence[SharingConsent]]
-    ) -> list[tuple[tuple[str, str], ...]]:
+    def _queries(self, served_type: ServedType, actor: Actor, consents: Sequence[Alike]) -> list[Pairs]:
         """The searches that find what may be seen of a type; one that finds nothing when that is nothing."""
         name = "_id" if served_type.name == "Patient" else "patient"
         if name == "patient" and name not in served_type.parameters:
             return [NOBODY]
         queries = {}
-        for person, of_person in consents.items():
-            permits = partial(self._permits, of_person, actor, served_type.name)
-            queries[person] = permitted_queries(of_person, permits, has_codes="code" in served_type.parameters)
-        found = []
+        for alike, people in consents:
+            permits = partial(self._permits, alike, actor, served_type.name)
+            found = permitted_queries(alike, permits, has_codes="code" in served_type.parameters)
+            queries.update(dict.fromkeys(people, found))
+        searches = []
         for pairs, people in by_queries(queries):
             listed = [_as_id(each) for each in people] if name == "_id" else people
             if wanted := [escape(each) for each in listed if each]:
-                found.append(((name, ",".join(wanted)), *pairs))
-        return found or [NOBODY]
+                searches.append(((name, ",".join(wanted)), *pairs))
+        return searches or [NOBODY]
 
     def _permits(
         self,
@@ -177,6 +183,15 @@ class Sharing:
         codes: Collection[Coding] | None,
     ) -> bool:
         return self._decide(consents, actor, resource_type, labels, codes).permitted
+
+
+def _alike(consents: Mapping[str, Sequence[SharingConsent]]) -> list[Alike]:
+    """The people grouped by what their Consents say: most say what a few forms make them say."""
+    groups: dict[frozenset[tuple[Effect, Provision]], Alike] = {}
+    for person, of_person in consents.items():
+        said = frozenset((each.base, each.root) for each in of_person)
+        groups.setdefault(said, (of_person, []))[1].append(person)
+    return list(groups.values())
 
 
 def _subscribing(scope: Scope, own: Sequence[str]) -> Iterator[Scope]:
