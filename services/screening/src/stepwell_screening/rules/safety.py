@@ -15,6 +15,7 @@ from stepwell_screening.rules.safety_policy import (
     POSITIVE,
     PROMPT,
     RED_FLAG,
+    SAFETY_REVIEW,
     UNANSWERED,
     Code,
     Prompt,
@@ -44,6 +45,11 @@ class SafetyFinding:
     link_id: str
     reason: str
     deadline: datetime
+
+    @property
+    def is_about_self_harm(self) -> bool:
+        """Whether the person who answered should be told at once where help is."""
+        return self.rule.kind == SAFETY_REVIEW
 
 
 def found(rule: SafetyRule, link_id: str, topic: str, received: datetime) -> SafetyFinding:
@@ -77,6 +83,7 @@ class SafetyCheck:
         self._asks = _asks(questionnaire, codes, policy) and not self._screens and not self._items
         prompted = {link_id for _, weights in self._prompts for link_id in weights}
         self._looked_at = {*self._weights, *screened, *self._red_flags, *prompted}
+        self.asks_about_self_harm = bool(self._screens or self._items)
         # whether it answers what somebody was asked to ask
         self.answers_an_ask = bool(self._screens)
         self._is_idle = not self._looked_at and not self._asks

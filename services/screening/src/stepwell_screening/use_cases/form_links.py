@@ -181,7 +181,7 @@ async def _fillable(runtime: Runtime, tenant: str, questionnaire_id: str) -> Ins
         form_of(questionnaire)
     except ValueError as error:
         raise _refusal(str(error), "Questionnaire.item") from error
-    if instrument.definition.safety_items and not crisis_contacts(runtime, tenant):
+    if instrument.safety.asks_about_self_harm and not crisis_contacts(runtime, tenant):
         text = "this form asks about safety, and the site has no crisis contacts yet: set STEPWELL_SITE_FILE"
         raise _refusal(text, "Questionnaire.item")
     return instrument

@@ -147,7 +147,7 @@ def _answers(runtime: Runtime, instrument: Instrument, response: Resource | None
     if response is None:
         return Answers()
     findings = instrument.safety(response, runtime.clock())
-    concerns = tuple(dict.fromkeys(finding.link_id for finding in findings))
+    concerns = tuple(dict.fromkeys(finding.link_id for finding in findings if finding.is_about_self_harm))
     return Answers(response.get("item", []), response["status"] != GOES_ON, concerns)
 
 
