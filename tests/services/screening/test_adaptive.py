@@ -216,6 +216,16 @@ def _observations(event: Any) -> list[Resource]:
     return [each for each in event.entries.values() if each["resourceType"] == "Observation"]
 
 
+async def test_a_yes_in_the_asq_that_goes_with_phq_2_opens_an_alert_and_a_no_does_not(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await accept(http, await filled_in(http, "depression", {}))
+    assert await stored(runtime, NORTH, "RiskAssessment") == []
+    await accept(http, await filled_in(http, "depression", {"/asq-3": 1}))
+    (assessment,) = await stored(runtime, NORTH, "RiskAssessment")
+    assert assessment["status"] == "preliminary"
+
+
 async def attest_c_ssrs(runtime: Runtime, http: httpx.AsyncClient, folder: Path) -> None:
     """The site has somebody to turn to, and the right to ask the questions."""
     contacts = {"*": {"crisisContacts": [{"name": {"en": "Artificial crisis line"}, "phone": "+1 555 0100"}]}}

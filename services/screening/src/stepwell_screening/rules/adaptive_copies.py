@@ -40,7 +40,6 @@ def adaptive_copy(id_: str, canonical: str, heading: JsonObject, steps: Sequence
     return {
         "resourceType": "Questionnaire",
         "id": id_,
-        "meta": {"profile": [f"{SDC}sdc-questionnaire-adapt"]},
         "extension": [
             {"url": ADAPTIVE, "valueBoolean": True},
             *({"url": ASSEMBLED_FROM, "valueCanonical": source} for source in sources),
