@@ -16,7 +16,7 @@ from stepwell_screening.rules.enable_when import EnableWhen, Scope
 from stepwell_screening.rules.expressions import SDC, Evaluator, Place, start
 from stepwell_screening.rules.extraction.casting import cast, unit_of
 from stepwell_screening.rules.extraction.observations import UNIT
-from stepwell_screening.rules.fhirpath import Budget, Collection, Item
+from stepwell_screening.rules.fhirpath import Budget, Collection, Item, TooCostlyError
 from stepwell_screening.rules.fhirpath.items import PRIMITIVES, members
 from stepwell_screening.rules.fhirpath.moments import moved
 from stepwell_screening.rules.finding import Finding
@@ -89,7 +89,7 @@ class _Population:
         """The response items of one item: a repeating group may have several."""
         self.count += 1
         if self.count > ITEMS_MAX:
-            raise ValueError(f"a populated response has at most {ITEMS_MAX} items")
+            raise TooCostlyError(f"a populated response has at most {ITEMS_MAX} items")
         head = {"linkId": item["linkId"], **({"text": item["text"]} if "text" in item else {})}
         here = place.at([Item(head)], item)
         if item.get("type") == "group":

@@ -17,6 +17,7 @@ from stepwell_screening.use_cases.sdc_parameters import (
     known_questionnaire,
     parameters_response,
     questionnaire_of,
+    too_much,
     unprocessable,
 )
 
@@ -35,7 +36,7 @@ async def assemble_questionnaire(runtime: Runtime, request: Request) -> Response
     try:
         made = await asyncio.to_thread(assemble, questionnaire, parts)
     except ValueError as error:
-        raise unprocessable(str(error), "Questionnaire", "too-costly") from error
+        raise too_much(error) from error
     if made.refused:
         raise FhirError(Category.BUSINESS_RULE, issues_of(made.refused, "error"))
     return parameters_response({"return": made.questionnaire}, "outcome", issues_of(made.warnings), request.id)

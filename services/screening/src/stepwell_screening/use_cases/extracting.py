@@ -27,6 +27,7 @@ from stepwell_screening.use_cases.sdc_parameters import (
     parameters_response,
     read_resource,
     resource_of,
+    too_much,
     unprocessable,
 )
 
@@ -62,8 +63,8 @@ async def extract_response(runtime: Runtime, request: Request) -> Response:
             )
         )
     except ValueError as error:
-        raise unprocessable(str(error), "Questionnaire", "too-costly") from error
-    return _answer(request, made, source)
+        raise too_much(error) from error
+    return await asyncio.to_thread(_answer, request, made, source)
 
 
 def _source(response: Resource) -> Resource | None:

@@ -24,7 +24,7 @@ from stepwell_screening.use_cases.sdc_parameters import (
     parameters_response,
     questionnaire_of,
     referred,
-    unprocessable,
+    too_much,
 )
 
 Resource = dict[str, Any]
@@ -52,7 +52,7 @@ async def populate_questionnaire(runtime: Runtime, request: Request) -> Response
     try:
         made = await asyncio.to_thread(partial(populate, questionnaire, response, known, now=now))
     except ValueError as error:
-        raise unprocessable(str(error), "Questionnaire", "too-costly") from error
+        raise too_much(error) from error
     if made.items:
         response["item"] = made.items
     return parameters_response({"response": response}, "issues", [*issues, *issues_of(made.findings)], request.id)

@@ -16,6 +16,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue, operation_o
 from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.instruments import find_instrument
+from stepwell_screening.rules.fhirpath import TooCostlyError
 from stepwell_screening.rules.finding import Finding
 
 Resource = dict[str, Any]
@@ -164,6 +165,12 @@ def invalid(text: str, path: str, code: str = "invalid") -> FhirError:
 
 def unprocessable(text: str, path: str, code: str = "business-rule") -> FhirError:
     return FhirError(Category.BUSINESS_RULE, [Issue(text, code, path)])
+
+
+def too_much(error: ValueError) -> FhirError:
+    """The refusal of a form that cannot be worked through: too costly, or not fit for it."""
+    code = "too-costly" if isinstance(error, TooCostlyError) else "business-rule"
+    return unprocessable(str(error), "Questionnaire", code)
 
 
 def issues_of(findings: Sequence[Finding], severity: str = "warning") -> list[Issue]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from stepwell_screening.rules.expressions import SDC, Evaluator, Place
 from stepwell_screening.rules.extraction.structure import Structure
-from stepwell_screening.rules.fhirpath import Collection, Item
+from stepwell_screening.rules.fhirpath import Collection, Item, TooCostlyError
 from stepwell_screening.rules.finding import Finding
 
 JsonObject = Mapping[str, Any]
@@ -15,7 +15,7 @@ CONDITIONS = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 ALLOCATE = f"{SDC}extractAllocateId"
 
 
-class TooManyEntriesError(ValueError):
+class TooManyEntriesError(TooCostlyError):
     """A form makes more resources than one answer may carry."""
 
 
