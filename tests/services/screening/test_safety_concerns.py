@@ -1,6 +1,8 @@
 """Promises beyond single answers: what a person raises by hand, who is asked again, minors, red flags, and reviews."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.runtime import Runtime
 
+from tests.services.screening.site_forms import answers_to, import_request, site_form
 from tests.services.screening.submitting import (
     CLINICIAN,
     EHR,
@@ -145,6 +148,52 @@ async def test_a_positive_asq_asks_for_a_same_day_person_where_c_ssrs_is_not_att
     task = await the(runtime, "Task")
     assert "the same day" in task["description"]
     assert task["reasonCode"]["coding"][0]["code"] == "SAF-1"
+
+
+async def bring_c_ssrs(runtime: Runtime, http: httpx.AsyncClient, folder: Path) -> Resource:
+    """The site names somebody to turn to, attests the C-SSRS screener and brings its own form of it."""
+    contacts = {"*": {"crisisContacts": [{"name": {"en": "Artificial crisis line"}, "phone": "+1 555 0100"}]}}
+    (folder / "sites.json").write_text(json.dumps(contacts))
+    runtime._settings = runtime.settings.model_copy(update={"site_file": folder / "sites.json"})
+    site = site_form("c-ssrs-screener")
+    request = import_request("c-ssrs-screener", site, attestedBy="Jo Example", licence="terms accepted")
+    answer = await http.post("Questionnaire/$import", json=request, headers=EHR)
+    assert answer.status_code == 201, answer.text
+    form_: Resource = answer.json()
+    return form_
+
+
+async def test_where_c_ssrs_is_attested_it_is_what_is_asked_next(
+    runtime: Runtime, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    brought = await bring_c_ssrs(runtime, http, tmp_path)
+    await accept(http, form(1))
+    task = await the(runtime, "Task")
+    assert task["input"][0]["valueCanonical"] == f"{brought['url']}|{brought['version']}"
+
+
+@pytest.mark.parametrize(
+    ("said_yes", "reasons", "level"),
+    [
+        ({"/93247-5", "/93249-1"}, ["SAF-2"], "high"),
+        ({"/93247-5", "/93248-3"}, ["SAF-1", "SAF-3"], None),
+        ({"/93247-5"}, ["SAF-1", "SAF-4"], None),
+        ({"/93246-7"}, ["SAF-4"], None),
+    ],
+)
+async def test_what_c_ssrs_comes_to_stands_in_the_alert_so_that_care_follows_or_waits(
+    runtime: Runtime, http: httpx.AsyncClient, tmp_path: Path, said_yes: set[str], reasons: list[str], level: str | None
+) -> None:
+    brought = await bring_c_ssrs(runtime, http, tmp_path)
+    asked = {"/93246-7", "/93247-5", "/93267-3"} | (
+        {"/93248-3", "/93249-1", "/93250-9"} if "/93247-5" in said_yes else set()
+    )
+    await accept(http, answers_to(brought, {link_id: YES if link_id in said_yes else NO for link_id in asked}))
+    assessment = await the(runtime, "RiskAssessment")
+    assert [each["coding"][0]["code"] for each in assessment["reasonCode"]] == reasons
+    risk = assessment["prediction"][0].get("qualitativeRisk", {"coding": [{"code": None}]})
+    assert (assessment["status"], risk["coding"][0]["code"]) == ("preliminary", level)
+    assert (await the(runtime, "Task"))["reasonCode"]["coding"][0]["code"] == reasons[-1]
 
 
 async def test_a_saved_form_with_a_yes_that_is_never_finished_has_its_alert(
