@@ -40,6 +40,9 @@ VALUES = {
     "composite": "a$1900",
 }
 
+R4_PARAMETERS, OUR_PARAMETERS = (
+    f"{base}/SearchParameter/" for base in ("http://hl7.org/fhir", "https://stepwell.health/fhir")
+)
 TOKEN_URL = "https://host.example/screening/auth/token"
 
 # The least that R4 requires of types that clients write.
@@ -245,10 +248,10 @@ class TestStatement:
         assert found["url"].endswith("/oauth-uris")
         assert found["extension"] == [{"url": "token", "valueUri": TOKEN_URL}]
 
-    def test_1_5_names_are_unique_and_definitions_official(self, service: str) -> None:
+    def test_1_5_names_are_unique_and_definitions_official_or_our_own(self, service: str) -> None:
         for name, declared in types_of(service).items():
             for kind in ("searchParam", "operation", "interaction"):
                 names = [each.get("name", each.get("code")) for each in declared.get(kind, ())]
                 assert len(names) == len(set(names)), (name, kind)
             for parameter in declared["searchParam"]:
-                assert parameter["definition"].startswith("http://hl7.org/fhir/SearchParameter/")
+                assert parameter["definition"].startswith((R4_PARAMETERS, OUR_PARAMETERS))
