@@ -11,7 +11,7 @@ from stepwell_shared.fhir.parameters import COMMON_PARAMETERS
 from stepwell_shared.fhir.presentation import PARAMETERS, view_of
 from stepwell_shared.fhir.registry import Interaction, ServedType
 from stepwell_shared.fhir.search.criteria import COMPARTMENT, compartment_parameters
-from stepwell_shared.fhir.search.order import CURSOR, Cursor
+from stepwell_shared.fhir.search.order import CURSOR, Cursor, Order
 from stepwell_shared.fhir.search.paging import Paging, check_common_order, ends_of_types, page_of_types
 from stepwell_shared.fhir.search.query import PRESENTATION, SearchQuery
 from stepwell_shared.fhir.search.terms import refused
@@ -85,7 +85,10 @@ async def _query(
     engine: Engine, request: Request, served_type: ServedType, parameters: list[tuple[str, str]]
 ) -> SearchQuery:
     granted = request.access.filters(served_type.name, Interaction.SEARCH_TYPE)
-    return await resolved_query(engine, request, served_type, parameters, granted)
+    query = await resolved_query(engine, request, served_type, parameters, granted)
+    if not any(name == "_sort" for name, _ in parameters):
+        query.order = Order()  # the order that one type has by default says nothing about the others
+    return query
 
 
 def _types(engine: Engine, request: Request, given: list[tuple[str, str]]) -> list[ServedType]:
