@@ -96,10 +96,15 @@ async def _expired(clinic: Clinic) -> str:
 
 
 async def _other_forms(clinic: Clinic) -> list[str]:
-    """A link to each other form that screening has, so that every kind of question is looked at."""
+    """A link to each other form that people can fill in, so that every kind of question is looked at."""
     patient = await clinic.create("screening", {"resourceType": "Patient", "birthDate": BORN})
     found = await clinic.search("screening", "Questionnaire", status="active", _count="100")
-    return [await _link(clinic, each["id"], str(patient["id"])) for each in found if each["id"] != PHQ_9]
+    links = []
+    for each in found:
+        is_adaptive = any(part["url"].endswith("questionnaireAdaptive") for part in each.get("extension", ()))
+        if each["id"] != PHQ_9 and not is_adaptive:
+            links.append(await _link(clinic, each["id"], str(patient["id"])))
+    return links
 
 
 def _play(plan: Resource, folder: Path) -> list[str]:
