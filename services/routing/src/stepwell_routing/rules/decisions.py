@@ -1,47 +1,40 @@
-"""Decides a tier: policy, evidence and the time in; tier, status, priority, review date, rules and reasons out.
+"""Decides a step: policy, evidence and the time in; step, outcome, priority, review date, rules and reasons out.
 
-Order of the stages: safety, red flags, domain floors, modifiers, preference, proposal. The tier is the highest
-floor of every rule that fired, so that worse evidence never gives less care and nothing lowers a safety floor.
+Order of the stages: safety, red flags, domain floors, modifiers, preference, proposal. What the rules come to is in
+`stepping`; here it becomes one proposal with everything that explains it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from stepwell_routing.rules.expressions import Scalar, kind_of
+from stepwell_routing.rules.effects import PREFERENCE, Effect
+from stepwell_routing.rules.evidence import Evidence, EvidenceValue, RiskState, environment_of
+from stepwell_routing.rules.evidence_names import base_of
+from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.reasons import clinician_reason, patient_reason
-from stepwell_routing.rules.rule_reading import PRIORITIES, Floor, Rule
-from stepwell_routing.rules.tiers import Tier
+from stepwell_routing.rules.rule_reading import PRIORITIES, Rule
+from stepwell_routing.rules.stepping import (
+    NotFired,
+    Run,
+    Target,
+    current_rank,
+    evaluate,
+    holding,
+    step_rests,
+    target_of,
+)
+from stepwell_routing.rules.steps import Step
+from stepwell_routing.rules.tiers import Option, Tier
+
+__all__ = ["Decision", "Evidence", "EvidenceValue", "Fired", "NotFired", "Outcome", "RiskState", "as_record", "decide"]
 
 ACTIVE, ON_HOLD = "active", "on-hold"
-
-
-class EvidenceValue(NamedTuple):
-    """One thing that is known: its value, when it was observed, and the URL of the resource that says so."""
-
-    value: Scalar
-    observed_at: datetime
-    reference: str
-
-
-class RiskState(NamedTuple):
-    """Where safety stands: alerts still open, and the level a clinician recorded last (low, moderate or high)."""
-
-    positive_item_open: bool = False
-    unanswered_item_open: bool = False
-    level: str | None = None
-    reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything known about one person, by the names that policies use; what is absent is unknown, never zero."""
-
-    values: Mapping[str, EvidenceValue] = field(default_factory=dict)
-    risk: RiskState = field(default_factory=RiskState)
+# Effects that become outcomes beside the step, each with its rule.
+OUTCOMES = frozenset({"stay", "modify", "pause", "input", "urgent", "track", "informed-choice"})
 
 
 class Fired(NamedTuple):
@@ -52,23 +45,38 @@ class Fired(NamedTuple):
     seen: tuple[tuple[str, Scalar], ...]
 
 
-class NotFired(NamedTuple):
-    """A rule that did not apply: its condition was false, or `missing` (absent or too old) evidence left it open."""
+class Outcome(NamedTuple):
+    """One outcome beside the step, with the rule that asks for it; `until` is when a pause is looked at again."""
 
-    code: str
-    why: str
-    missing: tuple[str, ...] = ()
+    kind: str
+    rule: str
+    detail: Effect
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A proposal with everything needed to explain and to repeat it."""
+    """A proposal with everything needed to explain and to repeat it.
+
+    `tier` is what `step` offers. `outcome` names the move: assign, stay, modify, pause, up, down, advance, return,
+    urgent, exit or re-enter; `outcomes` are all that lie beside it. `accepted_rank` is the lower step that the person
+    knowingly accepts instead. `ask` is the evidence to ask for, `tell` the roles to tell, with the rule.
+    """
 
     policy: str
     pathway: str
     profile: str | None
     language: str
     tier: Tier
+    step: Step
+    outcome: str
+    outcomes: tuple[Outcome, ...]
+    previous_rank: int | None
+    accepted_rank: int | None
+    tracks: tuple[str, ...]
+    menu: tuple[Option, ...]
+    ask: tuple[str, ...]
+    tell: tuple[tuple[str, str], ...]
     status: str
     priority: str
     decided_at: datetime
@@ -91,14 +99,10 @@ class Decision:
         safety = (rule.code for rule in self.fired if rule.stage == "safety")
         return tuple(dict.fromkeys((*self.holds, self.rule, *safety)))
 
-
-class _Run(NamedTuple):
-    """What one pass over the rules gave."""
-
-    environment: dict[str, Scalar]
-    fired: list[Rule]
-    floors: list[int]
-    not_fired: list[NotFired]
+    @property
+    def needs_clinician(self) -> bool:
+        """Whether the step is one that only a named clinician enters, and care is not there already."""
+        return self.step.offering.human and self.step.rank != self.previous_rank
 
 
 def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
@@ -106,37 +110,60 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
 
     Raises TypeError for a value of another kind than the policy declares.
     """
-    environment, stale = _environment(policy, evidence, now)
-    run = _evaluate(policy, environment)
-    rank = max(run.floors)
-    deciding = run.fired[run.floors.index(rank)]
-    tier, step = policy.catalogue.tiers[rank - 1], policy.steps[rank - 1]
-    waits = not any(rule.never_waits for rule in run.fired)
-    holds = tuple(rule.code for rule in run.fired if rule.holds) if waits else ()
+    environment, stale = environment_of(policy, evidence, now)
+    run = evaluate(policy, environment)
+    target = target_of(policy, run)
+    step = policy.steps[target.rank - 1]
+    waiting, resting = holding(run), step_rests(run)
+    holds = () if run.never_waits else tuple(dict.fromkeys(rule.code for rule in (*waiting, *resting)))
     review_at = now + min([step.review_within, *(rule.review_within for rule in run.fired if rule.review_within)])
-    not_known = _not_known(policy, run, rank)
-    words = {**policy.constants, **environment, "tier": tier.rank, "review_date": review_at.date().isoformat()}
+    not_known = _not_known(policy, run, target.rank)
+    outcomes = _outcomes(run, target, now)
+    words = {
+        **policy.constants,
+        **environment,
+        "tier": step.rank,
+        "step": step.rank,
+        "review_date": review_at.date().isoformat(),
+    }
     return Decision(
         policy=policy.canonical,
         pathway=policy.pathway,
         profile=policy.profile,
         language=policy.language,
-        tier=tier,
+        tier=step.offering,
+        step=step,
+        outcome=_primary(target, run, resting),
+        outcomes=outcomes,
+        previous_rank=current_rank(environment),
+        accepted_rank=_accepted_rank(run, target),
+        tracks=tuple(dict.fromkeys(str(each.detail.track) for each in outcomes if each.kind == "track")),
+        menu=_menu(policy, run, step),
+        ask=_asked(run),
+        tell=_told_roles(run),
         status=ON_HOLD if holds else ACTIVE,
         priority=max((rule.priority for rule in run.fired), key=PRIORITIES.index),
         decided_at=now,
         review_at=review_at,
-        rule=deciding.code,
+        rule=target.rule.code,
         holds=holds,
         excluded_options=tuple(sorted({option for rule in run.fired for option in rule.excluded_options})),
         fired=tuple(_fired(rule, environment) for rule in run.fired),
         not_fired=tuple(run.not_fired),
         not_known=not_known,
         stale=stale,
-        clinician_reason=clinician_reason(policy, deciding, run.fired, run.floors, words, not_known),
-        patient_reason=patient_reason(policy, deciding, run.fired, tier, words, on_hold=bool(holds)),
+        clinician_reason=clinician_reason(policy, target.rule, run.fired, run.floors, words, not_known),
+        patient_reason=patient_reason(
+            policy,
+            target.rule,
+            run.fired,
+            step.offering,
+            words,
+            waiting=[] if run.never_waits else resting,
+            on_hold=bool(holds),
+        ),
         references=_references(policy, evidence, environment),
-        rule_titles=MappingProxyType({rule.code: rule.title for rule in run.fired}),
+        rule_titles=MappingProxyType({rule.code: rule.title for rule in policy.rules}),
     )
 
 
@@ -153,6 +180,14 @@ def as_record(decision: Decision) -> dict[str, Any]:
         "policy": decision.policy,
         "profile": decision.profile,
         "tier": decision.tier.code,
+        "outcome": decision.outcome,
+        "outcomes": [_outcome_record(outcome) for outcome in decision.outcomes],
+        "previousRank": decision.previous_rank,
+        "acceptedRank": decision.accepted_rank,
+        "tracks": list(decision.tracks),
+        "menu": [option.code for option in decision.menu],
+        "ask": list(decision.ask),
+        "tell": [{"role": role, "rule": rule} for role, rule in decision.tell],
         "status": decision.status,
         "priority": decision.priority,
         "decidedAt": decision.decided_at.isoformat(),
@@ -178,74 +213,111 @@ def _plain(value: Scalar) -> Scalar:
     return value if isinstance(value, bool | int | str) else str(value)
 
 
-def _environment(policy: Policy, evidence: Evidence, now: datetime) -> tuple[dict[str, Scalar], tuple[str, ...]]:
-    """What the conditions may see: fresh evidence of the declared kinds and the state of safety; and what is stale."""
-    environment: dict[str, Scalar] = {}
-    stale: list[str] = []
-    for declared in policy.inputs:
-        known = evidence.values.get(declared.name)
-        if known is None:
+def _outcome_record(outcome: Outcome) -> dict[str, Any]:
+    parts = {
+        name: getattr(outcome.detail, name)
+        for name in ("track", "discipline", "activity", "option", "modality", "role", "resumed_by")
+    }
+    until = outcome.until.isoformat() if outcome.until else None
+    named = {"kind": outcome.kind, "rule": outcome.rule, **parts, "until": until}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _outcomes(run: Run, target: Target, now: datetime) -> tuple[Outcome, ...]:
+    """What the rules ask for beside the step; a person's choices give way where safety does not allow them."""
+    found = []
+    for rule in run.fired:
+        if rule.kinds.isdisjoint(OUTCOMES):
             continue
-        if kind_of(known.value) is not declared.kind:
-            raise TypeError(f"the evidence {declared.name} is declared as {declared.kind.value}")
-        if declared.max_age is not None and now - known.observed_at > declared.max_age:
-            stale.append(declared.name)
-        else:
-            environment[declared.name] = known.value
-    risk = evidence.risk
-    environment["positive_safety_item_open"] = risk.positive_item_open
-    environment["unanswered_safety_item_open"] = risk.unanswered_item_open
-    if risk.level is not None:
-        environment["risk_level"] = risk.level
-    return environment, tuple(stale)
+        for effect in rule.effects:
+            if effect.kind not in OUTCOMES or (
+                effect.kind == "informed-choice" and _accepted_rank(run, target) is None
+            ):
+                continue
+            if effect.kind == "pause" and run.never_waits and rule.stage == PREFERENCE:
+                continue
+            until = now + effect.resume_within if effect.resume_within else None
+            found.append(Outcome(effect.kind, rule.code, effect, until))
+    return tuple(found)
 
 
-def _evaluate(policy: Policy, environment: dict[str, Scalar]) -> _Run:
-    run = _Run(environment, [], [], [])
-    domains: dict[str, int] = {}
-    counted = False
-    for rule in policy.rules:
-        if not counted and rule.stage not in ("safety", "red-flags", "floors"):
-            counted = True
-            highest = max(domains.values(), default=0)
-            environment["highest_floor"] = highest
-            environment["domains_at_highest_floor"] = sum(rank == highest for rank in domains.values())
-        verdict = True if rule.expression is None else rule.expression.run(environment)
-        if verdict:
-            rank = max((_rank(floor, environment) for floor in rule.floors), default=0)
-            run.fired.append(rule)
-            run.floors.append(rank)
-            if rule.domain is not None:
-                domains[rule.domain] = max(rank, domains.get(rule.domain, 0))
-        else:
-            run.not_fired.append(_not_fired(rule, environment, verdict))
-    return run
+def _primary(target: Target, run: Run, resting: Sequence[Rule]) -> str:
+    """The one word for what is decided: urgent before rest, rest before every move, changes before staying."""
+    if any("urgent" in rule.kinds for rule in run.fired):
+        return "urgent"
+    if resting:
+        return "pause"
+    if target.move == "stay" and any("modify" in rule.kinds for rule in run.fired):
+        return "modify"
+    return target.move
 
 
-def _rank(floor: Floor, environment: Mapping[str, Scalar]) -> int:
-    if floor.name is None:
-        return floor.rank
-    start = environment.get(floor.name, 0)
-    rank = int(start) + floor.plus
-    return rank if floor.cap is None else min(rank, floor.cap)
+def _accepted_rank(run: Run, target: Target) -> int | None:
+    """The lower step that the person knowingly accepts; never while safety asks for more or for a person first."""
+    if run.blocked or any(rule.holds for rule in run.fired):
+        return None
+    for _, effect in run.effects("informed-choice"):
+        chosen = run.environment.get(str(effect.name))
+        if isinstance(chosen, int) and 1 <= chosen < target.rank:
+            return chosen
+    return None
 
 
-def _not_fired(rule: Rule, environment: Mapping[str, Scalar], verdict: bool | None) -> NotFired:
-    if verdict is not None or rule.expression is None:
-        return NotFired(rule.code, "false")
-    return NotFired(rule.code, "missing", tuple(name for name in rule.expression.names if name not in environment))
+def _menu(policy: Policy, run: Run, step: Step) -> tuple[Option, ...]:
+    """What the person can choose from: the step's options, what rules add, without what they exclude.
+
+    Nothing unguided is offered while a question about safety is open.
+    """
+    options = {option.code: option for option in step.offering.options}
+    for _, effect in run.effects("add-option"):
+        if effect.option is not None and effect.option in policy.options:
+            options.setdefault(effect.option, policy.options[effect.option])
+    open_question = run.environment["positive_safety_item_open"] or run.environment["unanswered_safety_item_open"]
+    excluded = {option for rule in run.fired for option in rule.excluded_options}
+    found = [
+        each for each in options.values() if each.code not in excluded and not (open_question and each.self_guided)
+    ]
+    wanted = [effect for _, effect in run.effects("first-option")]
+    if wanted:
+        found.sort(key=lambda each: not any(each.code == e.option or e.modality in each.modalities for e in wanted))
+    return tuple(found)
 
 
-def _not_known(policy: Policy, run: _Run, rank: int) -> tuple[str, ...]:
+def _asked(run: Run) -> tuple[str, ...]:
+    """The evidence to ask for: what rules name, and what is missing where a rule asks for what it lacks."""
+    asked = [name for _, effect in run.effects("ask") for name in effect.names]
+    missing = {each.code: each.missing for each in run.not_fired}
+    asked += [
+        base_of(name)[0]
+        for rule in run.open_rules
+        if any(each.effect == "ask" for each in rule.missing)
+        for name in missing[rule.code]
+    ]
+    return tuple(dict.fromkeys(asked))
+
+
+def _told_roles(run: Run) -> tuple[tuple[str, str], ...]:
+    told = [(str(effect.role), rule.code) for rule, effect in run.effects("tell")]
+    told += [(str(each.role), rule.code) for rule in run.open_rules for each in rule.missing if each.effect == "tell"]
+    return tuple(dict.fromkeys(told))
+
+
+def _not_known(policy: Policy, run: Run, rank: int) -> tuple[str, ...]:
     """The missing evidence that could have given a higher tier."""
     open_rules = {rule.code: rule.missing for rule in run.not_fired if rule.why == "missing"}
+    if not open_rules:
+        return ()
     names = {
         name
         for rule in policy.rules
-        if rule.code in open_rules and any(floor.name or floor.rank > rank for floor in rule.floors)
+        if rule.code in open_rules and _could_change(rule, rank)
         for name in open_rules[rule.code]
     }
     return tuple(sorted(names))
+
+
+def _could_change(rule: Rule, rank: int) -> bool:
+    return bool(rule.effects) or any(floor.name or floor.rank > rank for floor in rule.floors)
 
 
 def _fired(rule: Rule, environment: Mapping[str, Scalar]) -> Fired:

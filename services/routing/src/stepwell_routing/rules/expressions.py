@@ -9,7 +9,7 @@ Everything else, and everything of the wrong type, is refused with its place.
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
@@ -47,13 +47,18 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled condition: `run(environment)` gives a value, or None when what is known does not decide it."""
+    """A compiled condition: `run(environment)` gives a value, or None when what is known does not decide it.
+
+    `names` are the evidence it asks for with its `kinds`, `texts` the literals that it compares texts with.
+    """
 
     source: str
     kind: Kind
     names: tuple[str, ...]
     thresholds: tuple[Threshold, ...]
     run: Run
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
 
 class _Token(NamedTuple):
@@ -99,7 +104,9 @@ def compile_expression(
         raise ExpressionError(LENGTH_MAX, f"an expression has at most {LENGTH_MAX} characters")
     parser = _Parser(source, names, constants or {})
     node = parser.parse()
-    return Expression(source, node.kind, tuple(sorted(parser.used)), tuple(parser.thresholds), node.run)
+    used = tuple(sorted(parser.used))
+    kinds = {name: names[name] for name in used}
+    return Expression(source, node.kind, used, tuple(parser.thresholds), node.run, kinds, tuple(parser.texts))
 
 
 def kind_of(value: Scalar) -> Kind:
@@ -136,6 +143,7 @@ class _Parser:
         self.constants = constants
         self.used: set[str] = set()
         self.thresholds: list[Threshold] = []
+        self.texts: list[str] = []
 
     def parse(self) -> _Node:
         node = self.implies()
@@ -251,7 +259,8 @@ class _Parser:
         if token.kind == "number":
             return _literal(Decimal(token.text) if "." in token.text else int(token.text))
         if token.kind == "string":
-            return _literal(re.sub(r"\\(.)", r"\1", token.text[1:-1]))
+            self.texts.append(re.sub(r"\\(.)", r"\1", token.text[1:-1]))
+            return _literal(self.texts[-1])
         if token.text in ("true", "false"):
             return _literal(token.text == "true")
         if token.kind == "name":

@@ -19,10 +19,20 @@ PARTS: dict[str, dict[str, tuple[type, ...]]] = {
         "minimum": (int, Decimal),
         "maximum": (int, Decimal),
         "source": (str,),
+        "product-default": (bool,),
     },
+    "policy-ladder": {"kind": (str,)},
+    "policy-setting": {"parameter": (str,), "value": _SCALARS, "reason": (str,)},
     "policy-profile": {"name": (str,), "description": (str,), "set": (dict,)},
     "set": {"parameter": (str,), "value": _SCALARS},
-    "evidence": {"name": (str,), "kind": (str,)},
+    "evidence": {
+        "name": (str,),
+        "kind": (str,),
+        "sustained-over": (dict,),
+        "reliable-change": (str,),
+        "stall-measures": (int,),
+        "stall-over": (dict,),
+    },
     "rule-outcome": {
         "effect": (str,),
         "domain": (str,),
@@ -30,9 +40,45 @@ PARTS: dict[str, dict[str, tuple[type, ...]]] = {
         "from": (str,),
         "plus": (int,),
         "tier": (dict,),
+        "step": (dict,),
         "cap": (dict,),
+        "track": (str,),
+        "discipline": (str,),
+        "activity": (str,),
+        "modality": (str,),
+        "role": (str,),
+        "name": (str,),
+        "resume-within": (dict,),
+        "resumed-by": (str,),
+    },
+    "rule-missing": {"effect": (str,), "role": (str,)},
+    "policy-step": {
+        "kind": (str,),
+        "human": (bool,),
+        "tier": (dict,),
+        "service": (dict,),
+        "next": (dict,),
+        "return-to": (dict,),
+        "contact-within": (dict,),
+        "booster-after": (dict,),
+    },
+    "policy-option": {
+        "benefit": (str,),
+        "burden": (str,),
+        "timeline": (str,),
+        "modality": (str,),
+        "self-guided": (bool,),
     },
 }
+_REPEATED = frozenset(
+    {
+        ("policy-profile", "set"),
+        ("rule-outcome", "name"),
+        ("policy-step", "return-to"),
+        ("policy-step", "booster-after"),
+    }
+    | {("policy-option", "modality")}
+)
 _UCUM_SECONDS = {"min": 60, "h": 3600, "d": 86400, "wk": 604800}
 
 
@@ -72,18 +118,19 @@ class Reader:
         for index, extension in enumerate(element.get("extension", ())):
             if extension.get("url") == url:
                 place = f"{path}.extension[{index}]"
-                yield place, self.parts(extension, PARTS[name], place)
+                yield place, self.parts(extension, name, place)
 
-    def parts(self, extension: Element, known: Mapping[str, tuple[type, ...]], path: str) -> Parts:
+    def parts(self, extension: Element, definition: str, path: str) -> Parts:
         """The parts of one extension by name, each of the type that its definition gives it."""
         parts: Parts = {}
+        known = PARTS[definition]
         for index, part in enumerate(extension.get("extension", ())):
             name, place = str(part.get("url")), f"{path}.extension[{index}]"
             value = next((value for key, value in part.items() if key.startswith("value")), part)
             value = Decimal(str(value)) if isinstance(value, float) else value
             if name not in known or type(value) not in known[name]:
                 self.refuse(place, f"is not one of the parts {', '.join(known)}, or of another type")
-            elif name in parts and name != "set":
+            elif name in parts and (definition, name) not in _REPEATED:
                 self.refuse(place, f"{name} is there twice")
             else:
                 parts.setdefault(name, []).append(value)
@@ -100,14 +147,13 @@ class Reader:
 
     def duration(self, element: Element, name: str, path: str) -> timedelta | None:
         """`element[name]` as a length of time; months and years have none, so they are refused."""
-        if name not in element:
-            return None
-        quantity = element[name]
+        return self.span(element[name], f"{path}.{name}") if name in element else None
+
+    def span(self, quantity: Any, path: str) -> timedelta | None:
+        """A Duration as a length of time; months and years have none, so they are refused."""
         seconds, value = _UCUM_SECONDS.get(str(quantity.get("code"))), quantity.get("value")
         if seconds is None or isinstance(value, bool) or value is None or value <= 0:
-            self.refuse(
-                f"{path}.{name}", f"needs a positive value and one of the UCUM codes {', '.join(_UCUM_SECONDS)}"
-            )
+            self.refuse(path, f"needs a positive value and one of the UCUM codes {', '.join(_UCUM_SECONDS)}")
             return None
         return timedelta(seconds=float(value) * seconds)
 

@@ -7,6 +7,9 @@ from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.rule_reading import Rule
 from stepwell_routing.rules.tiers import Tier
 
+TOLD = frozenset({"modify", "pause", "input", "track", "informed-choice", "add-option", "first-option", "exit"})
+"""What a person hears of besides the step itself."""
+
 
 def clinician_reason(
     policy: Policy,
@@ -26,14 +29,25 @@ def clinician_reason(
 
 
 def patient_reason(
-    policy: Policy, deciding: Rule, fired: Sequence[Rule], tier: Tier, words: Mapping[str, Scalar], *, on_hold: bool
+    policy: Policy,
+    deciding: Rule,
+    fired: Sequence[Rule],
+    tier: Tier,
+    words: Mapping[str, Scalar],
+    *,
+    waiting: Sequence[Rule],
+    on_hold: bool,
 ) -> dict[str, str]:
-    """Why, what the tier offers, when it is looked at again and how to say no; while safety is open, only that."""
+    """Why, what the tier offers, when it is looked at again and how to say no; while safety is open, only that.
+
+    `waiting` are the rules that let the whole step rest.
+    """
     if on_hold:
-        told = [rule for rule in fired if rule.holds]
+        told = [rule for rule in fired if rule.holds or rule in waiting] or [deciding]
     else:
         told = [rule for rule in fired if rule.stage == "safety" and rule is not deciding]
         told.append(deciding)
+        told += [rule for rule in fired if rule not in told and not rule.kinds.isdisjoint(TOLD)]
     return {
         language: " ".join(
             [

@@ -5,21 +5,34 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from stepwell_routing.rules.effects import (
+    BLOCKING,
+    EFFECTS,
+    INTENSITY,
+    MISSING_EFFECTS,
+    PERSONAL_EFFECTS,
+    RED_FLAGS,
+    SAFETY,
+    STAGES,
+    Effect,
+    Missing,
+)
+from stepwell_routing.rules.evidence_names import PERSONAL, STEP_NAMES, group_of
 from stepwell_routing.rules.expressions import Expression, ExpressionError, Kind, Scalar, compile_expression
 from stepwell_routing.rules.reading import Element, Parts, Reader, first
-from stepwell_routing.rules.tiers import TierCatalogue
+from stepwell_routing.rules.steps import Step
+from stepwell_routing.rules.tiers import Option, TierCatalogue
 from stepwell_routing.rules.wording import Template, Wording, template, translations
 
-STAGES = ("safety", "red-flags", "floors", "modifiers", "preference", "proposal")
 PRIORITIES = ("routine", "urgent", "asap", "stat")
-EFFECTS = ("floor", "hold", "never-waits", "exclude-option")
 # What the domain floors came to; rules after them may ask.
 FACTS = {"highest_floor": Kind.NUMBER, "domains_at_highest_floor": Kind.NUMBER}
+_FLAGS = frozenset({"hold", "never-waits", "keep", "floor", "exclude-option"})
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """No tier below this one: a fixed rank, or that of a named number, plus some steps, up to a cap."""
+    """No step below this one: a fixed rank, or that of a named number, plus some steps, up to a cap."""
 
     rank: int
     name: str | None = None
@@ -29,7 +42,11 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What happens when its condition is true (always, when it has none)."""
+    """What happens when its condition is true (always, when it has none).
+
+    `kinds` are all its effects by name; `floors` and `excluded_options` hold the most frequent ones, `effects` the
+    others with their parts, and `missing` says what happens when missing evidence leaves the rule open.
+    """
 
     code: str
     stage: str
@@ -45,6 +62,14 @@ class Rule:
     clinician: Wording
     patient: Wording
     sources: tuple[str, ...]
+    kinds: frozenset[str]
+    effects: tuple[Effect, ...]
+    missing: tuple[Missing, ...]
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it forbids every move to less care while it applies."""
+        return self.stage in (SAFETY, RED_FLAGS) and not self.kinds.isdisjoint(BLOCKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +81,15 @@ class RuleScope:
     language: str
     languages: tuple[str, ...]
     catalogue: TierCatalogue
+    kind: str
+    steps: tuple[Step, ...]
+    tracks: Mapping[str, Step]
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """Every option of every step and track, by code."""
+        offerings = [step.offering for step in (*self.steps, *self.tracks.values())]
+        return {option.code: option for offering in offerings for option in offering.options}
 
 
 def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: RuleScope) -> Rule | None:
@@ -65,29 +99,34 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
         reader.refuse(f"{path}.code", "a rule needs its code from our code system")
         return None
     names = {**scope.names, **(FACTS if stage in STAGES[3:] else {})}
-    outcomes = _Outcomes(reader, action, path, scope, names)
-    words = frozenset(names) | frozenset(scope.constants)
+    outcomes = _Outcomes(reader, action, path, stage, scope, names)
+    words = frozenset(names) | frozenset(scope.constants) | {"review_date"}
     sources = tuple(str(item["citation"]) for item in action.get("documentation", ()) if item.get("citation"))
     if not sources:
         reader.refuse(f"{path}.documentation", f"the rule {code} needs the citation it rests on")
     priority = str(action.get("priority", "routine"))
     if priority not in PRIORITIES:
         reader.refuse(f"{path}.priority", f"is one of {', '.join(PRIORITIES)}")
+    expression = _condition(reader, action, path, scope, names)
+    _check_personal(reader, path, stage, expression, outcomes.kinds)
     return Rule(
         code=code,
         stage=stage,
         title=_titles(reader, action, path, scope),
-        expression=_condition(reader, action, path, scope, names),
+        expression=expression,
         floors=tuple(outcomes.floors),
         domain=outcomes.domain,
-        holds=outcomes.holds,
-        never_waits=outcomes.never_waits,
+        holds="hold" in outcomes.kinds,
+        never_waits=not outcomes.kinds.isdisjoint({"never-waits", "urgent"}),
         excluded_options=tuple(outcomes.excluded_options),
         priority=priority,
         review_within=reader.duration(action, "timingDuration", path),
         clinician=read_wording(reader, action, "description", path, scope, words),
         patient=read_wording(reader, action, "textEquivalent", path, scope, words),
         sources=sources,
+        kinds=frozenset(outcomes.kinds),
+        effects=tuple(outcomes.effects),
+        missing=_missing(reader, action, path),
     )
 
 
@@ -135,15 +174,42 @@ def _condition(
     return expression
 
 
+def _check_personal(reader: Reader, path: str, stage: str, expression: Expression | None, kinds: set[str]) -> None:
+    """Readiness, preference, barriers and capacity decide how help begins, never how much is needed."""
+    asked = [name for name in (expression.names if expression else ()) if group_of(name) in PERSONAL]
+    if not asked:
+        return
+    place = f"{path}.condition[0].expression.expression"
+    if stage in STAGES[:3]:
+        reader.refuse(place, f"%{asked[0]} may not decide in the stage {stage}: it lowers no floor")
+    for kind in sorted(kinds - PERSONAL_EFFECTS):
+        reader.refuse(place, f"%{asked[0]} may not decide on the effect {kind}")
+
+
+def _missing(reader: Reader, action: Element, path: str) -> tuple[Missing, ...]:
+    found = []
+    for place, parts in reader.extensions(action, "rule-missing", path):
+        missing = Missing(str(first(parts, "effect")), first(parts, "role"))
+        if missing.effect not in MISSING_EFFECTS:
+            reader.refuse(place, f"without evidence a rule does one of {', '.join(MISSING_EFFECTS)}")
+        if missing.effect == "tell" and missing.role is None:
+            reader.refuse(place, "tell says whom: a role")
+        found.append(missing)
+    return tuple(found)
+
+
 class _Outcomes:
     """The rule-outcome extensions of one action, taken apart."""
 
-    def __init__(self, reader: Reader, action: Element, path: str, scope: RuleScope, names: Mapping[str, Kind]) -> None:
-        self.reader, self.scope, self.names = reader, scope, names
+    def __init__(
+        self, reader: Reader, action: Element, path: str, stage: str, scope: RuleScope, names: Mapping[str, Kind]
+    ) -> None:
+        self.reader, self.scope, self.names, self.stage = reader, scope, names, stage
         self.floors: list[Floor] = []
         self.domain: str | None = None
-        self.holds = self.never_waits = False
         self.excluded_options: list[str] = []
+        self.effects: list[Effect] = []
+        self.kinds: set[str] = set()
         found = False
         for place, parts in reader.extensions(action, "rule-outcome", path):
             found = True
@@ -152,21 +218,31 @@ class _Outcomes:
             reader.refuse(path, "a rule needs an outcome")
 
     def add(self, path: str, parts: Parts) -> None:
-        effect = first(parts, "effect")
-        if effect == "floor":
-            self.add_floor(path, parts)
-        elif effect == "hold":
-            self.holds = True
-        elif effect == "never-waits":
-            self.never_waits = True
-        elif effect == "exclude-option":
-            self.add_exclusion(path, first(parts, "option"))
-        else:
+        kind = first(parts, "effect")
+        known = EFFECTS.get(str(kind))
+        if known is None:
             self.reader.refuse(path, f"an effect is one of {', '.join(EFFECTS)}")
+            return
+        self.kinds.add(str(kind))
+        given = set(parts) - {"effect"}
+        if self.stage not in known.stages:
+            self.reader.refuse(path, f"{kind} has no place in the stage {self.stage}")
+        if known.ladder not in (None, self.scope.kind):
+            self.reader.refuse(path, f"{kind} is for {known.ladder} ladders")
+        for name in sorted(known.needed - given):
+            self.reader.refuse(path, f"{kind} needs the part {name}")
+        for name in sorted(given - known.needed - known.optional):
+            self.reader.refuse(path, f"{kind} has no part {name}")
+        self.domain = first(parts, "domain") or self.domain
+        if kind == "floor":
+            self.add_floor(path, parts)
+        elif kind == "exclude-option":
+            self.excluded_options.append(self.option(path, first(parts, "option")))
+        else:
+            self.add_move(path, str(kind), parts)
 
     def add_floor(self, path: str, parts: Parts) -> None:
         name, cap = first(parts, "from"), self.rank(path, first(parts, "cap"))
-        self.domain = first(parts, "domain") or self.domain
         if name is not None:
             if self.names.get(name) is not Kind.NUMBER:
                 self.reader.refuse(path, f"a floor cannot start from {name}: it is no number that is known here")
@@ -174,23 +250,69 @@ class _Outcomes:
                 self.reader.refuse(path, f"a floor that starts from {name} needs the tier it is capped at")
             self.floors.append(Floor(0, name, int(first(parts, "plus") or 0), cap))
             return
-        rank = self.rank(path, first(parts, "tier"))
+        rank = self.rank(path, first(parts, "step") or first(parts, "tier"))
         if rank is not None:
             self.floors.append(Floor(rank))
-        elif "tier" not in parts:
+        elif parts.keys().isdisjoint({"tier", "step"}):
             self.reader.refuse(path, "a floor needs a tier or the number it starts from")
 
-    def add_exclusion(self, path: str, option: Any) -> None:
-        known = {option.code for tier in self.scope.catalogue.tiers for option in tier.options}
-        if option not in known:
+    def add_move(self, path: str, kind: str, parts: Parts) -> None:
+        """Everything that is no fixed floor; on an intensity ladder keep, up and down are floors from the step."""
+        plus = int(first(parts, "plus") or 1)
+        rank = self.rank(path, first(parts, "step"))
+        if kind in ("keep", "up", "down", "advance", "return"):
+            name = next((name for name in sorted(STEP_NAMES, reverse=True) if name in self.names), None)
+            if name is None:
+                self.reader.refuse(path, f"{kind} needs the evidence step")
+            elif self.scope.kind == INTENSITY:
+                by = {"keep": 0, "up": plus, "down": -plus}.get(kind, 0)
+                self.floors.append(Floor(0, name, by, len(self.scope.steps)))
+        if kind == "re-enter" and rank is not None and self.scope.kind == INTENSITY:
+            self.floors.append(Floor(rank))
+        if kind in _FLAGS:
+            return
+        asked = tuple(str(name) for name in parts.get("name", ()))
+        for name in [*asked, *parts.get("from", ())]:
+            if name not in self.names:
+                self.reader.refuse(path, f"the evidence {name} is not declared")
+        within = first(parts, "resume-within")
+        self.effects.append(
+            Effect(
+                kind=kind,
+                rank=rank,
+                plus=plus,
+                name=first(parts, "from"),
+                track=self.track(path, first(parts, "track")),
+                discipline=first(parts, "discipline"),
+                activity=self.known_option(path, first(parts, "activity")),
+                option=self.known_option(path, first(parts, "option")),
+                modality=first(parts, "modality"),
+                role=first(parts, "role"),
+                names=asked,
+                resume_within=None if within is None else self.reader.span(within, path),
+                resumed_by=first(parts, "resumed-by"),
+            )
+        )
+
+    def option(self, path: str, option: Any) -> str:
+        if option not in self.scope.options:
             self.reader.refuse(path, f"no tier has the option {option}")
-        self.excluded_options.append(str(option))
+        return str(option)
+
+    def known_option(self, path: str, option: Any) -> str | None:
+        return None if option is None else self.option(path, option)
+
+    def track(self, path: str, track: Any) -> str | None:
+        if track is not None and track not in self.scope.tracks:
+            self.reader.refuse(path, f"the policy has no track {track}")
+        return track if track is None else str(track)
 
     def rank(self, path: str, coding: Any) -> int | None:
         if coding is None:
             return None
-        tier = self.scope.catalogue.by_code(str(coding.get("code")))
-        if tier is None or coding.get("system") != f"{self.scope.catalogue.canonical}/CodeSystem/tier":
-            self.reader.refuse(path, f"the tier {coding.get('code')} is not known")
-            return None
-        return tier.rank
+        system = str(coding.get("system")).removeprefix(f"{self.scope.catalogue.canonical}/CodeSystem/")
+        for step in self.scope.steps:
+            if (step.offering.system, step.code) == (system, coding.get("code")):
+                return step.rank
+        self.reader.refuse(path, f"the tier {coding.get('code')} is not known")
+        return None

@@ -1,7 +1,7 @@
 """The tiers of care that policies choose from: what each offers, as data in plain words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell_routing.rules.reading import DocumentError, Finding
@@ -11,16 +11,25 @@ Words = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to receive care at a tier; the person chooses among them."""
+    """One way to receive care at a step; the person chooses among them, knowing benefit, burden and likely time."""
 
     code: str
     display: Words
     plain: Words
+    benefit: Words = field(default_factory=dict)
+    burden: Words = field(default_factory=dict)
+    timeline: Words = field(default_factory=dict)
+    modalities: tuple[str, ...] = ()
+    self_guided: bool = False
+    definition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One step of the ladder: rank 1 is the lightest; `human` tiers are never entered without a named clinician."""
+    """What one step offers: rank 1 is the first; `human` steps are never entered without a named clinician.
+
+    `code` is one of the code system `system`: `tier` for the shared tiers, `step` for those of one pathway.
+    """
 
     code: str
     rank: int
@@ -30,6 +39,7 @@ class Tier:
     service: Words
     offer: Words
     options: tuple[Option, ...]
+    system: str = "tier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ def parse_tiers(document: Mapping[str, Any]) -> TierCatalogue:
 
 
 def _tier(entry: Mapping[str, Any]) -> Tier:
-    options = tuple(Option(option["code"], option["display"], option["plain"]) for option in entry["options"])
+    options = tuple(_option(option) for option in entry["options"])
     service = entry["service"]
     return Tier(
         code=entry["code"],
@@ -77,10 +87,24 @@ def _tier(entry: Mapping[str, Any]) -> Tier:
     )
 
 
+def _option(entry: Mapping[str, Any]) -> Option:
+    return Option(
+        code=entry["code"],
+        display=entry["display"],
+        plain=entry["plain"],
+        benefit=entry.get("benefit", {}),
+        burden=entry.get("burden", {}),
+        timeline=entry.get("timeline", {}),
+        modalities=tuple(entry.get("modalities", ())),
+        self_guided=entry.get("selfGuided", False),
+    )
+
+
 def _all_words(tier: Tier) -> list[Words]:
     return [
         tier.display,
         tier.service,
         tier.offer,
-        *(w for option in tier.options for w in (option.display, option.plain)),
+        *(words for option in tier.options for words in (option.display, option.plain)),
+        *(words for option in tier.options for words in (option.benefit, option.burden, option.timeline) if words),
     ]

@@ -1,0 +1,223 @@
+"""From what is known to the step: which rules fire, where the ladder leads, and which outcome that is.
+
+Intensity ladders take the highest floor of all rules that fired. Progress ladders move by rule, the most cautious
+first. While a rule of safety or red flags forbids it, nobody is moved to less care, whatever the policy says.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stepwell_routing.rules.effects import FLOORS, INTENSITY, PREFERENCE, PROPOSAL, RED_FLAGS, SAFETY, STAGES, Effect
+from stepwell_routing.rules.evidence_names import STEP_NAMES
+from stepwell_routing.rules.expressions import Scalar
+from stepwell_routing.rules.policies import Policy
+from stepwell_routing.rules.rule_reading import Floor, Rule
+
+BEFORE_FACTS = frozenset({SAFETY, RED_FLAGS, FLOORS})
+_RISING = STAGES[:4]
+
+
+class NotFired(NamedTuple):
+    """A rule that did not apply: its condition was false, or `missing` (absent or too old) evidence left it open."""
+
+    code: str
+    why: str
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Run:
+    """One pass over the rules: those that fired with the floor each gives, and those that did not."""
+
+    environment: dict[str, Scalar]
+    fired: list[Rule]
+    floors: list[int]
+    not_fired: list[NotFired]
+    open_rules: list[Rule]
+    blocked: bool = False
+    kept: bool = False
+    never_waits: bool = False
+
+    def effects(self, kind: str) -> Iterable[tuple[Rule, Effect]]:
+        """Every effect of one kind with its rule, in the policy's order."""
+        for rule in self.fired:
+            if kind in rule.kinds:
+                for effect in rule.effects:
+                    if effect.kind == kind:
+                        yield rule, effect
+
+
+class Target(NamedTuple):
+    """Where the ladder leads, the rule that decided it, and what that is called."""
+
+    rank: int
+    rule: Rule
+    move: str
+
+
+def evaluate(policy: Policy, environment: dict[str, Scalar]) -> Run:
+    """Runs the rules in order; adds to the environment what the domain floors came to."""
+    run = Run(environment, [], [], [], [])
+    domains: dict[str, int] = {}
+    counted = False
+    for rule in policy.rules:
+        if not counted and rule.stage not in BEFORE_FACTS:
+            counted = True
+            highest = max(domains.values(), default=0)
+            environment["highest_floor"] = highest
+            environment["domains_at_highest_floor"] = sum(rank == highest for rank in domains.values())
+        verdict = True if rule.expression is None else rule.expression.run(environment)
+        if verdict:
+            rank = max((_rank(floor, environment) for floor in rule.floors), default=0) if rule.floors else 0
+            run.fired.append(rule)
+            run.floors.append(rank)
+            if rule.domain is not None:
+                domains[rule.domain] = max(rank, domains.get(rule.domain, 0))
+        elif verdict is None:
+            _left_open(run, rule)
+        else:
+            run.not_fired.append(NotFired(rule.code, "false"))
+    run.blocked = any(rule.blocks for rule in run.fired)
+    run.never_waits = any(rule.never_waits for rule in run.fired)
+    return run
+
+
+def target_of(policy: Policy, run: Run) -> Target:
+    """The step that the rules lead to."""
+    return _highest_floor(policy, run) if policy.kind == INTENSITY else _moved(policy, run)
+
+
+def current_rank(environment: Mapping[str, Scalar]) -> int | None:
+    """The step in which care has begun."""
+    for name in ("step", "current_tier"):
+        value = environment.get(name)
+        if value is not None:
+            return int(value)
+    return None
+
+
+def step_rests(run: Run) -> list[Rule]:
+    """The rules that let the whole step rest; a person's wish to rest gives way to urgent help."""
+    return [
+        rule
+        for rule, effect in run.effects("pause")
+        if effect.activity is None and not (run.never_waits and rule.stage == PREFERENCE)
+    ]
+
+
+def holding(run: Run) -> list[Rule]:
+    """The rules that make the proposal wait, those included that wait for missing evidence."""
+    waiting = [rule for rule in run.open_rules if any(each.effect == "hold" for each in rule.missing)]
+    return [*(rule for rule in run.fired if rule.holds), *waiting]
+
+
+def _left_open(run: Run, rule: Rule) -> None:
+    names = rule.expression.names if rule.expression else ()
+    run.not_fired.append(NotFired(rule.code, "missing", tuple(name for name in names if name not in run.environment)))
+    if rule.missing:
+        run.open_rules.append(rule)
+        run.kept = run.kept or any(each.effect == "keep" for each in rule.missing)
+
+
+def _rank(floor: Floor, environment: Mapping[str, Scalar]) -> int:
+    if floor.name is None:
+        return floor.rank
+    start = environment.get(floor.name)
+    if start is None:
+        return 0
+    rank = int(start) + floor.plus
+    return rank if floor.cap is None else min(rank, floor.cap)
+
+
+def _highest_floor(policy: Policy, run: Run) -> Target:
+    """The highest floor; the present step is kept unless a step down fired and nothing forbids it."""
+    down = not run.blocked and not run.kept and any("down" in rule.kinds for rule in run.fired)
+    floors = run.floors
+    if any("keep" in rule.kinds or "down" in rule.kinds for rule in run.fired):
+        dropped = "keep" if down else "down"
+        floors = [0 if dropped in rule.kinds else rank for rule, rank in zip(run.fired, run.floors, strict=True)]
+    rank = min(max(1, *floors), len(policy.steps)) if floors else 1
+    deciding = run.fired[floors.index(max(floors))]
+    run.floors = floors
+    current = current_rank(run.environment)
+    if current is None:
+        return Target(rank, deciding, "re-enter" if any("re-enter" in rule.kinds for rule in run.fired) else "assign")
+    if _may_exit(run) and _highest_need(run) <= 1:
+        leaving = next((rule for rule in run.fired if "exit" in rule.kinds), None)
+        if leaving is not None:
+            return Target(rank, leaving, "exit")
+    move = "stay" if rank == current else ("up" if rank > current else "down")
+    return Target(rank, deciding, move)
+
+
+def _highest_need(run: Run) -> int:
+    """The highest floor that says how much is needed; that of the present step says nothing of it."""
+    return max(
+        (
+            rank
+            for rule, rank in zip(run.fired, run.floors, strict=True)
+            if rule.stage in _RISING and not any(floor.name in STEP_NAMES for floor in rule.floors)
+        ),
+        default=0,
+    )
+
+
+def _may_exit(run: Run) -> bool:
+    waits = run.blocked or run.kept or any(rule.holds for rule in run.fired)
+    return not waits and not step_rests(run)
+
+
+def _moved(policy: Policy, run: Run) -> Target:
+    """The most cautious move of those that the rules ask for."""
+    current = current_rank(run.environment)
+    if current is None or current > len(policy.steps):
+        return _entered(policy, run)
+    step = policy.steps[current - 1]
+    first_back = min(step.return_ranks, default=current)
+    backs = [(_aimed(run, effect) or first_back, rule) for rule, effect in run.effects("return")]
+    backs = [(rank, rule) for rank, rule in backs if rank < current]
+    if backs:
+        rank, rule = min(backs, key=lambda each: each[0])
+        return Target(rank, rule, "return")
+    top = max((each.rank for each in policy.steps if each.kind == INTENSITY), default=current)
+    if step.kind == INTENSITY:
+        ups = [(min(current + effect.plus, top), rule) for rule, effect in run.effects("up")]
+        ups = [(rank, rule) for rank, rule in ups if rank > current]
+        if ups:
+            rank, rule = max(ups, key=lambda each: each[0])
+            return Target(rank, rule, "up")
+    if _may_exit(run):
+        leaving = next((rule for rule in run.fired if "exit" in rule.kinds), None)
+        if leaving is not None:
+            return Target(current, leaving, "exit")
+        ahead = [(effect.rank or step.next_rank or current, rule) for rule, effect in run.effects("advance")]
+        ahead = [(rank, rule) for rank, rule in ahead if rank > current]
+        if ahead:
+            rank, rule = min(ahead, key=lambda each: each[0])
+            return Target(rank, rule, "advance")
+    return Target(current, _reason_to_stay(run), "stay")
+
+
+def _entered(policy: Policy, run: Run) -> Target:
+    for kind, move in (("re-enter", "re-enter"), ("enter", "assign")):
+        entries = [(_aimed(run, effect) or 1, rule) for rule, effect in run.effects(kind)]
+        if entries:
+            rank, rule = min(entries, key=lambda each: each[0])
+            return Target(min(rank, len(policy.steps)), rule, move)
+    raise AssertionError("a published policy has an entry for everybody")
+
+
+def _aimed(run: Run, effect: Effect) -> int | None:
+    """The step that an effect names, itself or by evidence such as the step that last helped."""
+    known = None if effect.name is None else run.environment.get(effect.name)
+    return effect.rank if known is None else int(known)
+
+
+def _reason_to_stay(run: Run) -> Rule:
+    """The rule that says best why nothing moves; every policy has one in its proposal that always fires."""
+    for kind in ("urgent", "pause", "hold", "modify", "stay"):
+        for rule in run.fired:
+            if kind in rule.kinds:
+                return rule
+    return next(rule for rule in reversed(run.fired) if rule.stage == PROPOSAL)
