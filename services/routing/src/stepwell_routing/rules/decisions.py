@@ -7,7 +7,6 @@ Order of the stages: safety, red flags, domain floors, modifiers, preference, pr
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from stepwell_routing.rules.effects import PREFERENCE, Effect
@@ -163,7 +162,7 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
             on_hold=bool(holds),
         ),
         references=_references(policy, evidence, environment),
-        rule_titles=MappingProxyType({rule.code: rule.title for rule in policy.rules}),
+        rule_titles=policy.rule_titles,
     )
 
 
@@ -226,9 +225,7 @@ def _outcome_record(outcome: Outcome) -> dict[str, Any]:
 def _outcomes(run: Run, target: Target, now: datetime) -> tuple[Outcome, ...]:
     """What the rules ask for beside the step; a person's choices give way where safety does not allow them."""
     found = []
-    for rule in run.fired:
-        if rule.kinds.isdisjoint(OUTCOMES):
-            continue
+    for rule in run.moving:
         for effect in rule.effects:
             if effect.kind not in OUTCOMES or (
                 effect.kind == "informed-choice" and _accepted_rank(run, target) is None
@@ -243,11 +240,11 @@ def _outcomes(run: Run, target: Target, now: datetime) -> tuple[Outcome, ...]:
 
 def _primary(target: Target, run: Run, resting: Sequence[Rule]) -> str:
     """The one word for what is decided: urgent before rest, rest before every move, changes before staying."""
-    if any("urgent" in rule.kinds for rule in run.fired):
+    if run.has("urgent"):
         return "urgent"
     if resting:
         return "pause"
-    if target.move == "stay" and any("modify" in rule.kinds for rule in run.fired):
+    if target.move == "stay" and run.has("modify"):
         return "modify"
     return target.move
 

@@ -8,6 +8,7 @@ https://hl7.org/fhir/R4/plandefinition.html
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from stepwell_routing.rules.checks import check_reach, check_thresholds
@@ -75,6 +76,7 @@ class Policy:
     steps: tuple[Step, ...]
     tracks: Mapping[str, Step]
     options: Mapping[str, Option]
+    rule_titles: Mapping[str, Mapping[str, str]]
     derived: Mapping[str, tuple[tuple[str, str], ...]]
     closing_clinician: Wording
     closing_patient: Wording
@@ -137,6 +139,7 @@ def parse_policy(
         steps=steps,
         tracks=tracks,
         options=scope.options,
+        rule_titles=MappingProxyType({rule.code: rule.title for rule, _ in rules}),
         derived=_derived([rule for rule, _ in rules]),
         closing_clinician=closing[0],
         closing_patient=closing[1],

@@ -47,7 +47,7 @@ def patient_reason(
     else:
         told = [rule for rule in fired if rule.stage == "safety" and rule is not deciding]
         told.append(deciding)
-        told += [rule for rule in fired if rule not in told and not rule.kinds.isdisjoint(TOLD)]
+        told += [rule for rule in fired if rule.moves and not rule.kinds.isdisjoint(TOLD) and rule not in told]
     return {
         language: " ".join(
             [

@@ -40,12 +40,13 @@ class Floor:
     cap: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """What happens when its condition is true (always, when it has none).
 
     `kinds` are all its effects by name; `floors` and `excluded_options` hold the most frequent ones, `effects` the
-    others with their parts, and `missing` says what happens when missing evidence leaves the rule open.
+    others with their parts, and `missing` says what happens when missing evidence leaves the rule open. A rule that
+    `blocks` forbids every move to less care while it applies; one that `moves` does more than set floors.
     """
 
     code: str
@@ -65,11 +66,8 @@ class Rule:
     kinds: frozenset[str]
     effects: tuple[Effect, ...]
     missing: tuple[Missing, ...]
-
-    @property
-    def blocks(self) -> bool:
-        """Whether it forbids every move to less care while it applies."""
-        return self.stage in (SAFETY, RED_FLAGS) and not self.kinds.isdisjoint(BLOCKING)
+    blocks: bool
+    moves: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +125,8 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
         kinds=frozenset(outcomes.kinds),
         effects=tuple(outcomes.effects),
         missing=_missing(reader, action, path),
+        blocks=stage in (SAFETY, RED_FLAGS) and not outcomes.kinds.isdisjoint(BLOCKING),
+        moves=not outcomes.kinds <= {"floor", "exclude-option", "never-waits", "hold"},
     )
 
 

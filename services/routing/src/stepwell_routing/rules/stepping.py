@@ -5,7 +5,7 @@ first. While a rule of safety or red flags forbids it, nobody is moved to less c
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stepwell_routing.rules.effects import FLOORS, INTENSITY, PREFERENCE, PROPOSAL, RED_FLAGS, SAFETY, STAGES, Effect
@@ -35,17 +35,23 @@ class Run:
     floors: list[int]
     not_fired: list[NotFired]
     open_rules: list[Rule]
+    moving: list[Rule] = field(default_factory=list)
+    """Those that fired and do more than set floors."""
     blocked: bool = False
     kept: bool = False
     never_waits: bool = False
 
     def effects(self, kind: str) -> Iterable[tuple[Rule, Effect]]:
         """Every effect of one kind with its rule, in the policy's order."""
-        for rule in self.fired:
+        for rule in self.moving:
             if kind in rule.kinds:
                 for effect in rule.effects:
                     if effect.kind == kind:
                         yield rule, effect
+
+    def has(self, kind: str) -> bool:
+        """Whether any rule that fired has this effect; floors and exclusions are not asked for here."""
+        return any(kind in rule.kinds for rule in self.moving)
 
 
 class Target(NamedTuple):
@@ -72,14 +78,18 @@ def evaluate(policy: Policy, environment: dict[str, Scalar]) -> Run:
             rank = max((_rank(floor, environment) for floor in rule.floors), default=0) if rule.floors else 0
             run.fired.append(rule)
             run.floors.append(rank)
+            if rule.moves:
+                run.moving.append(rule)
+            if rule.blocks:
+                run.blocked = True
+            if rule.never_waits:
+                run.never_waits = True
             if rule.domain is not None:
                 domains[rule.domain] = max(rank, domains.get(rule.domain, 0))
         elif verdict is None:
             _left_open(run, rule)
         else:
             run.not_fired.append(NotFired(rule.code, "false"))
-    run.blocked = any(rule.blocks for rule in run.fired)
-    run.never_waits = any(rule.never_waits for rule in run.fired)
     return run
 
 
@@ -132,19 +142,18 @@ def _rank(floor: Floor, environment: Mapping[str, Scalar]) -> int:
 
 def _highest_floor(policy: Policy, run: Run) -> Target:
     """The highest floor; the present step is kept unless a step down fired and nothing forbids it."""
-    down = not run.blocked and not run.kept and any("down" in rule.kinds for rule in run.fired)
     floors = run.floors
-    if any("keep" in rule.kinds or "down" in rule.kinds for rule in run.fired):
-        dropped = "keep" if down else "down"
+    if run.has("keep") or run.has("down"):
+        dropped = "keep" if not run.blocked and not run.kept and run.has("down") else "down"
         floors = [0 if dropped in rule.kinds else rank for rule, rank in zip(run.fired, run.floors, strict=True)]
-    rank = min(max(1, *floors), len(policy.steps)) if floors else 1
-    deciding = run.fired[floors.index(max(floors))]
+    highest = max(floors)
+    rank, deciding = min(max(1, highest), len(policy.steps)), run.fired[floors.index(highest)]
     run.floors = floors
     current = current_rank(run.environment)
     if current is None:
-        return Target(rank, deciding, "re-enter" if any("re-enter" in rule.kinds for rule in run.fired) else "assign")
-    if _may_exit(run) and _highest_need(run) <= 1:
-        leaving = next((rule for rule in run.fired if "exit" in rule.kinds), None)
+        return Target(rank, deciding, "re-enter" if run.has("re-enter") else "assign")
+    if run.has("exit") and _may_exit(run) and _highest_need(run) <= 1:
+        leaving = next((rule for rule in run.moving if "exit" in rule.kinds), None)
         if leaving is not None:
             return Target(rank, leaving, "exit")
     move = "stay" if rank == current else ("up" if rank > current else "down")
@@ -188,7 +197,7 @@ def _moved(policy: Policy, run: Run) -> Target:
             rank, rule = max(ups, key=lambda each: each[0])
             return Target(rank, rule, "up")
     if _may_exit(run):
-        leaving = next((rule for rule in run.fired if "exit" in rule.kinds), None)
+        leaving = next((rule for rule in run.moving if "exit" in rule.kinds), None)
         if leaving is not None:
             return Target(current, leaving, "exit")
         ahead = [(effect.rank or step.next_rank or current, rule) for rule, effect in run.effects("advance")]
