@@ -57,8 +57,9 @@ class Series:
 
 
 # A person whom an identifier names has no address to search by: the steps know which Observations are theirs.
-# LIMIT 1 and OFFSET 0 keep the look-ups in this order (person, then code, then body) even before the tables have
-# statistics; joined freely, 500 persons with three scores each took 1,600 ms instead of 30.
+# `|| ''` keeps to the index by person: that by code leads through everybody's scores, and looks as good while there are
+# no statistics. LIMIT 1 and OFFSET 0 keep the look-ups in this order (person, then code, then body) even then;
+# joined freely, 500 persons with three scores each took 1,600 ms instead of 30.
 READ_SERIES = f"""CREATE OR REPLACE FUNCTION read_series(tenant_in text, person_in text[], code_in text[])
 RETURNS TABLE (person text, code text, number integer, outcome text, version integer, body bytea)
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
@@ -74,9 +75,10 @@ BEGIN
     FROM unnest(person_in, code_in) AS k(person, code)
     CROSS JOIN LATERAL (
       SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
-        AND p.p_code = k.code AND p.p_code_system = 'http://loinc.org'
+        AND p.p_code || '' = k.code AND p.p_code_system = 'http://loinc.org'
       UNION
-      SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person AND p.p_code IS NULL
+      SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
+        AND p.p_code || '' IS NULL
         AND (SELECT true FROM fhir_observation_index AS i WHERE i.tenant = tenant_in AND i.id = p.id
           AND i.parameter = 'code' AND i.system = 'http://loinc.org' AND i.code = k.code LIMIT 1)
       UNION
