@@ -8,11 +8,9 @@ import sqlalchemy
 from sqlalchemy import Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
-from stepwell_shared.database.functions import TENANT, Effect, array_parameters, insert_columns, names_of, unnested
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
-
-LEASE_SECONDS = 15.0
-CLAIMED_MAX = 50
 
 
 def _text(*, key: bool = False) -> Column[str]:
@@ -123,44 +121,17 @@ async def set_on_call(database: Database, tenant: str, document: str, now: datet
     await database.fetch("SELECT set_on_call($1, $2, $3)", tenant, document, now)
 
 
-def _set_timers() -> str:
-    """The batch function of the table's effects, in place of the plain one: it sets a timer that is there already."""
-    columns = insert_columns(_table(SafetyTimer))
-    names = ", ".join(column.name for column in columns)
-    changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns if column.name != "task_id")
-    return f"""CREATE OR REPLACE FUNCTION insert_safety_timer({array_parameters(columns)}) RETURNS void
-LANGUAGE plpgsql AS $function$
-BEGIN
-  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
-  INSERT INTO safety_timer ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {unnested(columns)}
-    ON CONFLICT ({TENANT}, task_id) DO UPDATE SET {changes}, lease_until = '-infinity';
-END $function$"""
-
-
 def _table(model: type[SQLModel]) -> sqlalchemy.Table:
     return model.metadata.tables[str(model.__tablename__)]
 
 
-_CLAIM = """CREATE OR REPLACE FUNCTION claim_safety_timers(
-  tenants_in text[], now_in timestamptz, lease_seconds_in float8, most_in integer
-) RETURNS TABLE (tenant text, task_id text, kind text, ladder text, step integer, deadline timestamptz)
-LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
-#variable_conflict use_column
-DECLARE tenant_in text;
-BEGIN
-  FOREACH tenant_in IN ARRAY tenants_in LOOP
-    PERFORM set_config('stepwell.tenant', tenant_in, true);
-    RETURN QUERY UPDATE safety_timer AS t
-      SET lease_until = clock_timestamp() + make_interval(secs => lease_seconds_in)
-      FROM (
-        SELECT d.task_id FROM safety_timer AS d
-        WHERE d.tenant = tenant_in AND d.due_at <= now_in AND d.lease_until <= clock_timestamp()
-        ORDER BY d.due_at LIMIT most_in FOR UPDATE SKIP LOCKED
-      ) AS due
-      WHERE t.tenant = tenant_in AND t.task_id = due.task_id
-      RETURNING t.tenant, t.task_id, t.kind, t.ladder, t.step, t.deadline;
-  END LOOP;
-END $function$"""
+_CLAIM = claim_function(
+    "claim_safety_timers",
+    table="safety_timer",
+    key="task_id",
+    due="due_at",
+    columns="tenant text, task_id text, kind text, ladder text, step integer, deadline timestamptz",
+)
 
 _READ = """CREATE OR REPLACE FUNCTION read_safety_timer(tenant_in text, task_id_in text)
 RETURNS TABLE (kind text, ladder text, step integer, deadline timestamptz)
@@ -203,4 +174,4 @@ BEGIN
 END $function$"""
 
 TABLES = (SafetyTimer, OnCall)
-FUNCTIONS = (_set_timers(), _CLAIM, _READ, _FIGURES, _READ_ON_CALL, _SET_ON_CALL)
+FUNCTIONS = (timer_function(_table(SafetyTimer), "task_id"), _CLAIM, _READ, _FIGURES, _READ_ON_CALL, _SET_ON_CALL)

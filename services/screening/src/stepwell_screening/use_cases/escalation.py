@@ -4,21 +4,18 @@ Every replica runs the loop. A Task is leased to one of them; should two have it
 step is one unit of work: Communication, Task, Provenance, event and the next time.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
-import asyncpg
 import orjson
 import structlog
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
-from stepwell_shared.auth.tenants import list_tenants
+from stepwell_shared.background import DATABASE_AWAY, poll
 from stepwell_shared.canonical import derived_id
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.interactions import built
-from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
@@ -33,7 +30,6 @@ from stepwell_screening.use_cases.alerts import entry_of
 from stepwell_screening.use_cases.on_call import on_call_now
 from stepwell_screening.use_cases.subjects import subject_key
 
-POLL_SECONDS = 1.0
 WATCH_POLLS = 15
 ATTEMPTS_MAX = 8
 
@@ -51,31 +47,28 @@ class Escalation:
 
     async def run(self) -> None:
         """Runs until it is cancelled; while the database is away it waits."""
-        polls = 0
-        while True:
-            try:
-                tenants = await list_tenants(self._runtime.database)
-                await self.escalate_due(tenants)
-                if polls % WATCH_POLLS == 0:
-                    self.figures = await safety_figures(self._runtime.database, tenants, self._runtime.clock())
-                polls += 1
-            except (*UNAVAILABLE_ERRORS, asyncpg.PostgresError, FhirError) as error:
-                log.warning("safety timers wait for the database", reason=type(error).__name__)
-            await asyncio.sleep(POLL_SECONDS)
+        polls = count()
+
+        async def look(tenants: Sequence[str]) -> None:
+            await self.escalate_due(tenants)
+            if next(polls) % WATCH_POLLS == 0:
+                self.figures = await safety_figures(self._runtime.database, tenants, self._runtime.clock())
+
+        await poll(self._runtime, look, "safety timers")
 
     async def escalate_due(self, tenants: Sequence[str]) -> int:
         """Brings to somebody what is due now; how many Tasks that were. One that fails holds up no other."""
-        count = 0
+        escalated = 0
         for due in await claim_due(self._runtime.database, tenants, self._runtime.clock()):
             try:
-                count += await escalate(self._runtime, due)
-            except (*UNAVAILABLE_ERRORS, asyncpg.PostgresError, FhirError):
+                escalated += await escalate(self._runtime, due)
+            except DATABASE_AWAY:
                 raise
             except Exception:
                 log.exception(
                     "a safety Task could not escalate; it is tried again", tenant=due.tenant, task=due.task_id
                 )
-        return count
+        return escalated
 
 
 def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
