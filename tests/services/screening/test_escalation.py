@@ -336,4 +336,5 @@ class TestWorklist:
 
 
 def test_the_service_runs_the_loop() -> None:
-    assert service.loops is loops
+    names = [getattr(run, "__qualname__", "") for run in service.loops(Runtime(), Metrics("screening").meter)]
+    assert "Escalation.run" in names

@@ -1,16 +1,18 @@
 """Start here: screening = settings + resources + endpoints. Standard questionnaires, validated, scored, acted on."""
 
+from functools import partial
 from pathlib import Path
 
 from stepwell_shared.runtime import Service
 
+from stepwell_screening import schedules, timers
 from stepwell_screening.instruments.publications import READ_PUBLICATIONS, PublicationRow
 from stepwell_screening.pages import form_pages
 from stepwell_screening.resources import registry
-from stepwell_screening.subscriptions import TOPICS
+from stepwell_screening.subscriptions import TIER_ASSIGNED, TOPICS, TRAJECTORY_CHANGED
 from stepwell_screening.tables import FormLink
-from stepwell_screening.timers import FUNCTIONS, TABLES
-from stepwell_screening.use_cases.escalation import loops
+from stepwell_screening.use_cases import escalation, solicitation
+from stepwell_screening.use_cases.hearing import hear_course, hear_tier
 from stepwell_screening.use_cases.shipping import ship_questionnaires
 from stepwell_screening.use_cases.urgency import cannot_wait
 
@@ -20,11 +22,15 @@ service = Service(
     description="Standard questionnaires, validated and scored; safety items acted on; everything announced.",
     resources=registry,
     topics=TOPICS,
+    listens=lambda runtime: {
+        TIER_ASSIGNED: partial(hear_tier, runtime),
+        TRAJECTORY_CHANGED: partial(hear_course, runtime),
+    },
     urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,
-    loops=loops,
-    tables=(PublicationRow, FormLink, *TABLES),
-    functions=(READ_PUBLICATIONS, *FUNCTIONS),
+    loops=lambda runtime, meter: [*escalation.loops(runtime, meter), *solicitation.loops(runtime)],
+    tables=(PublicationRow, FormLink, *timers.TABLES, *schedules.TABLES),
+    functions=(READ_PUBLICATIONS, *timers.FUNCTIONS, *schedules.FUNCTIONS),
     pages=form_pages,
     package=Path(__file__).parent,
 )

@@ -11,11 +11,12 @@ from stepwell_screening.use_cases.adaptive import next_question
 from stepwell_screening.use_cases.assembling import assemble_questionnaire
 from stepwell_screening.use_cases.concerns import raise_safety_concern
 from stepwell_screening.use_cases.extracting import extract_response
+from stepwell_screening.use_cases.form_links import form_link
 from stepwell_screening.use_cases.item_banks import import_item_bank
 from stepwell_screening.use_cases.library import import_instrument
+from stepwell_screening.use_cases.pacing import ask_questionnaires, pause_questionnaires, questionnaire_schedule
 from stepwell_screening.use_cases.populating import populate_questionnaire
 from stepwell_screening.use_cases.processing import process_response
-from stepwell_screening.use_cases.form_links import form_link
 from stepwell_screening.use_cases.safety import record_review, record_risk_level
 
 
@@ -103,6 +104,31 @@ def patient_operations(runtime: Runtime) -> Iterator[Operation]:
         " psychosis-or-mania, perinatal, under-18 or dependence (valueCode), perhaps note (valueString), and by"
         " (valueReference) when a system acts for a person. The answer is the safety Task that it opened.",
         result="Task",
+    )
+    yield Operation(
+        "pause-questionnaires",
+        partial(pause_questionnaires, runtime),
+        Interaction.READ,
+        "How often a person wants to be asked: Parameters with pace = paused (unless given), slower or usual"
+        " (valueCode) and perhaps until (valueDate or valueDateTime). A pause withdraws the form that waits, and ends"
+        " by itself. What safety asks for goes on. Takes the right to update Tasks.",
+        result="Parameters",
+    )
+    yield Operation(
+        "ask-questionnaires",
+        partial(ask_questionnaires, runtime),
+        Interaction.READ,
+        "A form at once, where people meet: Parameters with occasion = session or contact (valueCode). Begins a"
+        " schedule for whoever has none. Takes the right to update Tasks.",
+        result="Parameters",
+    )
+    yield Operation(
+        "questionnaire-schedule",
+        partial(questionnaire_schedule, runtime),
+        Interaction.READ,
+        "What a person is asked next, when, and by which rule; their own pace, and the Task that waits.",
+        affects_state=False,
+        result="Parameters",
     )
 
 

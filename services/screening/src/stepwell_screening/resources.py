@@ -22,7 +22,7 @@ from stepwell_screening.use_cases.consents import change_consent, change_related
 from stepwell_screening.use_cases.patients import change_patient
 from stepwell_screening.use_cases.publishing import change_questionnaire
 from stepwell_screening.use_cases.responses import submit_response
-from stepwell_screening.use_cases.safety import change_safety_task
+from stepwell_screening.use_cases.tasks import change_message, change_task
 
 KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 CHANGED = READ_ONLY | {Interaction.UPDATE}
@@ -93,11 +93,12 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
             "Task",
             [*TASK_PARAMETERS, "due"],
             interactions=CHANGED,
-            on_write=partial(change_safety_task, runtime),
+            on_write=partial(change_task, runtime),
             indexes=(("patient", "-authored-on"), ("status", "due")),
             operations=tuple(operations(runtime)),
             documentation="What a person must see to: code=safety finds all of it, the most urgent first. A clinician"
-            " closes a safety review by recording a risk level.",
+            " closes a safety review by recording a risk level. code=complete-questionnaire finds the forms that people"
+            " are asked for, with business-status=overdue those that were not answered in time.",
             order="due",
         )
     )
@@ -129,10 +130,13 @@ def _safety_types(found: Registry, runtime: Runtime) -> None:
                 *("based-on", "category", "encounter", "identifier", "instantiates-canonical", "instantiates-uri"),
                 *("medium", "part-of", "patient", "received", "recipient", "sender", "sent", "status", "subject"),
             ],
-            interactions=READ_ONLY,
+            interactions=CHANGED,
+            on_write=partial(change_message, runtime),
             indexes=(("patient", "-sent"),),
-            documentation="Whom a safety Task was brought to, and when. Made here; whoever delivers it follows the"
-            " topic safety-alert.",
+            documentation="Whom a safety Task was brought to, and when (category alert), and what a person is sent when"
+            " a form waits for them (category reminder). Made here; whoever delivers it follows the topics safety-alert"
+            " and questionnaire-changed, or searches for status=preparation, and says that a reminder is sent by its"
+            " status.",
         )
     )
 

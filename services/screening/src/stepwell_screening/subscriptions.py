@@ -1,4 +1,4 @@
-"""Topics that screening publishes. It listens to none: everything begins here."""
+"""Topics that screening publishes, and those it listens to: what it hears decides when people are asked again."""
 
 from stepwell_shared.events.topics import Topic
 
@@ -28,4 +28,14 @@ CONSENT_CHANGED = Topic(
     ("patient", "status", "scope"),
     "A Consent was given, changed or withdrawn. The other services keep a read-only copy and share by it.",
 )
-TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED)
+QUESTIONNAIRE_CHANGED = Topic(
+    "questionnaire-changed",
+    ("Task",),
+    ("patient", "status", "code", "business-status"),
+    "A person was asked to fill in a form or is reminded of it, it is overdue or answered, or nobody asks for it any"
+    " more. Beside the Task comes the Communication to bring to the person, or the Task that tells the care team.",
+    ("Communication", "Task"),
+)
+TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED, QUESTIONNAIRE_CHANGED)
+TIER_ASSIGNED = ("routing", "tier-assigned")
+TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")

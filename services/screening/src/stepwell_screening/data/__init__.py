@@ -56,6 +56,16 @@ def on_call() -> dict[str, Any]:
     return _read("oncall.json")
 
 
+def cadence() -> dict[str, Any]:
+    """How often whom is asked for which form, for `rules.cadence_policy.parse_cadence`."""
+    return _read("cadence.json")
+
+
+def reminders() -> dict[str, Any]:
+    """What a person is sent when a form waits for them, by language."""
+    return _read("reminders.json")
+
+
 def _read(*path: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(files(__name__).joinpath(*path).read_bytes(), parse_float=Decimal)
     return content

@@ -21,6 +21,7 @@ from stepwell_screening.rules.succession import check_succession
 from stepwell_screening.subscriptions import SCORE_FINALIZED
 from stepwell_screening.use_cases.adaptive import Assembled, assembled_of
 from stepwell_screening.use_cases.alerts import open_alerts
+from stepwell_screening.use_cases.answering import heard_of
 from stepwell_screening.use_cases.subjects import Subject, subject_key, subject_of
 
 RETRACTED = "entered-in-error"
@@ -58,6 +59,8 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
         write.unit.effects.append(event(SCORE_FINALIZED.canonical, subject.key, focus, entries, write.now))
     if made:
         _record_origin(runtime, write, instrument, made)
+    if response["status"] in FINISHED:
+        heard_of(runtime).note(write.access.tenant, subject.key)
 
 
 def observation_id(runtime: Runtime, tenant: str, response_id: str, score: ScoreDefinition) -> str:

@@ -4,21 +4,37 @@ who comes back to a form.
 The file of the setting `site_file` has an object for each tenant, and `*` for those that it does not name:
 
     {"*": {"name": "Practice", "secondFactor": "birth-date", "crisisContacts": [
-        {"name": {"en": "Crisis line"}, "hours": {"en": "day and night"}, "phone": "+1 555 0100"}]}}
+        {"name": {"en": "Crisis line"}, "hours": {"en": "day and night"}, "phone": "+1 555 0100"}],
+        "cadence": {"CADENCE-T1": 21}}}
 """
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening import data
+from stepwell_screening.rules.cadence_policy import Cadence, parse_cadence, with_own
 from stepwell_screening.rules.second_factor import FACTORS
 
 EVERYBODY = "*"
 SECOND_FACTOR = FACTORS[0]
 _LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+
+
+@cache
+def shipped_cadence() -> Cadence:
+    """How often people are asked, as it ships."""
+    return parse_cadence(data.cadence())
+
+
+def cadence_of(runtime: Runtime, tenant: str) -> Cadence:
+    """How often a tenant's people are asked: with the site's own numbers. Raises SiteFileError."""
+    own = site_of(runtime, tenant).cadence
+    return with_own(shipped_cadence(), own) if own else shipped_cadence()
 
 
 class SiteFileError(ValueError):
@@ -49,6 +65,13 @@ class Site(_Model):
     name: str = ""
     second_factor: str = Field(default=SECOND_FACTOR, alias="secondFactor", pattern=f"^({'|'.join(FACTORS)})$")
     crisis_contacts: tuple[CrisisContact, ...] = Field(default=(), alias="crisisContacts")
+    cadence: dict[str, int] = Field(default_factory=dict)
+
+    @field_validator("cadence")
+    @classmethod
+    def _within_bounds(cls, own: dict[str, int]) -> dict[str, int]:
+        with_own(shipped_cadence(), own)
+        return own
 
 
 _sites: TypeAdapter[dict[str, Site]] = TypeAdapter(dict[str, Site])

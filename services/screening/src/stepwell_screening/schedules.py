@@ -1,0 +1,262 @@
+"""When each person is asked again, what is known that decides it, and what waits: state beside the FHIR resources.
+
+Two write it, each its own columns: what is heard (`facts`, guarded by `changes`) and the loop that asks (`progress`,
+guarded by `version`). Whatever is heard makes the row due at once.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+
+from sqlalchemy import Boolean, Column, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.functions import TENANT, VERSION_CONFLICT, Effect
+from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function
+from stepwell_shared.database.pool import Database
+
+
+def _text(*, key: bool = False, default: str | None = None) -> Column[str]:
+    server_default = None if default is None else text(default)
+    return Column(Text(collation="C"), primary_key=key, nullable=False, server_default=server_default)
+
+
+class MeasurementSchedule(SQLModel, table=True):
+    """One person's schedule. Without `next_at` nothing is due; `is_waiting` while a form is asked for."""
+
+    __tablename__: ClassVar[str] = "measurement_schedule"
+    __table_args__ = (
+        Index("measurement_schedule_due", "tenant", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("measurement_schedule_waiting", "tenant", "subject", postgresql_where=text("is_waiting")),
+    )
+
+    tenant: str = Field(sa_column=_text(key=True))
+    subject: str = Field(sa_column=_text(key=True))
+    progress: str = Field(sa_column=_text())
+    is_waiting: bool = Field(sa_column=Column(Boolean, nullable=False))
+    next_at: datetime | None = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=True))
+    changes: int = Field(sa_column=Column(Integer, nullable=False))
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    facts: str = Field(sa_column=_text(default="'{}'"))
+    lease_until: datetime = Field(
+        sa_column=Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
+    )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was heard of a person; times are ISO 8601.
+
+    `request` is the ServiceRequest that says the tier. `courses` has the last known change of each instrument, and
+    since when. `prompted` is when somebody last asked for a form at a session or contact.
+    """
+
+    since: str = ""
+    tier: str = ""
+    policy: str = ""
+    review: str = ""
+    request: str = ""
+    intent: str = ""
+    is_ended: bool = False
+    courses: dict[str, list[str]] = field(default_factory=dict)
+    pace: str = "usual"
+    until: str = ""
+    prompted: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What was asked. `task` is the Task that waits for `questionnaire`, `follow_up` the one that tells the care team;
+    `asked` is when each form was last asked for, `answered_prompt` the last occasion that a form was made for."""
+
+    ordinal: int = 0
+    task: str = ""
+    questionnaire: str = ""
+    asked_at: str = ""
+    due_at: str = ""
+    is_reminded: bool = False
+    is_overdue: bool = False
+    follow_up: str = ""
+    asked: dict[str, str] = field(default_factory=dict)
+    last_unprompted: str = ""
+    answered_prompt: str = ""
+
+
+class Schedule(NamedTuple):
+    """A person's row as it was read; `changes` 0 is one that does not exist yet."""
+
+    facts: Facts
+    progress: Progress
+    changes: int
+    version: int
+
+
+class Due(NamedTuple):
+    """A person for whom something is to be looked at."""
+
+    tenant: str
+    subject: str
+
+
+class KeptResponse(NamedTuple):
+    """A finished response of a person: its own address and its body."""
+
+    id: str
+    body: bytes
+
+
+class Record(NamedTuple):
+    """What a person's schedule rests on: open safety Tasks, and the first and last finished response to each form."""
+
+    safety_open: int
+    responses: list[KeptResponse]
+
+
+NEW = Schedule(Facts(), Progress(), 0, 0)
+
+
+async def read_schedule(database: Database, tenant: str, subject: str) -> Schedule:
+    """A person's schedule; `NEW` for who has none."""
+    rows = await database.fetch("SELECT * FROM read_measurement_schedule($1, $2)", tenant, subject)
+    if not rows:
+        return NEW
+    row = rows[0]
+    return Schedule(
+        Facts(**json.loads(row["facts"])), Progress(**json.loads(row["progress"])), row["changes"], row["version"]
+    )
+
+
+async def keep_facts(database: Database, tenant: str, subject: str, facts: Facts, changes: int) -> bool:
+    """Keeps what was heard, and makes the row due; False when somebody else was first (`changes` is not as read)."""
+    statement = "SELECT set_measurement_facts($1, $2, $3, $4, $5) AS kept"
+    rows = await database.fetch(statement, tenant, subject, _dumped(facts), _dumped(Progress()), changes)
+    return bool(rows[0]["kept"])
+
+
+def progress_effect(subject: str, schedule: Schedule, progress: Progress, next_at: datetime | None) -> Effect:
+    """What was asked, and when to look again, in the unit of work that asks. Another was first: WriteConflictError."""
+    values = (subject, _dumped(progress), bool(progress.task), next_at, schedule.changes, schedule.version)
+    return Effect(MeasurementSchedule.__tablename__, values)
+
+
+async def claim_schedules(database: Database, tenants: Sequence[str], now: datetime) -> list[Due]:
+    """The people for whom something is due, the longest due first; no other replica gets them for a while."""
+    statement = "SELECT * FROM claim_measurement_schedules($1, $2, $3, $4)"
+    rows = await database.fetch(statement, list(tenants), now, LEASE_SECONDS, CLAIMED_MAX)
+    return [Due(row["tenant"], row["subject"]) for row in rows]
+
+
+async def waiting_schedules(database: Database, tenant: str, subjects: Sequence[str] | None) -> list[Due]:
+    """Those of these people (None: of all) who are asked for a form."""
+    given = None if subjects is None else list(subjects)
+    rows = await database.fetch("SELECT * FROM waiting_measurement_schedules($1, $2)", tenant, given)
+    return [Due(tenant, row["subject"]) for row in rows]
+
+
+async def read_record(database: Database, tenant: str, subject: str) -> Record:
+    """What a person's schedule rests on, as it is stored now."""
+    rows = await database.fetch("SELECT * FROM read_measurement_record($1, $2)", tenant, subject)
+    return Record(rows[0]["safety_open"], [KeptResponse(row["id"], row["body"]) for row in rows if row["id"]])
+
+
+def _dumped(state: Facts | Progress) -> str:
+    """Without what is as it is by default: a column of JSON that stays short."""
+    given: dict[str, Any] = asdict(state)
+    return json.dumps({name: value for name, value in given.items() if value}, sort_keys=True)
+
+
+_SET_PROGRESS = f"""CREATE OR REPLACE FUNCTION insert_measurement_schedule(
+  {TENANT}_in text, subject_in text[], progress_in text[], is_waiting_in boolean[], next_at_in timestamptz[],
+  changes_in integer[], version_in integer[]
+) RETURNS void
+LANGUAGE plpgsql AS $function$
+DECLARE written integer;
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  UPDATE measurement_schedule AS s
+    SET progress = u.progress, is_waiting = u.is_waiting, version = s.version + 1, lease_until = '-infinity',
+      next_at = CASE WHEN s.changes = u.changes THEN u.next_at ELSE '-infinity' END
+    FROM unnest(subject_in, progress_in, is_waiting_in, next_at_in, changes_in, version_in)
+      AS u(subject, progress, is_waiting, next_at, changes, version)
+    WHERE s.tenant = {TENANT}_in AND s.subject = u.subject AND s.version = u.version;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> cardinality(subject_in) THEN
+    RAISE EXCEPTION 'somebody else has written a schedule' USING ERRCODE = '{VERSION_CONFLICT}';
+  END IF;
+END $function$"""
+
+_SET_FACTS = """CREATE OR REPLACE FUNCTION set_measurement_facts(
+  tenant_in text, subject_in text, facts_in text, progress_in text, changes_in integer
+) RETURNS boolean
+LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  IF changes_in = 0 THEN
+    INSERT INTO measurement_schedule (tenant, subject, progress, is_waiting, next_at, changes, version, facts)
+      VALUES (tenant_in, subject_in, progress_in, false, '-infinity', 1, 0, facts_in) ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+  END IF;
+  UPDATE measurement_schedule AS s SET facts = facts_in, changes = s.changes + 1, next_at = '-infinity'
+    WHERE s.tenant = tenant_in AND s.subject = subject_in AND s.changes = changes_in;
+  RETURN FOUND;
+END $function$"""
+
+_READ = """CREATE OR REPLACE FUNCTION read_measurement_schedule(tenant_in text, subject_in text)
+RETURNS TABLE (facts text, progress text, changes integer, version integer)
+LANGUAGE plpgsql AS $function$
+#variable_conflict use_column
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT s.facts, s.progress, s.changes, s.version FROM measurement_schedule AS s
+    WHERE s.tenant = tenant_in AND s.subject = subject_in;
+END $function$"""
+
+_WAITING = """CREATE OR REPLACE FUNCTION waiting_measurement_schedules(tenant_in text, subjects_in text[])
+RETURNS TABLE (subject text)
+LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+#variable_conflict use_column
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT s.subject FROM measurement_schedule AS s
+    WHERE s.tenant = tenant_in AND s.is_waiting AND (subjects_in IS NULL OR s.subject = ANY(subjects_in));
+END $function$"""
+
+_RECORD = """CREATE OR REPLACE FUNCTION read_measurement_record(tenant_in text, subject_in text)
+RETURNS TABLE (safety_open bigint, id text, body bytea)
+LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+#variable_conflict use_column
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY WITH finished AS (
+    SELECT r.id, r.body, r.p_authored_low AS authored, split_part(r.p_questionnaire, '|', 1) AS url
+    FROM fhir_questionnaireresponse AS r
+    WHERE r.tenant = tenant_in AND r.p_patient = subject_in AND r.body IS NOT NULL
+      AND r.p_status IN ('completed', 'amended')
+  ), ends AS (
+    (SELECT DISTINCT ON (f.url) f.id, f.body FROM finished AS f ORDER BY f.url, f.authored, f.id)
+    UNION
+    (SELECT DISTINCT ON (f.url) f.id, f.body FROM finished AS f ORDER BY f.url, f.authored DESC, f.id DESC)
+  ), safety AS (
+    SELECT count(*) AS open_now FROM fhir_task AS t
+    WHERE t.tenant = tenant_in AND t.p_patient = subject_in AND t.body IS NOT NULL
+      AND t.p_status IN ('requested', 'received', 'accepted', 'ready', 'in-progress', 'on-hold')
+      AND EXISTS (
+        SELECT FROM fhir_task_index AS i WHERE i.tenant = tenant_in AND i.id = t.id AND i.parameter = 'code'
+          AND i.code = 'safety'
+      )
+  )
+  SELECT s.open_now, e.id, e.body FROM safety AS s LEFT JOIN ends AS e ON true;
+END $function$"""
+
+_CLAIM = claim_function(
+    "claim_measurement_schedules",
+    table="measurement_schedule",
+    key="subject",
+    due="next_at",
+    columns="tenant text, subject text",
+)
+
+TABLES = (MeasurementSchedule,)
+FUNCTIONS = (_SET_PROGRESS, _SET_FACTS, _READ, _WAITING, _RECORD, _CLAIM)
