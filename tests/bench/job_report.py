@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.goals import CHAIN_GOAL, CHAIN_PACE_MIN
+from tests.bench.goals import CHAIN_GOAL, CHAIN_PACE_MIN, RESPONSE_P99_MILLISECONDS_MAX, limit_mark
 from tests.bench.job_rounds import Chain, JobPace
 from tests.bench.job_stage import JobStage
 from tests.bench.measuring import CLIENT_CPU_SHARE_MAX
@@ -32,6 +32,14 @@ def _chain(chain: Chain) -> Table:
     )
     keeps = "[green]yes[/green]" if chain.pace >= CHAIN_PACE_MIN else "[red]no[/red]"
     table.add_row("the chain keeps pace", f"{chain.pace:.2f}", "", f"{CHAIN_PACE_MIN:.2f}", keeps)
+    table.add_row(
+        *("responses/s that screening takes alone", f"{chain.alone.per_second:,.0f}", f"{chain.alone_ratio:.2f}"),
+        *(str(CHAIN_GOAL), CHAIN_GOAL.mark(chain.alone_ratio)),
+    )
+    table.add_row(
+        *("POST of a response, screening alone: p50, p99 ms", f"{chain.alone.p50:.1f}, {chain.alone.p99:.1f}", ""),
+        *(f"{RESPONSE_P99_MILLISECONDS_MAX:g}", limit_mark(chain.alone.p99, RESPONSE_P99_MILLISECONDS_MAX)),
+    )
     table.add_row("ServiceRequests made when the load ends", f"{chain.routed_in_time:.0%}")
     table.add_row("ServiceRequests missing half a minute later", f"{chain.missing}")
     table.add_row("floor: every row of the chain, one statement", f"{chain.floor.per_second:,.0f}")

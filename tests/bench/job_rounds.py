@@ -1,6 +1,8 @@
 """The rounds of the main job, interleaved: floor and product take turns, so that what slows one slows both."""
 
 import asyncio
+import os
+import signal
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,7 +27,7 @@ class JobPace:
 
     @property
     def planned_seconds(self) -> float:
-        return WARM_UP_SECONDS + IDLE_SECONDS + self.rounds * 1.5 * self.seconds
+        return WARM_UP_SECONDS + IDLE_SECONDS + self.rounds * 2 * self.seconds
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Chain:
     """Responses without a ServiceRequest half a minute after the load."""
     cpu_microseconds: dict[str, float]
     """Of each service's process and of PostgreSQL, for each response."""
+    alone: Rate
+    """Responses that screening accepts while the other three are stopped: validated, scored, stored, announced."""
 
     @property
     def ratio(self) -> float:
@@ -57,13 +61,18 @@ class Chain:
         return self.accepted.per_second / self.floor.per_second
 
     @property
+    def alone_ratio(self) -> float:
+        return self.alone.per_second / self.floor.per_second
+
+    @property
     def pace(self) -> float:
         """1 when what follows is done as soon as responses are accepted."""
         return self.sustained_per_second / self.accepted.per_second
 
     def as_json(self) -> dict[str, Any]:
         """For the file of results."""
-        return {**asdict(self), "ratio": self.ratio, "accepted_ratio": self.accepted_ratio, "pace": self.pace}
+        ratios = {"ratio": self.ratio, "accepted_ratio": self.accepted_ratio, "alone_ratio": self.alone_ratio}
+        return {**asdict(self), **ratios, "pace": self.pace}
 
 
 @dataclass
@@ -110,8 +119,27 @@ class JobRounds:
             loaded_p50=statistics.median(percentile(each.done_seconds, 0.50) for each in loads.rounds),
             loaded_p99=statistics.median(percentile(each.done_seconds, 0.99) for each in loads.rounds),
             missing=sum(each.count - len(each.done_seconds) for each in (idle, *loads.rounds)),
+            alone=await self._alone(clients),
             cpu_microseconds={name: statistics.median(each[name] for each in cpu) * 1e6 for name in cpu[0]},
         )
+
+    async def _alone(self, clients: int) -> Rate:
+        """What screening takes by itself; the other services are stopped meanwhile, and get everything afterwards."""
+        stage, seconds = self.stage, self.pace.seconds
+        others = [self.stage.suite.processes.pid_of(name) for name in stage.chain_rows if name != "screening"]
+        side = Side()
+        for _ in range(self.pace.rounds):
+            for pid in others:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                load = await self._run("screening alone", await stage.chain(clients, seconds / 2), seconds / 2)
+            finally:
+                for pid in others:
+                    os.kill(pid, signal.SIGCONT)
+            stage.use_patients(load.count)
+            side.add(load)
+            await stage.settle()
+        return side.rate()
 
     def _cpu_seconds(self) -> dict[str, float]:
         """What every part has spent so far."""
