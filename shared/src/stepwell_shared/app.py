@@ -159,7 +159,7 @@ async def _start(
         for each in listeners:
             each.committed(tenant, tables)
 
-    http = await stack.enter_async_context(http_client())
+    http = runtime._http = await stack.enter_async_context(http_client())
     await stack.enter_async_context(open_runtime(service, registry, runtime, settings, committed))
     narrow = Sharing.of(runtime.engine).narrowed
     verifier = TokenVerifier.for_service(service.name, settings, runtime.database, http, narrow)

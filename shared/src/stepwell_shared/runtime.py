@@ -33,6 +33,7 @@ from stepwell_shared.fhir.schema import declare_tables, function_statements
 from stepwell_shared.fhir.store import Store
 from stepwell_shared.fhir.tables import IdempotencyKey, SearchShape
 from stepwell_shared.fhir.wire import Exchange
+from stepwell_shared.http_client import HttpClient
 from stepwell_shared.settings import SERVICES, Settings
 
 SHARED_TABLES: tuple[type[SQLModel], ...] = (
@@ -66,6 +67,7 @@ class Runtime:
     _settings: Settings | None = None
     _engine: Engine | None = None
     _database: Database | None = None
+    _http: HttpClient | None = None
     cache: dict[object, object] = field(default_factory=dict)
 
     @property
@@ -82,6 +84,12 @@ class Runtime:
     def database(self) -> Database:
         assert self._database is not None, "the service has not started"
         return self._database
+
+    @property
+    def http(self) -> HttpClient:
+        """For calls to others; where they name the address, it is guarded by who calls."""
+        assert self._http is not None, "the service has not started"
+        return self._http
 
     @property
     def store(self) -> Store:

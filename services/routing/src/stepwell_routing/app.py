@@ -7,6 +7,10 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
+from stepwell_routing.cds import cds_services
+from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
+from stepwell_routing.cds.tables import TABLES as CDS_TABLES
+from stepwell_routing.policies.publications import READ_POLICY_STEPS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import PATIENT_CHANGED, SAFETY_ALERT, SCORE_FINALIZED, TOPICS
 from stepwell_routing.tables import READ_EVIDENCE, EvidenceRow
@@ -26,7 +30,8 @@ service = Service(
         CONSENT_CHANGED: partial(keep_consent, runtime),
     },
     seed=ship_policies,
-    tables=(EvidenceRow,),
-    functions=(READ_EVIDENCE,),
+    tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES),
+    functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS),
+    pages=cds_services,
     package=Path(__file__).parent,
 )

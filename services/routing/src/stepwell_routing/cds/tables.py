@@ -1,0 +1,160 @@
+"""What CDS Hooks leaves behind: who may call, which cards were shown, and what became of them. Nothing about patients.
+
+A card's row lets feedback be counted by service and rule, and lets nobody count for a card that was never shown.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Column, Index, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.functions import INDEXED_PLAN, Effect
+from stepwell_shared.database.pool import Database
+
+# How long a card and its feedback count. A product default: a year of rates, and a month to compare it with.
+KEPT_DAYS = 400
+
+
+def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=optional)
+
+
+def _moment() -> Column[datetime]:
+    return Column(TIMESTAMP(timezone=True), nullable=False)
+
+
+class CdsClient(SQLModel, table=True):
+    """A registered EHR: the `iss` that it signs with, and the tenant that it is answered from.
+
+    One issuer may act for several organisations, told apart by the claim `tenant` of its tokens (`organisation`, empty
+    without one). `patient_system` is the identifier system by which its patients are known here; null when its
+    Patients have the ids that they have in Stepwell.
+    It has no column `tenant`: the row is what says which tenant a call belongs to.
+    """
+
+    __tablename__: ClassVar[str] = "cds_client"
+
+    issuer: str = Field(sa_column=_text(key=True))
+    organisation: str = Field(sa_column=_text(key=True))
+    serves: str = Field(sa_column=_text())
+    jwks: str | None = Field(sa_column=_text(optional=True))
+    jwks_url: str | None = Field(sa_column=_text(optional=True))
+    patient_system: str | None = Field(sa_column=_text(optional=True))
+    app_url: str | None = Field(sa_column=_text(optional=True))
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class CdsCard(SQLModel, table=True):
+    """One card that was sent: of which service, by which rule, to which client. Never about whom."""
+
+    __tablename__: ClassVar[str] = "cds_card"
+    __table_args__ = (Index("cds_card_issued", "tenant", "issued_at"),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    id: str = Field(sa_column=_text(key=True))
+    service: str = Field(sa_column=_text())
+    rule: str = Field(sa_column=_text())
+    issuer: str = Field(sa_column=_text())
+    issued_at: datetime = Field(sa_column=_moment())
+
+
+class CdsFeedback(SQLModel, table=True):
+    """What a clinician did with a card; said again it is the same row. A comment that comes with it is not kept."""
+
+    __tablename__: ClassVar[str] = "cds_feedback"
+
+    tenant: str = Field(sa_column=_text(key=True))
+    card: str = Field(sa_column=_text(key=True))
+    outcome: str = Field(sa_column=_text())
+    reason: str = Field(sa_column=_text())
+    given_at: datetime = Field(sa_column=_moment())
+    received_at: datetime = Field(sa_column=_moment())
+
+
+TABLES = (CdsClient, CdsCard, CdsFeedback)
+
+_ADMIT = f"""CREATE OR REPLACE FUNCTION admit_cds_call(
+  tenant_in text, client_in text, digest_in bytea, expires_in timestamptz, now_in timestamptz
+) RETURNS boolean LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  DELETE FROM assertion_seen AS a WHERE a.tenant = tenant_in AND (a.client_id, a.jti_digest) IN (
+    SELECT s.client_id, s.jti_digest FROM assertion_seen AS s
+    WHERE s.tenant = tenant_in AND s.expires_at < now_in LIMIT 20 FOR UPDATE SKIP LOCKED);
+  INSERT INTO assertion_seen (tenant, client_id, jti_digest, expires_at)
+    VALUES (tenant_in, client_in, digest_in, expires_in) ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $function$"""
+
+_PATIENTS = f"""CREATE OR REPLACE FUNCTION patients_identified(tenant_in text, system_in text, value_in text)
+RETURNS TABLE (patient text) LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT DISTINCT i.id FROM fhir_patient_index AS i
+    WHERE i.tenant = tenant_in AND i.parameter = 'identifier' AND i.code = value_in AND i.system = system_in LIMIT 2;
+END $function$"""
+
+_SHOWN = f"""CREATE OR REPLACE FUNCTION cds_cards_shown(tenant_in text, card_in text[])
+RETURNS TABLE (card text, service text, rule text) LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT c.id, c.service, c.rule FROM cds_card AS c WHERE c.tenant = tenant_in AND c.id = ANY(card_in);
+END $function$"""
+
+# Repeats and late arrivals: what was said last about a card counts, however often it is sent. Old rows go now.
+_FEEDBACK = f"""CREATE OR REPLACE FUNCTION keep_cds_feedback(
+  tenant_in text, card_in text[], outcome_in text[], reason_in text[], given_in timestamptz[], now_in timestamptz
+) RETURNS void LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  INSERT INTO cds_feedback (tenant, card, outcome, reason, given_at, received_at)
+    SELECT DISTINCT ON (u.card) tenant_in, u.card, u.outcome, u.reason, u.given_at, now_in
+    FROM unnest(card_in, outcome_in, reason_in, given_in) AS u(card, outcome, reason, given_at)
+    ORDER BY u.card, u.given_at DESC
+  ON CONFLICT (tenant, card) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason,
+    given_at = excluded.given_at, received_at = excluded.received_at WHERE cds_feedback.given_at < excluded.given_at;
+  WITH old AS (DELETE FROM cds_card AS c WHERE c.tenant = tenant_in AND c.id IN (
+      SELECT o.id FROM cds_card AS o
+      WHERE o.tenant = tenant_in AND o.issued_at < now_in - interval '{KEPT_DAYS} days' LIMIT 1000)
+    RETURNING c.id)
+  DELETE FROM cds_feedback AS f USING old WHERE f.tenant = tenant_in AND f.card = old.id;
+END $function$"""
+
+_RATES = f"""CREATE OR REPLACE FUNCTION cds_rates(tenant_in text, since_in timestamptz)
+RETURNS TABLE (service text, rule text, outcome text, reason text, cards bigint)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT c.service, c.rule, coalesce(f.outcome, ''), coalesce(f.reason, ''), count(*)
+    FROM cds_card AS c LEFT JOIN cds_feedback AS f ON f.tenant = c.tenant AND f.card = c.id
+    WHERE c.tenant = tenant_in AND c.issued_at >= since_in GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+END $function$"""
+
+FUNCTIONS = (_ADMIT, _PATIENTS, _SHOWN, _FEEDBACK, _RATES)
+
+
+def card_effect(card: str, service: str, rule: str, issuer: str, issued_at: datetime) -> Effect:
+    """The row of a card that is sent."""
+    return Effect("cds_card", (card, service, rule, issuer, issued_at))
+
+
+async def admit_call(
+    database: Database, tenant: str, client: str, digest: bytes, expires_at: datetime, now: datetime
+) -> bool:
+    """Whether a token was not used before, on any replica; from now on it was."""
+    rows = await database.fetch("SELECT admit_cds_call($1, $2, $3, $4, $5)", tenant, client, digest, expires_at, now)
+    return bool(rows[0][0])
+
+
+async def patients_identified(database: Database, tenant: str, system: str, value: str) -> list[str]:
+    """Ids of the Patients that have this identifier; two at most, which is one too many."""
+    rows = await database.fetch("SELECT patient FROM patients_identified($1, $2, $3)", tenant, system, value)
+    return [row["patient"] for row in rows]
+
+
+async def cards_shown(database: Database, tenant: str, cards: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Service and rule of those cards that this tenant was shown."""
+    rows = await database.fetch("SELECT * FROM cds_cards_shown($1, $2)", tenant, cards)
+    return {row["card"]: (row["service"], row["rule"]) for row in rows}
