@@ -33,12 +33,13 @@ def is_safe(counts: Iterable[int], below: int = SMALL_BELOW) -> bool:
 def merged(rows: Mapping[str, Counts], below: int = SMALL_BELOW) -> tuple[Row, ...] | None:
     """The rows with the small ones in one row together, and with them the smallest others until it is safe.
 
-    The merged row stands last and holds at least two. None when even all together are too few.
+    The merged row stands last and holds at least two; of equally small others all go in, because which one is chosen
+    would say something. None when even all together are too few.
     """
-    small = [label for label, counts in rows.items() if not is_safe(counts, below)]
-    others = sorted((label for label in rows if label not in small), key=lambda label: (sum(rows[label]), label))
-    while small and (len(small) < 2 or not is_safe(_sums(rows, small), below)) and others:
-        small.append(others.pop(0))
+    small = {label for label, counts in rows.items() if not is_safe(counts, below)}
+    while small and len(small) < len(rows) and (len(small) < 2 or not is_safe(_sums(rows, small), below)):
+        least = min(sum(rows[label]) for label in rows if label not in small)
+        small |= {label for label in rows if sum(rows[label]) == least}
     together = _sums(rows, small) if small else ()
     if not is_safe(together, below):
         return None
@@ -63,5 +64,5 @@ def rounded(count: int, to: int) -> int:
     return (count + to // 2) // to * to
 
 
-def _sums(rows: Mapping[str, Counts], labels: Sequence[str]) -> tuple[int, ...]:
+def _sums(rows: Mapping[str, Counts], labels: Iterable[str]) -> tuple[int, ...]:
     return tuple(map(sum, zip(*(rows[label] for label in labels), strict=True)))
