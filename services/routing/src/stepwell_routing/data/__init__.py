@@ -1,0 +1,1 @@
+"""What ships with routing as data, read once."""
