@@ -1,12 +1,15 @@
 """Which FHIR types routing serves, with their search parameters and operations."""
 
+from functools import partial
+
 from stepwell_shared.consent.serving import consent_copy
-from stepwell_shared.fhir.registry import READ_ONLY, Registry, served
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
 
 from stepwell_routing.endpoints import operations
 from stepwell_routing.subscriptions import TOPICS
+from stepwell_routing.use_cases.publishing import change_policy
 
 
 def registry(runtime: Runtime) -> Registry:
@@ -43,8 +46,10 @@ def registry(runtime: Runtime) -> Registry:
                 *("description", "effective", "identifier", "jurisdiction", "name", "predecessor"),
                 *("publisher", "status", "successor", "title", "topic", "type", "url", "version"),
             ],
-            interactions=READ_ONLY,
-            documentation="The published policies. A version never changes.",
+            interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
+            on_write=partial(change_policy, runtime),
+            documentation="The policies that ship, and a site's own: a draft is free, then its version runs in shadow"
+            " (active and experimental), is put in force, and is retired; only status, experimental and date change.",
         )
     )
     found.add(patient_copy())

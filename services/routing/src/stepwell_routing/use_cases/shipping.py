@@ -3,11 +3,11 @@
 from stepwell_shared.fhir.copies import ship
 from stepwell_shared.runtime import Runtime
 
-from stepwell_routing.policies import SHIPPED, policy_document
+from stepwell_routing.policies import policy_document, shipped_names
 
 
 async def ship_policies(runtime: Runtime, tenant: str) -> None:
     """Adds the policy versions that the tenant does not have yet, each under an id that names its version."""
-    for name in SHIPPED:
+    for name in shipped_names():
         document = policy_document(name)
-        await ship(runtime.engine, tenant, {**document, "id": f"{name}-{document['version']}"})
+        await ship(runtime.engine, tenant, {**document, "id": f"{document['id']}-{document['version']}"})

@@ -5,17 +5,25 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from stepwell_routing.rules.lifecycle import Life, life_of
 from stepwell_routing.rules.policies import Policy, parse_policy
 from stepwell_routing.rules.tiers import TierCatalogue, parse_tiers
-
-SHIPPED = ("stepped-care",)
 
 
 @cache
 def active_policies() -> dict[str, Policy]:
-    """The active version of each pathway's policy, by pathway."""
-    found = [parse_policy(policy_document(name), tiers()) for name in SHIPPED]
+    """The active version of each pathway's policy that ships, by pathway."""
+    documents = {name: policy_document(name) for name in shipped_names()}
+    active = [name for name, document in documents.items() if life_of(document) is Life.ACTIVE]
+    found = [parse_policy(documents[name], tiers()) for name in active]
     return {policy.pathway: policy for policy in found}
+
+
+@cache
+def shipped_names() -> tuple[str, ...]:
+    """The names of the policies that ship: one file each in `data/policies`."""
+    folder = files("stepwell_routing") / "data" / "policies"
+    return tuple(sorted(path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json")))
 
 
 @cache

@@ -1,0 +1,83 @@
+"""The life of each version that a tenant publishes, step by step: the record of who put which policy in force, when."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+from sqlalchemy import Column, Integer, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
+from stepwell_shared.database.pool import Database
+
+
+def _text(*, key: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=False)
+
+
+class PolicyStepRow(SQLModel, table=True):
+    """One step in the life of a policy's version: into shadow, into force, or out of use.
+
+    Rows of one pathway and site are numbered without gap, so that of two who change which version is in force at one
+    moment, on whichever replica, the second is told. `site` is empty for all sites of the tenant.
+    """
+
+    __tablename__: ClassVar[str] = "policy_step"
+    __table_args__ = ({"info": {APPEND_ONLY: True}},)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    pathway: str = Field(sa_column=_text(key=True))
+    site: str = Field(sa_column=_text(key=True))
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    life: str = Field(sa_column=_text())
+    url: str = Field(sa_column=_text())
+    version: str = Field(sa_column=_text())
+    plan_definition_id: str = Field(sa_column=_text())
+    at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    by: str = Field(sa_column=_text())
+
+
+class PolicyStep(NamedTuple):
+    """One row as it is read; `stored_version` is the version under which the PlanDefinition is stored now."""
+
+    site: str
+    number: int
+    life: str
+    url: str
+    version: str
+    plan_definition_id: str
+    stored_version: int
+
+
+READ_POLICY_STEPS = f"""CREATE OR REPLACE FUNCTION read_policy_steps(tenant_in text, pathway_in text[])
+RETURNS TABLE (
+  pathway text, site text, number integer, life text, url text, version text, plan_definition_id text,
+  stored_version integer
+)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT s.pathway, s.site, s.number, s.life, s.url, s.version, s.plan_definition_id, p.version
+    FROM policy_step AS s JOIN fhir_plandefinition AS p ON p.tenant = tenant_in AND p.id = s.plan_definition_id
+    WHERE s.tenant = tenant_in AND s.pathway = ANY(pathway_in) ORDER BY s.pathway, s.site, s.number;
+END $function$"""
+
+
+def policy_step_effect(pathway: str, step: PolicyStep, at: datetime, by: str) -> Effect:
+    """The row that takes the next number; a commit in which it is taken already raises WriteConflictError."""
+    values = (pathway, step.site, step.number, step.life, step.url, step.version, step.plan_definition_id, at, by)
+    return Effect("policy_step", values)
+
+
+def policy_step_reader(database: Database) -> Coalescer[list[PolicyStep]]:
+    """Reads the steps of a pathway in order, one call for all who ask at once; group is (tenant,), key the pathway."""
+
+    async def fetch(group: tuple[str, ...], pathways: Sequence[str]) -> Mapping[str, list[PolicyStep]]:
+        found: dict[str, list[PolicyStep]] = {pathway: [] for pathway in pathways}
+        for row in await database.fetch("SELECT * FROM read_policy_steps($1, $2)", group[0], pathways):
+            pathway, *rest = row
+            found[pathway].append(PolicyStep(*rest))
+        return found
+
+    return Coalescer(fetch)
