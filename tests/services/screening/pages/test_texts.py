@@ -4,8 +4,8 @@ import re
 from string import Formatter
 
 import pytest
-from stepwell_screening.pages.markup import Markup, element, joined
 from stepwell_screening.pages.texts import LANGUAGES, texts_for, texts_in
+from stepwell_shared.markup import Markup, element, joined
 
 UNWANTED = re.compile(
     r"failed|refractory|non-compliant|all in your head|nothing is wrong|crippled|harmed|severe|mild|moderate|depress|"

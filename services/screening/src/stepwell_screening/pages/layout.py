@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from stepwell_screening.pages.markup import Markup, element, joined
+from stepwell_shared.markup import Markup, element, joined
+
 from stepwell_screening.pages.texts import LANGUAGES, Texts, texts_in
 from stepwell_screening.use_cases.site import CrisisContact, Site
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepwell_screening.pages.markup import Markup, element, joined
+from stepwell_shared.markup import Markup, element, joined
+
 from stepwell_screening.pages.texts import Texts
 from stepwell_screening.rules.answers import CORE, extension_value
 from stepwell_screening.rules.form_copies import COPIES_MAX, count_of, is_repeating

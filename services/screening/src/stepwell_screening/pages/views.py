@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stepwell_shared.markup import Markup, element, joined
+
 from stepwell_screening.pages.layout import ACT, FORM, Frame, concern, page, reading_settings
-from stepwell_screening.pages.markup import Markup, element, joined
 from stepwell_screening.pages.questions import Sheet, label_of, place_of, questions
 from stepwell_screening.use_cases.form_links import Link
 
