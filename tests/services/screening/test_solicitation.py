@@ -129,9 +129,8 @@ async def asked(runtime: Runtime, http: httpx.AsyncClient) -> Resource:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("name", "headers", "given", "status"),
-        [
+    async def test_what_makes_no_sense_changes_nothing(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
+        refused: list[tuple[str, dict[str, str], dict[str, Any], int]] = [
             ("pause-questionnaires", {}, {}, 401),
             ("pause-questionnaires", ANALYST, {}, 403),
             ("pause-questionnaires", CLINICIAN, {"pace": {"valueCode": "faster"}}, 400),
@@ -142,39 +141,29 @@ class TestRefusals:
             ("ask-questionnaires", CLINICIAN, {}, 400),
             ("ask-questionnaires", CLINICIAN, {"occasion": {"valueCode": "birthday"}}, 400),
             ("ask-questionnaires", ANALYST, {"occasion": {"valueCode": "session"}}, 403),
-        ],
-    )
-    async def test_what_makes_no_sense_changes_nothing(
-        self,
-        runtime: Runtime,
-        http: httpx.AsyncClient,
-        name: str,
-        headers: dict[str, str],
-        given: dict[str, Any],
-        status: int,
-    ) -> None:
-        assert (await ask(http, name, headers, **given)).status_code == status
+        ]
+        for name, headers, given, status in refused:
+            assert (await ask(http, name, headers, **given)).status_code == status, (name, given)
         assert await look(runtime, NORTH, "Patient/p1") is None
 
     async def test_nobody_who_is_not_there_is_asked(self, http: httpx.AsyncClient) -> None:
         answer = await http.post("Patient/nobody/$pause-questionnaires", json={}, headers=CLINICIAN)
         assert answer.status_code in {400, 404}
 
-    @pytest.mark.parametrize(
-        ("changed", "status"),
-        [
+    async def test_what_was_asked_stays_and_only_a_response_answers_it(
+        self, http: httpx.AsyncClient, asked: Resource
+    ) -> None:
+        changes: list[tuple[Resource, int]] = [
             ({"for": {"reference": "Patient/p2"}}, 422),
             ({"authoredOn": instant(START)}, 422),
             ({"output": [{"type": {"text": "done"}, "valueString": "yes"}]}, 422),
-            ({"status": "rejected"}, 200),
             ({"status": "accepted", "owner": {"reference": "Patient/p1"}}, 200),
-        ],
-    )
-    async def test_what_was_asked_stays_and_only_a_response_answers_it(
-        self, http: httpx.AsyncClient, asked: Resource, changed: Resource, status: int
-    ) -> None:
-        answer = await http.put(f"Task/{asked['id']}", json={**asked, **changed}, headers=EHR)
-        assert answer.status_code == status, answer.text
+            ({"status": "rejected"}, 200),
+            ({"status": "requested"}, 409),
+        ]
+        for changed, status in changes:
+            answer = await http.put(f"Task/{asked['id']}", json={**asked, **changed}, headers=EHR)
+            assert answer.status_code == status, answer.text
 
     async def test_a_safety_operation_does_not_close_it(self, http: httpx.AsyncClient, asked: Resource) -> None:
         body = {"resourceType": "Parameters", "parameter": [{"name": "level", "valueCode": "low"}]}
@@ -249,15 +238,13 @@ class TestAsking:
         (message,) = await messages(runtime)
         assert "forms/open" not in message["payload"][0]["contentString"]
 
-    @pytest.mark.parametrize(("code", "language"), [("de-AT", "de"), ("es", "es"), ("fr", "fr"), ("fi", "en")])
-    async def test_the_person_is_written_to_in_their_language(
-        self, runtime: Runtime, http: httpx.AsyncClient, code: str, language: str
-    ) -> None:
-        spoken = [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": code}]}, "preferred": True}]
-        await http.put("Patient/p1", json=patient(communication=spoken), headers=EHR)
-        assert (await ask(http, "ask-questionnaires", occasion={"valueCode": "contact"})).status_code == 200
-        (message,) = await messages(runtime)
-        assert message["language"] == language
+    async def test_each_person_is_written_to_in_their_language(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
+        for code, language in (("de-AT", "de"), ("es", "es"), ("fr", "fr"), ("fi", "en")):
+            spoken = [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": code}]}, "preferred": True}]
+            await http.put("Patient/p1", json=patient(communication=spoken), headers=EHR)
+            assert (await ask(http, "ask-questionnaires", occasion={"valueCode": "contact"})).status_code == 200
+            sent = [each for each in await messages(runtime) if each["status"] == "preparation"]
+            assert [each["language"] for each in sent] == [language]
 
     async def test_replicas_that_look_at_once_ask_once(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
         await accept(http, form(id="baseline"))
@@ -449,6 +436,21 @@ class TestPace:
         await poll(runtime)
         (task,) = await tasks(runtime)
         assert (task["priority"], task["reasonCode"]["coding"][0]["code"]) == ("urgent", "CADENCE-SAFETY")
+
+    async def test_a_safety_item_that_opens_later_hastens_the_next_form(
+        self, runtime: Runtime, http: httpx.AsyncClient
+    ) -> None:
+        await accept(http, form(id="baseline"))
+        await hear(runtime, assignment("tier-4"))
+        await poll(runtime)
+        concern = {"resourceType": "Parameters", "parameter": [{"name": "concern", "valueCode": "self-harm"}]}
+        raised = await http.post("Patient/p1/$raise-safety-concern", json=concern, headers=CLINICIAN)
+        assert raised.status_code == 201
+        for _ in range(7):
+            pass_time(runtime, DAY)
+            await poll(runtime)
+        (task,) = await tasks(runtime)
+        assert task["reasonCode"]["coding"][0]["code"] == "CADENCE-SAFETY"
 
     async def test_a_session_asks_at_once_and_the_schedule_says_what_comes_next(
         self, runtime: Runtime, http: httpx.AsyncClient

@@ -219,8 +219,12 @@ LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
 #variable_conflict use_column
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY SELECT s.subject FROM measurement_schedule AS s
-    WHERE s.tenant = tenant_in AND s.is_waiting AND (subjects_in IS NULL OR s.subject = ANY(subjects_in));
+  IF subjects_in IS NULL THEN
+    RETURN QUERY SELECT s.subject FROM measurement_schedule AS s WHERE s.tenant = tenant_in AND s.is_waiting;
+  ELSE
+    RETURN QUERY SELECT s.subject FROM measurement_schedule AS s
+      WHERE s.tenant = tenant_in AND s.is_waiting AND s.subject = ANY(subjects_in);
+  END IF;
 END $function$"""
 
 _RECORD = """CREATE OR REPLACE FUNCTION read_measurement_record(tenant_in text, subject_in text)

@@ -50,6 +50,8 @@ from stepwell_screening.use_cases.reminding import message_ids, message_of
 from stepwell_screening.use_cases.site import SiteFileError, cadence_of
 
 ATTEMPTS_MAX = 8
+# So often everybody with a schedule is looked at: a safety item that has opened since is not missed for longer.
+LOOK_AGAIN = timedelta(days=1)
 
 Resource = dict[str, Any]
 
@@ -180,7 +182,7 @@ class _Asking:
                 task = None
         if self.person is None:
             await self._withdraw(task)
-            self.next_at = self.now + timedelta(days=self.cadence.limit("unpromptedDays"))
+            self.next_at = self.now + LOOK_AGAIN
             return
         self.next = self.solicitation()
         if self.next.is_due(self.now):
@@ -202,11 +204,16 @@ class _Asking:
         )
 
     def _when(self) -> datetime | None:
-        """When to look again: at the next form, or before at the next step of the one that waits."""
-        times = [] if self.next is None or self.next.at is None else [self.next.at]
+        """When to look again: at the next form, at the next step of the one that waits, or after a day.
+
+        Who is in no care any more is looked at when something is heard of them.
+        """
+        if self.next is None or self.next.at is None:
+            return None
+        times = [self.next.at, self.now + LOOK_AGAIN]
         if self.progress.task and not self.progress.is_overdue:
             times.append(self._next_step().at)
-        return min(times, default=None)
+        return min(times)
 
     async def _open_task(self) -> Stored | None:
         """The Task that waits; None once a person has closed it."""
