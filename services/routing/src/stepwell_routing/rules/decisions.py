@@ -35,6 +35,10 @@ ACTIVE, ON_HOLD = "active", "on-hold"
 # Effects that become outcomes beside the step, each with its rule.
 OUTCOMES = frozenset({"stay", "modify", "pause", "input", "urgent", "track", "informed-choice"})
 
+# A rule with one of these could have led to another step, had its evidence been there; one of the others never to more.
+RAISING = frozenset({"up", "advance", "return", "enter", "re-enter", "track", "urgent"})
+LOWERING = frozenset({"down", "keep"})
+
 
 class Fired(NamedTuple):
     """A rule that applied, with the values it saw."""
@@ -132,7 +136,7 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
         language=policy.language,
         tier=step.offering,
         step=step,
-        outcome=_primary(target, run, resting),
+        outcome=_primary(target, run, resting, outcomes),
         outcomes=outcomes,
         previous_rank=current_rank(environment),
         accepted_rank=_accepted_rank(run, target),
@@ -238,14 +242,16 @@ def _outcomes(run: Run, target: Target, now: datetime) -> tuple[Outcome, ...]:
     return tuple(found)
 
 
-def _primary(target: Target, run: Run, resting: Sequence[Rule]) -> str:
+def _primary(target: Target, run: Run, resting: Sequence[Rule], outcomes: Sequence[Outcome]) -> str:
     """The one word for what is decided: urgent before rest, rest before every move, changes before staying."""
     if run.has("urgent"):
         return "urgent"
     if resting:
         return "pause"
-    if target.move == "stay" and run.has("modify"):
-        return "modify"
+    if target.move == "stay":
+        # An activity that rests also is a pause, though the step goes on.
+        kinds = {outcome.kind for outcome in outcomes}
+        return next((kind for kind in ("pause", "modify") if kind in kinds), "stay")
     return target.move
 
 
@@ -314,7 +320,9 @@ def _not_known(policy: Policy, run: Run, rank: int) -> tuple[str, ...]:
 
 
 def _could_change(rule: Rule, rank: int) -> bool:
-    return bool(rule.effects) or any(floor.name or floor.rank > rank for floor in rule.floors)
+    if not rule.kinds.isdisjoint(LOWERING):
+        return False
+    return not rule.kinds.isdisjoint(RAISING) or any(floor.name or floor.rank > rank for floor in rule.floors)
 
 
 def _fired(rule: Rule, environment: Mapping[str, Scalar]) -> Fired:

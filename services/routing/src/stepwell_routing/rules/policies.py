@@ -337,8 +337,9 @@ def _check_whole(reader: Reader, document: Element, rules: list[tuple[Rule, str]
     for name in ("url", "version", "title"):
         if not isinstance(document.get(name), str):
             reader.refuse(f"PlanDefinition.{name}", "is needed")
+    shared = any(step.offering.system == "tier" for step in scope.steps)
     for language in scope.languages:
-        if language not in scope.catalogue.languages:
+        if shared and language not in scope.catalogue.languages:
             reader.refuse("PlanDefinition.title", f"the tiers have no words in {language}")
     always = [rule for rule, _ in rules if rule.stage == STAGES[-1] and rule.expression is None]
     if not any(rule.floors or "enter" in rule.kinds for rule in always):

@@ -190,7 +190,8 @@ def _moved(policy: Policy, run: Run) -> Target:
         rank, rule = min(backs, key=lambda each: each[0])
         return Target(rank, rule, "return")
     top = max((each.rank for each in policy.steps if each.kind == INTENSITY), default=current)
-    if step.kind == INTENSITY:
+    # What asks for more waits while the step rests: nobody moves on from a phase that is paused.
+    if step.kind == INTENSITY and not step_rests(run):
         ups = [(min(current + effect.plus, top), rule) for rule, effect in run.effects("up")]
         ups = [(rank, rule) for rank, rule in ups if rank > current]
         if ups:
