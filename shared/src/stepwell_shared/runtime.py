@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from opentelemetry.metrics import Meter
@@ -111,6 +112,8 @@ class Service:
     exchange: Callable[[Runtime], PartnerExchange] | None = None
     # pages for people: the address that they are below, such as `/screening/forms/`, and what answers there
     pages: Callable[[Runtime], tuple[str, Page]] | None = None
+    # what the OpenAPI document says of addresses beside FHIR: its `paths`, their `tags` and `securitySchemes`
+    documented: Callable[[], Mapping[str, Any]] = dict
     # resource type -> whether a new one with this body is let in when others are turned away for want of room
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing

@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
 from stepwell_routing.cds import cds_services
+from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
 from stepwell_routing.cds.tables import TABLES as CDS_TABLES
 from stepwell_routing.policies.publications import READ_POLICY_STEPS, PolicyStepRow
@@ -33,5 +34,6 @@ service = Service(
     tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES),
     functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS),
     pages=cds_services,
+    documented=documented,
     package=Path(__file__).parent,
 )

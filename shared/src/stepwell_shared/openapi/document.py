@@ -30,19 +30,25 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
     for served_type in registry:
         example = example_of(served_type.name, topics)
         paths |= type_paths(prefix, served_type, example, is_sent=is_made_at(service.name, served_type.name))
+    beside = service.documented()
+    paths |= beside.get("paths", {})
     system = {"name": TAG, "description": "What is served, Bundles, and searches over several types"}
     document = {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": VERSION, "description": f"{service.description}\n{_HINTS}"},
         "servers": [{"url": base_url.removesuffix(prefix)}],
         "security": [{"smart": []}],
-        "tags": [system, *({"name": each.name, "description": each.documentation} for each in registry)],
+        "tags": [
+            system,
+            *({"name": each.name, "description": each.documentation} for each in registry),
+            *beside.get("tags", ()),
+        ],
         "paths": paths,
         "components": {
             "schemas": _schemas(registry),
             "responses": refusal_components(),
             "parameters": parameters.components(registry),
-            "securitySchemes": _security(),
+            "securitySchemes": {**_security(), **beside.get("securitySchemes", {})},
         },
     }
     # What is said in several places is a copy in each: as YAML it then reads without anchors.

@@ -24,14 +24,13 @@ from stepwell_shared.runtime import Runtime
 from stepwell_routing.cds.calls import read_call, read_feedback
 from stepwell_routing.cds.clients import CdsClients
 from stepwell_routing.cds.content import REASON_SYSTEM, kinds, texts_for
+from stepwell_routing.cds.documentation import JSON, PATH
 from stepwell_routing.cds.feedback import keep_feedback
 from stepwell_routing.cds.guidance import Evidence, guidance, person_of
 from stepwell_routing.cds.services import SERVICES, CdsService, discovery
 from stepwell_routing.cds.tokens import CdsCaller, admit, authenticate
 from stepwell_routing.tables import evidence_reader
 
-PATH = "/routing/cds-services"
-JSON = "application/json"
 CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Request-Id"}
 PREFLIGHT = {
     **CORS,
