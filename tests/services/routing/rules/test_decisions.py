@@ -177,20 +177,20 @@ class TestMissingEvidence:
         assert (rank(old), old.status, old.stale, old.references) == (1, "on-hold", ("phq9",), ())
 
     def test_the_tier_so_far_does_not_age(self) -> None:
-        assert rank(decide(POLICY, evidence(days_old=400, current_tier=3), NOW)) == 3
+        assert rank(decide(POLICY, evidence(days_old=400, step=3), NOW)) == 3
 
 
 class TestSteps:
     def test_one_better_score_is_no_step_down(self) -> None:
-        decision = decided(phq9=4, current_tier=3)
+        decision = decided(phq9=4, step=3)
         assert (rank(decision), decision.rule) == (3, "KEEP-STEP")
-        assert rank(decided(phq9=4, current_tier=3, step_down_agreed=False)) == 3
+        assert rank(decided(phq9=4, step=3, step_down_agreed=False)) == 3
 
-    def test_an_agreed_step_down_follows_the_scores(self) -> None:
-        assert rank(decided(phq9=4, current_tier=3, step_down_agreed=True)) == 1
+    def test_an_agreement_alone_is_no_step_down(self) -> None:
+        assert rank(decided(phq9=4, wsas=4, step=3, step_down_agreed=True)) == 3
 
     def test_a_worse_score_steps_up_at_once(self) -> None:
-        decision = decided(phq9=16, current_tier=2)
+        decision = decided(phq9=16, step=2)
         assert (rank(decision), decision.rule) == (3, "FLOOR-PHQ9-T3")
 
     @pytest.mark.parametrize(
@@ -217,9 +217,7 @@ def _pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], RiskState, 
     """Evidence and risk, and the same made worse in any way."""
     scores = draw(_ANY)
     worse_scores = {name: draw(st.integers(value, _SCORES[name])) for name, value in scores.items()}
-    same = draw(
-        st.fixed_dictionaries({}, optional={"current_tier": st.integers(1, 4), "step_down_agreed": st.booleans()})
-    )
+    same = draw(st.fixed_dictionaries({}, optional={"step": st.integers(1, 4), "step_down_agreed": st.booleans()}))
     course, worse_course = draw(st.sampled_from([(False, False), (False, True), (True, True)]))
     risk = draw(_RISKS)
     worse_level = draw(st.sampled_from(_LEVELS[_LEVELS.index(risk.level) :]))
@@ -240,7 +238,7 @@ def test_worse_evidence_never_gives_a_lower_tier(pair: Any, policy: Any) -> None
 def test_nothing_lowers_a_safety_floor_or_passes_an_open_item(
     values: dict[str, Any], risk: RiskState, current: int | None
 ) -> None:
-    known: dict[str, Any] = values if current is None else {**values, "current_tier": current}
+    known: dict[str, Any] = values if current is None else {**values, "step": current}
     decision = decided(risk, **known)
     assert rank(decision) >= {None: 1, "low": 1, "moderate": 3, "high": 4}[risk.level]
     urgent = risk.level in ("moderate", "high")

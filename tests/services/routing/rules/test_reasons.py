@@ -46,7 +46,7 @@ def test_a_person_reads_why_what_when_and_how_to_say_no() -> None:
 
 @pytest.mark.parametrize("language", POLICY.languages)
 def test_people_never_read_tier_numbers_or_scores(language: str) -> None:
-    cases: list[dict[str, Any]] = [{"phq9": 16}, {"gad7": 9, "phq9": 11}, {"phq9": 3, "current_tier": 2}]
+    cases: list[dict[str, Any]] = [{"phq9": 16}, {"gad7": 9, "phq9": 11}, {"phq9": 3, "step": 2}]
     for values in cases:
         words = decided(**values).patient_reason[language]
         assert "PHQ" not in words
@@ -69,7 +69,7 @@ def test_no_text_for_people_uses_a_word_that_hurts() -> None:
             "phq9": st.integers(0, 27),
             "gad7": st.integers(0, 21),
             "wsas": st.integers(0, 40),
-            "current_tier": st.integers(1, 4),
+            "step": st.integers(1, 4),
         },
     ),
     level=st.sampled_from([None, "low", "moderate", "high"]),
@@ -77,5 +77,5 @@ def test_no_text_for_people_uses_a_word_that_hurts() -> None:
 def test_no_placeholder_is_ever_left_open(values: dict[str, Any], level: str | None) -> None:
     decision = decided(RiskState(level=level), **values)
     for words in (decision.clinician_reason, decision.patient_reason):
-        assert sorted(words) == ["de", "en"]
+        assert sorted(words) == ["de", "en", "es", "fr"]
         assert not any("{" in text or "?" in text for text in words.values())
