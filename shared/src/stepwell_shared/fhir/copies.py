@@ -4,6 +4,7 @@
 twice, or after a newer one, changes nothing.
 """
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -58,8 +59,15 @@ async def keep_copy(engine: Engine, tenant: str, resource: dict[str, Any], sourc
         return
 
 
-async def ship(engine: Engine, tenant: str, resource: dict[str, Any]) -> None:
-    """Puts a resource that the product ships into a tenant, unless something stands under its id already."""
+async def ship(engine: Engine, tenant: str, *resources: dict[str, Any]) -> None:
+    """Puts resources that the product ships into a tenant, each unless something stands under its id already.
+
+    They are looked up and written together, but each is a unit of work of its own.
+    """
+    await asyncio.gather(*(_ship(engine, tenant, each) for each in resources))
+
+
+async def _ship(engine: Engine, tenant: str, resource: dict[str, Any]) -> None:
     if await engine.store.read(tenant, resource["resourceType"], resource["id"]) is None:
         try:
             await engine.store.commit(UnitOfWork(tenant, [built(engine, resource, engine.clock())]))

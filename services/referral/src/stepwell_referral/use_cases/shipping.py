@@ -8,5 +8,4 @@ from stepwell_referral.data import default_catalogue
 
 async def ship_catalogue(runtime: Runtime, tenant: str) -> None:
     """Adds what the tenant does not have yet; what a site has changed stays as the site wants it."""
-    for resource in default_catalogue():
-        await ship(runtime.engine, tenant, resource)
+    await ship(runtime.engine, tenant, *default_catalogue())

@@ -8,6 +8,5 @@ from stepwell_routing.policies import policy_document, shipped_names
 
 async def ship_policies(runtime: Runtime, tenant: str) -> None:
     """Adds the policy versions that the tenant does not have yet, each under an id that names its version."""
-    for name in shipped_names():
-        document = policy_document(name)
-        await ship(runtime.engine, tenant, {**document, "id": f"{document['id']}-{document['version']}"})
+    documents = (policy_document(name) for name in shipped_names())
+    await ship(runtime.engine, tenant, *({**each, "id": f"{each['id']}-{each['version']}"} for each in documents))

@@ -11,6 +11,6 @@ from stepwell_screening.use_cases.adaptive import adaptive_questionnaires
 async def ship_questionnaires(runtime: Runtime, tenant: str) -> None:
     """Adds the versions that the tenant does not have yet, each under an id that names its version."""
     shipped = [instrument.questionnaire for instrument in instruments().values()]
-    for questionnaire in [*shipped, *adaptive_questionnaires()]:
-        await ship(runtime.engine, tenant, {**questionnaire, "id": f"{questionnaire['id']}-{questionnaire['version']}"})
+    named = ({**each, "id": f"{each['id']}-{each['version']}"} for each in [*shipped, *adaptive_questionnaires()])
+    await ship(runtime.engine, tenant, *named)
     await ship_terminology(runtime.engine, tenant)

@@ -49,9 +49,8 @@ def terminology_types(engine_of: EngineOf) -> Iterator[ServedType]:
 
 async def ship_terminology(engine: Engine, tenant: str) -> None:
     """Puts our own code systems and their value sets into a tenant, each under an id that names its version."""
-    for system in own_resources("CodeSystem"):
-        for resource in (system, all_codes_of(system)):
-            await ship(engine, tenant, {**resource, "id": f"{resource['id']}-{resource['version']}"})
+    own = [each for system in own_resources("CodeSystem") for each in (system, all_codes_of(system))]
+    await ship(engine, tenant, *({**each, "id": f"{each['id']}-{each['version']}"} for each in own))
 
 
 async def _refuse_known(write: Write) -> None:
