@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
 
 from stepwell_routing.endpoints import operations
+from stepwell_routing.policy_endpoints import policy_operations
 from stepwell_routing.subscriptions import TOPICS
 from stepwell_routing.use_cases.publishing import change_policy
 
@@ -48,6 +49,7 @@ def registry(runtime: Runtime) -> Registry:
             ],
             interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
             on_write=partial(change_policy, runtime),
+            operations=tuple(policy_operations(runtime)),
             documentation="The policies that ship, and a site's own: a draft is free, then its version runs in shadow"
             " (active and experimental), is put in force, and is retired; only status, experimental and date change.",
         )

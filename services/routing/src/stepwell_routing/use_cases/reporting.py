@@ -1,0 +1,179 @@
+"""Builds MeasureReports of simulations and of the equity watch: figures about groups, never about a person.
+
+Summary reports as DEQM has them (https://hl7.org/fhir/us/davinci-deqm/): date, reporter and period, no subjects.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from stepwell_shared.canonical import CANONICAL, instant
+
+from stepwell_routing.rules.disclosure import Labels
+from stepwell_routing.rules.equity import Watch
+from stepwell_routing.rules.simulation import PRESENT, PROPOSED, Mix, Report
+from stepwell_routing.rules.statistics import Interval
+
+Resource = dict[str, Any]
+
+POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
+SYNTHETIC = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
+UCUM = "http://unitsofmeasure.org"
+
+
+class About(NamedTuple):
+    """What every report says of itself; `tenant` names who reports, `notes` are the plain sentences that go with it."""
+
+    tenant: str
+    made_at: datetime
+    start: datetime
+    end: datetime
+    is_synthetic: bool
+    notes: Sequence[str]
+
+
+def simulation_report(report: Report, about: About) -> Resource:
+    """The MeasureReport of a simulation; what is unsafe comes first."""
+    broken = sum(many for _, many in report.broken)
+    first = _group("safety-promises-broken", report.people, numerator=broken)
+    if report.broken:
+        first["stratifier"] = [_stratifier("rule", [_stratum((code,), people=many) for code, many in report.broken])]
+    groups = [
+        first,
+        _mix_group("proposed-steps", report.people, report.proposed),
+        _mix_group("present-steps", report.people, report.present),
+        _group("moves", report.people)
+        | {
+            "stratifier": [
+                _stratifier(
+                    "step",
+                    [
+                        _component({"present": move.present, "proposed": move.proposed}, people=move.people)
+                        for move in report.moves
+                    ],
+                )
+            ]
+        },
+        *_load_groups(report),
+    ]
+    for dimension, strata in report.strata.items():
+        found = [
+            _component({dimension: stratum.values, "policy": (which,), "step": mix.steps}, people=mix.people)
+            for stratum in strata
+            for which, mixes in ((PROPOSED, stratum.proposed), (PRESENT, stratum.present))
+            for mix in mixes
+        ]
+        groups.append(_group(f"steps-by-{dimension}", report.people) | {"stratifier": [_stratifier(dimension, found)]})
+    return _report("policy-simulation", about, groups)
+
+
+def equity_report(watch: Watch, about: About) -> Resource:
+    """The MeasureReport of the equity watch: shares with their limits, and differences from everybody else."""
+    groups = [_group("people", watch.people)]
+    for dimension in watch.dimensions:
+        shares = [
+            _component(
+                {dimension.name: each.values, "severity": each.severities, "from-step": (str(each.from_rank),)}
+                | {"figure": (figure,)},
+                people=each.people,
+                score=number,
+            )
+            for each in dimension.comparisons
+            for figure, number in _figures("share", each.share) + _figures("difference", each.difference)
+        ]
+        pooled = [
+            _component(
+                {dimension.name: each.values, "from-step": (str(each.from_rank),), "figure": (figure,)}, score=number
+            )
+            for each in dimension.pooled
+            for figure, number in _figures("difference", each.difference)
+        ]
+        stratifiers = [_stratifier(name, found) for name, found in (("severity", shares), ("all", pooled)) if found]
+        group = _group(f"steps-by-{dimension.name}", watch.people)
+        groups.append(group | ({"stratifier": stratifiers} if stratifiers else {}))
+    return _report("equity-watch", about, groups)
+
+
+def _figures(name: str, interval: Interval | None) -> list[tuple[str, Resource]]:
+    if interval is None:
+        return []
+    parts = ((name, interval.estimate), (f"{name}-low", interval.low), (f"{name}-high", interval.high))
+    return [(part, {"value": round(100 * value), "unit": "%", "system": UCUM, "code": "%"}) for part, value in parts]
+
+
+def _load_groups(report: Report) -> Iterable[Resource]:
+    arrivals = [_stratum(each.steps, score=_quantity(each.arrivals_per_week, "/wk")) for each in report.load]
+    yield _group("arrivals-per-week", report.people) | {"stratifier": [_stratifier("step", arrivals)]}
+    queues = [(each.steps, each.queue) for each in report.load if each.queue is not None]
+    use = [_stratum(steps, score=_quantity(100 * q.use, "%")) for steps, q in queues if q.use is not None]
+    waits = [
+        _component({"step": steps, "week": (str(week),)}, score=_quantity(wait, "wk"))
+        for steps, q in queues
+        for week, wait in enumerate(q.wait_weeks, start=1)
+        if wait is not None
+    ]
+    for code, strata in (("use-of-places", use), ("wait", waits)):
+        if strata:
+            yield _group(code, report.people) | {"stratifier": [_stratifier("step", strata)]}
+
+
+def _quantity(value: float, unit: str) -> Resource:
+    return {"value": round(value, 1), "unit": unit, "system": UCUM, "code": unit}
+
+
+def _report(measure: str, about: About, groups: Sequence[Resource]) -> Resource:
+    tag = {"meta": {"tag": [SYNTHETIC]}} if about.is_synthetic else {}
+    lines = "".join(f"<p>{_escaped(note)}</p>" for note in about.notes)
+    return {
+        "resourceType": "MeasureReport",
+        **tag,
+        "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{lines}</div>'},
+        "status": "complete",
+        "type": "summary",
+        "measure": f"{CANONICAL}/Measure/{measure}",
+        "date": instant(about.made_at),
+        "reporter": {
+            "type": "Organization",
+            "identifier": {"system": f"{CANONICAL}/NamingSystem/tenant", "value": about.tenant},
+        },
+        "period": {"start": instant(about.start), "end": instant(about.end)},
+        "group": list(groups),
+    }
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _mix_group(code: str, people: int, mixes: Sequence[Mix]) -> Resource:
+    strata = [_stratum(mix.steps, people=mix.people) for mix in mixes]
+    return _group(code, people) | {"stratifier": [_stratifier("step", strata)]}
+
+
+def _group(code: str, people: int, *, numerator: int | None = None) -> Resource:
+    populations = [_population("initial-population", people)]
+    if numerator is not None:
+        populations += [_population("denominator", people), _population("numerator", numerator)]
+    return {"code": {"text": code}, "population": populations}
+
+
+def _population(code: str, count: int) -> Resource:
+    return {"code": {"coding": [{"system": POPULATION, "code": code}]}, "count": count}
+
+
+def _stratifier(code: str, strata: Sequence[Resource]) -> Resource:
+    return {"code": [{"text": code}], "stratum": list(strata)}
+
+
+def _stratum(labels: Labels, *, people: int | None = None, score: Resource | None = None) -> Resource:
+    return {"value": {"text": " / ".join(labels)}} | _counted(people, score)
+
+
+def _component(values: Mapping[str, Labels], *, people: int | None = None, score: Resource | None = None) -> Resource:
+    components = [{"code": {"text": name}, "value": {"text": " / ".join(labels)}} for name, labels in values.items()]
+    return {"component": components} | _counted(people, score)
+
+
+def _counted(people: int | None, score: Resource | None) -> Resource:
+    population = {} if people is None else {"population": [_population("initial-population", people)]}
+    return population | ({} if score is None else {"measureScore": score})
