@@ -335,6 +335,14 @@ class TestAnswering:
         await poll(runtime, 2)
         assert stands((await tasks(runtime))[0]) == ("requested", "due")
 
+    async def test_what_was_answered_just_before_is_asked_again_where_people_meet(
+        self, runtime: Runtime, http: httpx.AsyncClient
+    ) -> None:
+        await accept(http, answers(runtime))
+        await ask(http, "ask-questionnaires", occasion={"valueCode": "session"})
+        await poll(runtime, 2)
+        assert stands((await tasks(runtime))[0]) == ("requested", "due")
+
     async def test_another_form_completes_nothing(
         self, runtime: Runtime, http: httpx.AsyncClient, asked: Resource
     ) -> None:

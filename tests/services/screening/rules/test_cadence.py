@@ -111,6 +111,7 @@ class TestWhen:
             ("tier-1", {"pause": Pace(PAUSED, day(-1))}, 14, "CADENCE-T1"),
             ("tier-4", {"review": day(21)}, 14, "CADENCE-REVIEW"),
             ("tier-1", {"review": day(60)}, 14, "CADENCE-T1"),
+            ("tier-4", {"review": day(21), "pause": Pace(SLOWER)}, 56, "CADENCE-T4"),
             ("tier-4", {"review": day(-1)}, 28, "CADENCE-T4"),
         ],
     )

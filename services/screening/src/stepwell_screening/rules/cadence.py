@@ -115,13 +115,14 @@ def next_solicitation(
     if pace == PAUSED:
         return Solicitation("", pause.until, PAUSE, "The person has asked for a pause.")
     every = _interval(situation, stability, cadence, pace)
-    due = {code: _due(code, every, history, tier, cadence, now) for code in watched}
+    review = _review_from(tier, cadence, now) if pace == USUAL else None
+    due = {code: _due(code, every, history, review, cadence) for code in watched}
     earliest = min(due.values())
     at = max(earliest, _next_unprompted(history, cadence))
     form = _form_for(cadence, [code for code in watched if due[code] <= max(at, now)], history)
-    is_for_review = _review_from(tier, cadence, now) == earliest and earliest < history.since + every
-    rule = REVIEW if is_for_review else situation.code
-    return Solicitation(form, at, rule, _reason(situation, every, pace, is_stable=stability.is_stable))
+    if review is not None and earliest == review:
+        return Solicitation(form, at, REVIEW, f"{situation.display}: scores are wanted before the review.")
+    return Solicitation(form, at, situation.code, _reason(situation, every, pace, is_stable=stability.is_stable))
 
 
 def next_step(asked: datetime, due: datetime, *, is_reminded: bool, cadence: Cadence) -> Step:
@@ -176,12 +177,11 @@ def _interval(situation: Situation, stability: Stability, cadence: Cadence, pace
     return timedelta(days=days)
 
 
-def _due(code: str, every: timedelta, history: History, tier: Tier, cadence: Cadence, now: datetime) -> datetime:
+def _due(code: str, every: timedelta, history: History, review: datetime | None, cadence: Cadence) -> datetime:
     """When a measure is due: so long after it was last answered or asked for; before a review that comes earlier."""
     own = cadence.measures[code].every_days
     last = _touched(code, history, cadence)
     due = last + (every if own is None else max(every, timedelta(days=own)))
-    review = _review_from(tier, cadence, now)
     return min(due, review) if own is None and review is not None and last < review else due
 
 

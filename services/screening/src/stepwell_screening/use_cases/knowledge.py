@@ -16,18 +16,19 @@ from stepwell_screening.schedules import Facts, Progress, Record
 
 Resource = dict[str, Any]
 
-# Answers that were given a little before the form was asked for count as its answers: clocks differ, people are quick.
+# What comes in after the form was asked for counts, also when it was written down a little before: clocks differ.
 EARLIER = timedelta(days=1)
 BOTH_SEXES = {"sex": "female"}  # bands by sex play no part in whether a score is elevated
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One finished response: its id, the form that it answers, when, and its scores."""
+    """One finished response: its id, the form that it answers, when it was given and kept, and its scores."""
 
     id: str
     questionnaire: str
     authored: datetime
+    kept: datetime
     scores: Mapping[tuple[str, str], Any]
 
 
@@ -40,7 +41,8 @@ async def answers_of(runtime: Runtime, tenant: str, record: Record) -> list[Answ
         instrument = await find_instrument(runtime, tenant, canonical) if "|" in canonical else None
         if instrument is not None and "authored" in response:
             scores = {_code(each): each.value for each in _scores(instrument, response)}
-            found.append(Answers(kept.id, canonical, moment_of(response["authored"]), scores))
+            authored, updated = moment_of(response["authored"]), moment_of(response["meta"]["lastUpdated"])
+            found.append(Answers(kept.id, canonical, authored, updated, scores))
     return found
 
 
@@ -76,12 +78,12 @@ def course_of(facts: Facts, cadence: Cadence, now: datetime) -> Stability:
 def answer_to(cadence: Cadence, progress: Progress, answers: list[Answers]) -> Answers | None:
     """The response that answers the open Task: to its form, or to one that asks all that it asks."""
     wanted = set(covering(cadence, progress.questionnaire))
-    since = moment_of(progress.asked_at) - EARLIER
+    asked = moment_of(progress.asked_at)
     url = progress.questionnaire.partition("|")[0]
     fitting = [
         each
         for each in answers
-        if each.authored >= since
+        if (each.authored >= asked or (each.kept >= asked and each.authored >= asked - EARLIER))
         and (
             each.questionnaire.partition("|")[0] == url
             or (wanted and wanted <= set(covering(cadence, each.questionnaire)))
