@@ -14,7 +14,7 @@ from stepwell_routing.rules.evidence_names import RELIABLE, STEP_NAMES, base_of,
 from stepwell_routing.rules.expressions import Expression, Kind, Scalar
 from stepwell_routing.rules.rule_reading import FACTS, Rule
 
-TRIED_MAX = 50_000
+TRIED_MAX = 20_000
 """Beyond so many combinations a condition is taken as reachable: it asks too many things at once to be tried out."""
 
 Placed = tuple[Rule, str]

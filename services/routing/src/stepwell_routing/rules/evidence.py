@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from stepwell_routing.rules.expressions import Kind, Scalar, kind_of
+from stepwell_routing.rules.expressions import Scalar, kind_of
 from stepwell_routing.rules.policies import Input, Policy
 from stepwell_routing.rules.series import Course, Measure, derived
 
@@ -78,19 +78,21 @@ def _derive(
     environment: dict[str, Scalar],
 ) -> None:
     """Adds what the policy asks of the course of one measure."""
-    latest = evidence.values.get(declared.name)
-    measures = evidence.courses.get(declared.name)
-    if not measures and latest is not None and declared.kind is Kind.NUMBER and not isinstance(latest.value, str):
+    values = evidence.values
+    latest, measures = values.get(declared.name), evidence.courses.get(declared.name)
+    if not measures and latest is not None and not isinstance(latest.value, str):
         measures = (Measure(latest.value, latest.observed_at),)
-    threshold = policy.constants.get(declared.reliable_change) if declared.reliable_change else None
-    course = Course(measures or (), now, declared.name in environment, declared, threshold)
+    course: Course | None = None
+    if measures:
+        threshold = policy.constants.get(declared.reliable_change) if declared.reliable_change else None
+        course = Course(measures, now, declared.name in environment, declared, threshold)
     for suffix, name in asked:
-        given = evidence.values.get(name)
+        given = values.get(name)
         if given is not None:
             environment[name] = given.value
-            continue
-        value = derived(suffix, course)
-        if value is not None:
-            environment[name] = value
+        elif course is not None:
+            value = derived(suffix, course)
+            if value is not None:
+                environment[name] = value
         elif suffix == "count":
             environment[name] = 0

@@ -26,7 +26,10 @@ class Template:
     def fill(self, values: Mapping[str, object]) -> str:
         if len(self.parts) == 1:
             return self.parts[0]
-        return "".join(str(values.get(part, "?")) if index % 2 else part for index, part in enumerate(self.parts))
+        parts = list(self.parts)
+        for index in range(1, len(parts), 2):
+            parts[index] = str(values.get(parts[index], "?"))
+        return "".join(parts)
 
 
 Wording = Mapping[str, Template]
