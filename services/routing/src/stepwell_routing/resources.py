@@ -7,6 +7,7 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
 
+from stepwell_routing.care_types import care_types
 from stepwell_routing.endpoints import operations
 from stepwell_routing.policy_endpoints import policy_operations
 from stepwell_routing.subscriptions import TOPICS
@@ -56,6 +57,6 @@ def registry(runtime: Runtime) -> Registry:
     )
     found.add(patient_copy())
     found.add(consent_copy())
-    for served_type in shared_types(runtime, TOPICS):
+    for served_type in (*care_types(runtime), *shared_types(runtime, TOPICS)):
         found.add(served_type)
     return found
