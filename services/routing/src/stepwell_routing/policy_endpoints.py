@@ -1,4 +1,4 @@
-"""Routing's operations on policies: try one on many people, and ask whether it treats equally ill people alike."""
+"""Routing's operations on policies: what one says of a person, what it would do with many, and whom it treats alike."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,8 +6,20 @@ from functools import partial
 from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
+from stepwell_routing.use_cases.applying import apply_policy
+from stepwell_routing.use_cases.explaining import explain
 from stepwell_routing.use_cases.simulating import simulate, watch_equity
 
+_APPLY = (
+    "What a policy proposes for one person: Parameters with subject (valueReference, or valueString), perhaps evidence"
+    " (parts name and value; many) in place of what is kept, policy (resource, where none is stored) and language. The"
+    " answer is a draft CarePlan whose one activity is a RequestGroup with the options. Nothing is stored."
+)
+_EXPLAIN = (
+    "Why somebody is at a step: Parameters as for $apply. The answer says the decision in words for clinicians and for"
+    " the person, every rule that fired with the values it saw and every other with why not, what is missing, which"
+    " single value would change the step, and the menu. Nothing is stored."
+)
 _SIMULATE = (
     "What a policy would do with many people: Parameters with policy (resource; without it the stored version), cohort"
     " = recorded (unless given) or synthetic, seed and people (valueInteger, at most 100000), start and end"
@@ -25,6 +37,25 @@ _EQUITY_WATCH = (
 def policy_operations(runtime: Runtime) -> Iterator[Operation]:
     """The operations on PlanDefinition, of a stored one and of one that comes along."""
     for instance in (False, True):
+        yield Operation(
+            "apply",
+            partial(apply_policy, runtime),
+            Interaction.READ,
+            _APPLY,
+            instance=instance,
+            affects_state=False,
+            result="CarePlan",
+            definition="http://hl7.org/fhir/OperationDefinition/PlanDefinition-apply",
+        )
+        yield Operation(
+            "explain",
+            partial(explain, runtime),
+            Interaction.READ,
+            _EXPLAIN,
+            instance=instance,
+            affects_state=False,
+            result="Parameters",
+        )
         yield Operation(
             "simulate",
             partial(simulate, runtime),

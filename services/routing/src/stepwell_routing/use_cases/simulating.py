@@ -30,7 +30,7 @@ PEOPLE_MAX = 100_000
 WEEKS_MAX, HORIZON_MAX, CAPACITIES_MAX = 260, 104, 20
 ROUND_TO = 5
 SYNTHETIC, RECORDED = "synthetic", "recorded"
-PEOPLE_AT_ONCE = 100
+PEOPLE_AT_ONCE = 50
 
 Resource = dict[str, Any]
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
@@ -84,8 +84,8 @@ async def simulate(runtime: Runtime, request: Request) -> Response:
 async def simulated(runtime: Runtime, request: Request) -> Simulated:
     """The figures of `$simulate`, for its MeasureReport and its page."""
     _require_figures(request)
-    given = _parameters(request)
-    policy = await _policy(runtime, request, given)
+    given = parameters_of(request, KNOWN)
+    policy = await policy_asked(runtime, request, given)
     asked = _asked(given, runtime.clock())
     present = active_policies().get(policy.pathway, policy)
     tally = Tally()
@@ -108,8 +108,8 @@ async def watch_equity(runtime: Runtime, request: Request) -> Response:
 async def watched(runtime: Runtime, request: Request) -> tuple[Watch, About]:
     """The figures of `$equity-watch`."""
     _require_figures(request)
-    given = _parameters(request)
-    policy = await _policy(runtime, request, given)
+    given = parameters_of(request, KNOWN)
+    policy = await policy_asked(runtime, request, given)
     asked = _asked(given, runtime.clock())
     tally, ranks = EquityTally(), {step.code: step.rank for step in policy.steps}
     async with _alone(runtime):
@@ -163,7 +163,7 @@ def _require_figures(request: Request) -> None:
         raise FhirError(Category.FORBIDDEN, "this needs a token that reaches every MeasureReport")
 
 
-def _parameters(request: Request) -> dict[str, list[Resource]]:
+def parameters_of(request: Request, known: Sequence[str]) -> dict[str, list[Resource]]:
     """What is given, by name; a PlanDefinition alone is the parameter policy. Raises INVALID for unknown ones."""
     try:
         body = _decoder.decode(request.body) if request.body else {}
@@ -177,37 +177,39 @@ def _parameters(request: Request) -> dict[str, list[Resource]]:
     for row in rows:
         found.setdefault(str(row.get("name")), []).append(row)
     for name, values in found.items():
-        if name not in KNOWN or (len(values) > 1 and name != "capacity"):
-            raise _invalid(f"this operation takes {', '.join(KNOWN)}; all but capacity once", name)
+        if name not in known or (len(values) > 1 and name not in REPEATED):
+            raise invalid(f"this operation takes {', '.join(known)}, each once but {', '.join(REPEATED)}", name)
     return found
 
 
+REPEATED = ("capacity", "evidence")
 KNOWN = ("policy", "cohort", "seed", "people", "start", "end", "capacity", "horizon")
 
 
 def _asked(given: Mapping[str, list[Resource]], now: datetime) -> Asked:
-    cohort = str(_value(given, "cohort") or RECORDED)
+    cohort = str(value_of(given, "cohort") or RECORDED)
     if cohort not in (SYNTHETIC, RECORDED):
-        raise _invalid(f"a cohort is {RECORDED} or {SYNTHETIC}", "cohort")
+        raise invalid(f"a cohort is {RECORDED} or {SYNTHETIC}", "cohort")
     end = _moment(given, "end") or now
     start = _moment(given, "start") or end - timedelta(weeks=26)
     if not timedelta(0) < end - start <= timedelta(weeks=WEEKS_MAX):
-        raise _invalid(f"a period ends after its start and has at most {WEEKS_MAX} weeks", "start")
+        raise invalid(f"a period ends after its start and has at most {WEEKS_MAX} weeks", "start")
     capacities = [_capacity(row) for row in given.get("capacity", ())]
     if len(capacities) > CAPACITIES_MAX:
-        raise _invalid(f"at most {CAPACITIES_MAX} capacities are taken", "capacity")
+        raise invalid(f"at most {CAPACITIES_MAX} capacities are taken", "capacity")
     many = _whole(given, "people", 10_000 if cohort == SYNTHETIC else PEOPLE_MAX, 1, PEOPLE_MAX)
     horizon = _whole(given, "horizon", 26, 1, HORIZON_MAX)
     return Asked(cohort, _whole(given, "seed", 1, 0, 2**31 - 1), many, start, end, dict(capacities), horizon)
 
 
-def _value(given: Mapping[str, list[Resource]], name: str) -> Any:
+def value_of(given: Mapping[str, list[Resource]], name: str) -> Any:
+    """The value of the first parameter of a name, of whatever type."""
     row = next(iter(given.get(name, ())), {})
     return next((value for key, value in row.items() if key.startswith("value")), None)
 
 
 def _whole(given: Mapping[str, list[Resource]], name: str, usual: int, low: int, high: int) -> int:
-    value = _value(given, name)
+    value = value_of(given, name)
     if value is None:
         return usual
     try:
@@ -215,18 +217,18 @@ def _whole(given: Mapping[str, list[Resource]], name: str, usual: int, low: int,
     except ValueError:
         number = low - 1
     if not low <= number <= high:
-        raise _invalid(f"{name} is a whole number from {low} to {high}", name)
+        raise invalid(f"{name} is a whole number from {low} to {high}", name)
     return number
 
 
 def _moment(given: Mapping[str, list[Resource]], name: str) -> datetime | None:
-    value = _value(given, name)
+    value = value_of(given, name)
     if value is None:
         return None
     try:
         return moment(str(value))
     except (ValueError, OverflowError) as error:
-        raise _invalid(f"{name} is a date or dateTime", name) from error
+        raise invalid(f"{name} is a date or dateTime", name) from error
 
 
 def _capacity(row: Resource) -> tuple[str, Capacity]:
@@ -245,14 +247,14 @@ def _capacity(row: Resource) -> tuple[str, Capacity]:
         text = (
             "a capacity has the parts step (valueCode), starts-per-week (valueDecimal), perhaps waiting (valueInteger)"
         )
-        raise _invalid(text, "capacity") from error
+        raise invalid(text, "capacity") from error
     if not (0 <= starts <= PEOPLE_MAX and 0 <= waiting <= PEOPLE_MAX):
-        raise _invalid(f"capacities lie between 0 and {PEOPLE_MAX}", "capacity")
+        raise invalid(f"capacities lie between 0 and {PEOPLE_MAX}", "capacity")
     return step, Capacity(starts, waiting)
 
 
-async def _policy(runtime: Runtime, request: Request, given: Mapping[str, list[Resource]]) -> Policy:
-    """The policy that is given, or the stored one; it is held to all that publishing asks."""
+async def policy_asked(runtime: Runtime, request: Request, given: Mapping[str, list[Resource]]) -> Policy:
+    """The policy that is given, or the stored one; it is held to all that publishing asks. Raises FhirError."""
     document = next(iter(given.get("policy", ())), {}).get("resource")
     if document is None and request.id:
         stored = await runtime.store.read(request.access.tenant, "PlanDefinition", request.id)
@@ -260,14 +262,14 @@ async def _policy(runtime: Runtime, request: Request, given: Mapping[str, list[R
             raise FhirError(Category.NOT_FOUND, "there is no PlanDefinition with this id")
         document = _decoder.decode(stored.body)
     if not isinstance(document, dict) or document.get("resourceType") != "PlanDefinition":
-        raise _invalid("give the policy as a PlanDefinition, or ask a stored one", "policy")
+        raise invalid("give the policy as a PlanDefinition, or ask a stored one", "policy")
     try:
         return await asyncio.to_thread(parse_policy, document, tiers())
     except DocumentError as error:
         issues = [Issue(finding.text, "business-rule", finding.path) for finding in error.findings]
         raise FhirError(Category.BUSINESS_RULE, issues) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _invalid("this is no policy that can be read", "policy") from error
+        raise invalid("this is no policy that can be read", "policy") from error
 
 
 def _about(runtime: Runtime, request: Request, asked: Asked, policy: Policy) -> About:
@@ -290,5 +292,6 @@ def _too_few() -> FhirError:
     return FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule")])
 
 
-def _invalid(text: str, name: str) -> FhirError:
+def invalid(text: str, name: str) -> FhirError:
+    """A parameter that cannot be taken, with its place."""
     return FhirError(Category.INVALID, [Issue(text, "invalid", f"Parameters.parameter.where(name = '{name[:64]}')")])
