@@ -9,6 +9,7 @@ from stepwell_shared.served import TASK_PARAMETERS
 
 from stepwell_routing.use_cases.care_plans import ask_to_come_back, change_care_plan, print_plan, write_letter
 from stepwell_routing.use_cases.content import change_definition, complete_task, deliver_content, keep_document
+from stepwell_routing.use_cases.econsults import send_message
 
 KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 ADDED = READ_ONLY | {Interaction.CREATE}
@@ -140,5 +141,9 @@ def _plan_types(runtime: Runtime) -> Iterator[ServedType]:
             *("medium", "part-of", "patient", "received", "recipient", "sender", "sent", "status", "subject"),
         ],
         interactions=ADDED,
+        on_write=partial(send_message, runtime),
         indexes=(("patient", "-sent"),),
+        documentation="Questions among colleagues (category econsult-question) and their answers (econsult-answer,"
+        " inResponseTo the question). A question makes a Task with the time until which the answer is promised:"
+        " Task?code=answer-econsult&status=requested&due=lt2026-11-30 finds what is overdue.",
     )
