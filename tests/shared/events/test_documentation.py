@@ -44,7 +44,15 @@ def test_a_filter_that_nothing_evaluates_cannot_be_declared() -> None:
 
 
 PROMISED = {
-    *("score-finalized", "safety-alert", "patient-changed", "consent-changed", "tier-assigned", "tier-overridden"),
+    *(
+        "score-finalized",
+        "review-due",
+        "safety-alert",
+        "patient-changed",
+        "consent-changed",
+        "tier-assigned",
+        "tier-overridden",
+    ),
     *("referral-changed", "capacity-changed", "trajectory-changed", "measure-report-ready"),
     "questionnaire-changed",
 }

@@ -7,15 +7,29 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
+from stepwell_routing import timers
 from stepwell_routing.cds import cds_services
 from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
 from stepwell_routing.cds.tables import TABLES as CDS_TABLES
 from stepwell_routing.policies.publications import READ_POLICY_STEPS, PolicyStepRow
 from stepwell_routing.resources import registry
-from stepwell_routing.subscriptions import PATIENT_CHANGED, SAFETY_ALERT, SCORE_FINALIZED, TOPICS
+from stepwell_routing.subscriptions import (
+    PATIENT_CHANGED,
+    REFERRAL_CHANGED,
+    SAFETY_ALERT,
+    SCORE_FINALIZED,
+    TOPICS,
+    TRAJECTORY_CHANGED,
+)
 from stepwell_routing.tables import READ_EVIDENCE, EvidenceRow
-from stepwell_routing.use_cases.assignment import decide_on_alert, decide_on_response
+from stepwell_routing.use_cases.assignment import (
+    decide_on_alert,
+    decide_on_course,
+    decide_on_response,
+    hear_of_referral,
+)
+from stepwell_routing.use_cases.dues import loops
 from stepwell_routing.use_cases.shipping import ship_policies
 
 service = Service(
@@ -27,12 +41,15 @@ service = Service(
     listens=lambda runtime: {
         SCORE_FINALIZED: partial(decide_on_response, runtime),
         SAFETY_ALERT: partial(decide_on_alert, runtime),
+        TRAJECTORY_CHANGED: partial(decide_on_course, runtime),
+        REFERRAL_CHANGED: partial(hear_of_referral, runtime),
         PATIENT_CHANGED: partial(keep_patient, runtime),
         CONSENT_CHANGED: partial(keep_consent, runtime),
     },
     seed=ship_policies,
-    tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES),
-    functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS),
+    loops=loops,
+    tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES, *timers.TABLES),
+    functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS, *timers.FUNCTIONS),
     pages=cds_services,
     documented=documented,
     package=Path(__file__).parent,

@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.use_cases.acceptance import accept_proposal
 from stepwell_routing.use_cases.override import override_proposal
+from stepwell_routing.use_cases.steering import agree_on_course, finish_course, hold_course, resume_course
 
 
 def operations(runtime: Runtime) -> Iterator[Operation]:
@@ -24,4 +25,29 @@ def operations(runtime: Runtime) -> Iterator[Operation]:
         Interaction.UPDATE,
         "A clinician decides for another tier than the proposed one: a plan in its place. Parameters with tier ="
         " tier-1 to tier-4 (valueCode) and reason (valueString, or valueCodeableConcept with a text or a code).",
+    )
+
+
+def course_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on EpisodeOfCare, each by a named clinician."""
+    yield Operation(
+        "hold",
+        partial(hold_course, runtime),
+        Interaction.UPDATE,
+        "The step rests, contact goes on. Parameters with reason = not-ready, contraindication or flare (valueCode),"
+        " and resume-check, the day on which somebody asks whether it goes on (valueDate).",
+    )
+    yield Operation("resume", partial(resume_course, runtime), Interaction.UPDATE, "The step goes on. No parameters.")
+    yield Operation(
+        "finish",
+        partial(finish_course, runtime),
+        Interaction.UPDATE,
+        "Care ends with the person's agreement, and boosters get their dates. No parameters.",
+    )
+    yield Operation(
+        "agree",
+        partial(agree_on_course, runtime),
+        Interaction.UPDATE,
+        "The person agrees to what was proposed, and it is decided anew. Parameters with to = step-down, exit or"
+        " advance (valueCode).",
     )

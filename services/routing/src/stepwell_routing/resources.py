@@ -8,7 +8,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
 
 from stepwell_routing.care_types import care_types
-from stepwell_routing.endpoints import operations
+from stepwell_routing.endpoints import course_operations, operations
 from stepwell_routing.policy_endpoints import policy_operations
 from stepwell_routing.subscriptions import TOPICS
 from stepwell_routing.use_cases.publishing import change_policy
@@ -36,7 +36,9 @@ def registry(runtime: Runtime) -> Registry:
             ],
             interactions=READ_ONLY,
             indexes=(("patient", "-date"),),
-            documentation="One per person and pathway, with the tier in force.",
+            operations=tuple(course_operations(runtime)),
+            documentation="The course of a person in a pathway, with the tier in force; who comes back after its end"
+            " has another one.",
         )
     )
     found.add(

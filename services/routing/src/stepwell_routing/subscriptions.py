@@ -16,7 +16,16 @@ TIER_OVERRIDDEN = Topic(
     " proposal that it replaces. tier-assigned tells of both as well.",
     ("ServiceRequest",),
 )
-TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN)
+REVIEW_DUE = Topic(
+    "review-due",
+    ("Task",),
+    ("patient", "status", "code", "business-status"),
+    "A review, a booster or a check whether to resume is due, or overdue because no measures have come; or the end of"
+    " care is proposed. Somebody talks with the person, and asks for measures.",
+)
+TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE)
 SCORE_FINALIZED = ("screening", "score-finalized")
 SAFETY_ALERT = ("screening", "safety-alert")
+TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")
+REFERRAL_CHANGED = ("referral", "referral-changed")
 PATIENT_CHANGED = ("screening", "patient-changed")

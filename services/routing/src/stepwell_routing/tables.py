@@ -12,6 +12,10 @@ from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 RISK = "risk"
+# What people and safety Tasks say, and what happened on the way; none of these is a score.
+RED_FLAG, MANUAL_TRIAGE, RELIABLE = "red-flag", "manual-triage", "reliable-change/"
+STEP, ATTENDED, MISSED = "course/step", "course/attended", "course/missed"
+HOLD, EXIT, BOOSTER, AGREED = "course/hold", "course/exit", "course/booster", "course/agreed/"
 
 
 def _text(*, key: bool = False, optional: bool = False) -> Column[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepwell_shared.canonical import CANONICAL, code_system, extension_url, instant
 
-from stepwell_routing.rules.decisions import Decision, Fired
+from stepwell_routing.rules.decisions import Decision, Fired, NotFired
 from stepwell_routing.rules.tiers import Tier
 
 Resource = dict[str, Any]
@@ -32,16 +32,17 @@ def tier_assignment(
     subject: Mapping[str, Any],
     questionnaire_response: str,
     prior: str | None = None,
+    prior_episode: str | None = None,
 ) -> Resource:
     """The tier-assignment ServiceRequest of a decision, as the machine's proposal.
 
     `identifier` is derived from the decision's cause; `subject` is a Reference that can be followed from anywhere or
     an identifier, `questionnaire_response` an absolute URL; `prior` is the reference of the assignment that this one
-    replaces.
+    replaces; `prior_episode` that of the episode that ended before, when somebody comes back.
     """
     observations = [url for url in decision.references if "/Observation/" in url]
     others = [url for url in decision.references if url not in observations]
-    supporting = dict.fromkeys([questionnaire_response, *others, *([prior] if prior else [])])
+    supporting = dict.fromkeys([questionnaire_response, *others, *filter(None, (prior, prior_episode))])
     tier, language = decision.tier, decision.language
     body: Resource = {
         "resourceType": "ServiceRequest",
@@ -154,12 +155,13 @@ def decision_provenance(
     return {
         "resourceType": "Provenance",
         "id": resource_id,
+        **({"extension": [_not_fired(each) for each in decision.not_fired]} if decision.not_fired else {}),
         "target": [{"reference": target} for target in targets],
         "occurredDateTime": moment,
         "recorded": moment,
         "policy": [decision.policy],
         "reason": [_fired(decision, fired) for fired in decision.fired],
-        "activity": {"coding": [{"system": code_system("decision"), "code": activity}]},
+        "activity": {"coding": [_activity(code) for code in dict.fromkeys((activity, decision.outcome))]},
         "agent": [_agent("assembler", SOFTWARE)],
         "entity": [
             {"role": "source", "what": {"reference": questionnaire_response}},
@@ -170,17 +172,28 @@ def decision_provenance(
 
 
 def acceptance_provenance(
-    *, resource_id: str, target: str, proposal: str, practitioner: str, policy: str, accepted_at: datetime
+    *,
+    resource_id: str,
+    target: str,
+    proposal: str,
+    practitioner: str,
+    policy: str,
+    accepted_at: datetime,
+    activity: str = "accept",
+    others: Sequence[str] = (),
 ) -> Resource:
-    """A named clinician accepted the proposal: `target` and `proposal` are the versions after and before."""
+    """A named clinician accepted the proposal: `target` and `proposal` are the versions after and before.
+
+    Another `activity` says what else somebody decided about a course; `others` are what changed with it.
+    """
     return {
         "resourceType": "Provenance",
         "id": resource_id,
-        "target": [{"reference": target}],
+        "target": [{"reference": each} for each in (target, *others)],
         "occurredDateTime": instant(accepted_at),
         "recorded": instant(accepted_at),
         "policy": [policy],
-        "activity": {"coding": [{"system": code_system("decision"), "code": "accept"}]},
+        "activity": {"coding": [{"system": code_system("decision"), "code": activity}]},
         "agent": [_agent("author", {"reference": practitioner})],
         "entity": [{"role": "revision", "what": {"reference": proposal}}, _derivation(policy)],
     }
@@ -222,12 +235,14 @@ def episode(
     moment: datetime,
     tier: str | None = None,
     previous: Mapping[str, Any] | None = None,
+    status: str | None = None,
 ) -> Resource:
-    """The one EpisodeOfCare of a person in a pathway, with the tier in which care has begun and since when.
+    """The EpisodeOfCare of a person in a pathway, with the tier in which care has begun and since when.
 
     `requests` are references of the ServiceRequests that it rests on, the newest first; while a safety question is
     open and no tier has been proposed there is none, and the episode is planned. `tier` is the code of the tier that
-    is accepted now; without it the step of `previous`, the stored episode, goes on as its start does.
+    is accepted now; without it the step of `previous`, the stored episode, goes on as its start does. `status` is
+    `onhold` while the step rests, `finished` once care has ended, `active` when it goes on.
     """
     kept = {} if previous is None else {name: value for name, value in previous.items() if name != "meta"}
     body: Resource = {
@@ -236,10 +251,17 @@ def episode(
         "type": [{"coding": [{"system": code_system("pathway"), "code": pathway}]}],
         "period": {"start": instant(moment)},
         **kept,
-        "status": "active" if requests else kept.get("status", "planned"),
+        "status": status or _episode_status(kept.get("status", "planned"), requests),
         "patient": dict(subject),
         "referralRequest": [{"reference": reference} for reference in requests],
     }
+    before = kept.get("status")
+    if before is not None and body["status"] != before:
+        entered = _history_end(kept)
+        history = {"status": before, "period": {"start": entered, "end": instant(moment)}}
+        body["statusHistory"] = [*kept.get("statusHistory", ()), history]
+    if body["status"] == "finished":
+        body["period"] = {**body["period"], "end": instant(moment)}
     if tier is not None and tier != current_tier(kept):
         url = extension_url("current-step")
         step = [
@@ -249,6 +271,16 @@ def episode(
         others = [entry for entry in kept.get("extension", ()) if entry.get("url") != url]
         body["extension"] = [*others, {"url": url, "extension": step}]
     return {name: value for name, value in body.items() if value != []}
+
+
+def _episode_status(before: str, requests: Sequence[str]) -> str:
+    return "active" if requests and before == "planned" else before
+
+
+def _history_end(stored: Mapping[str, Any]) -> str:
+    """Since when an episode has its status."""
+    history = stored.get("statusHistory")
+    return str(history[-1]["period"]["end"] if history else stored["period"]["start"])
 
 
 def current_tier(stored: Mapping[str, Any]) -> str | None:
@@ -281,6 +313,17 @@ def _fired(decision: Decision, fired: Fired) -> Resource:
     if not fired.seen:
         return concept
     return {"coding": concept["coding"], "text": ", ".join(f"{name} = {_shown(value)}" for name, value in fired.seen)}
+
+
+def _activity(code: str) -> Resource:
+    return {"system": code_system("decision"), "code": code}
+
+
+def _not_fired(rule: NotFired) -> Resource:
+    """A rule that did not fire, and why: false, or what is missing."""
+    parts = [{"url": "rule", "valueCode": rule.code}, {"url": "why", "valueCode": rule.why}]
+    missing = [{"url": "missing", "valueString": name} for name in rule.missing]
+    return {"url": extension_url("rule-not-fired"), "extension": [*parts, *missing]}
 
 
 def _rule(decision: Decision, code: str) -> Resource:

@@ -7,15 +7,14 @@ from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.messages import Request, Response, written
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction
-from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
 from stepwell_routing.subscriptions import TIER_ASSIGNED
-from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, episode_id, key_of, standing_of
-
-ATTEMPTS_MAX = 8
+from stepwell_routing.tables import STEP, Known, evidence_effect
+from stepwell_routing.use_cases.retrying import until_committed
+from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, key_of, standing_of
 
 
 async def accept_proposal(runtime: Runtime, request: Request) -> Response:
@@ -30,7 +29,8 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         raise FhirError(Category.FORBIDDEN, text)
     served_type = runtime.engine.served("ServiceRequest", Interaction.READ)
     tenant = request.access.tenant
-    for _ in range(ATTEMPTS_MAX):
+
+    async def attempt() -> Response:
         stored = await runtime.store.read(tenant, "ServiceRequest", request.id)
         if stored is None or stored.body is None or request.access.filters("ServiceRequest", Interaction.UPDATE):
             raise FhirError(Category.NOT_FOUND, "there is no ServiceRequest with this id")
@@ -42,12 +42,11 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         unit, accepted = _accepted(runtime, request, stored, clinician, standing)
         answer = written(runtime.engine.base_url, request, served_type, accepted, created=False)
         unit.effects += request.records("$accept", answer)
-        try:
-            await runtime.store.commit(unit)
-        except WriteConflictError:
-            continue
+        await runtime.store.commit(unit)
         return answer
-    raise FhirError(Category.CONFLICT, "this proposal is being changed by too many at once; try again")
+
+    text = "this proposal is being changed by too many at once; try again"
+    return await until_committed(attempt, FhirError(Category.CONFLICT, text))
 
 
 def _refuse_unready(status: str) -> None:
@@ -77,9 +76,9 @@ def _accepted(
         accepted_at=now,
     )
     key = key_of(runtime, proposal["subject"])
-    earlier = [standing.plan.reference] if standing.plan else []
+    earlier = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
     episode = builders.episode(
-        resource_id=episode_id(runtime, tenant, key),
+        resource_id=standing.episode_id,
         pathway=PATHWAY,
         subject=proposal["subject"],
         requests=[focus, *earlier],
@@ -87,7 +86,8 @@ def _accepted(
         tier=proposal["category"][0]["coding"][0]["code"],
         previous=standing.episode_body,
     )
-    moved = built(engine, episode, now, version=standing.episode.version + 1 if standing.episode else 1)
+    moved = built(engine, episode, now, version=standing.version)
     entries = [(f"{engine.base_url}/{focus}", change.stored)]
-    effects = [event(TIER_ASSIGNED.canonical, key, focus, entries, now)]
+    entered = Known(STEP, builders.tier_code(plan), now, focus, change.stored.version)
+    effects = [event(TIER_ASSIGNED.canonical, key, focus, entries, now), evidence_effect(key, entered)]
     return UnitOfWork(tenant, [change, moved, built(engine, provenance, now)], effects), change.stored

@@ -6,10 +6,10 @@ by the version of the EpisodeOfCare that each of them moves on.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import Effect
@@ -17,21 +17,42 @@ from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.outbox import event as outbox_event
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
-from stepwell_routing.policies import active_policies, tiers
-from stepwell_routing.rules.decisions import Decision, Evidence, EvidenceValue, change_from, decide
+from stepwell_routing.builders import course as course_builders
+from stepwell_routing.policies import active_policies
+from stepwell_routing.rules.decisions import Evidence, EvidenceValue, decide
+from stepwell_routing.rules.policies import Policy
 from stepwell_routing.subscriptions import TIER_ASSIGNED
-from stepwell_routing.tables import Known, evidence_effect, evidence_reader
-from stepwell_routing.use_cases.causes import Cause, cause_of_alert, cause_of_response
-from stepwell_routing.use_cases.evidence import WITHDRAWN, gather
-from stepwell_routing.use_cases.standing import PATHWAY, Assignment, Standing, episode_id, standing_of
+from stepwell_routing.tables import ATTENDED, STEP, Known, evidence_effect, evidence_reader
+from stepwell_routing.timers import REVIEW
+from stepwell_routing.use_cases.boosters import cancel_boosters, complete_boosters
+from stepwell_routing.use_cases.causes import (
+    Cause,
+    cause_of_alert,
+    cause_of_course,
+    cause_of_referral,
+    cause_of_response,
+)
+from stepwell_routing.use_cases.course import Course, course_of, course_values
+from stepwell_routing.use_cases.evidence import WITHDRAWN, gather, moment
+from stepwell_routing.use_cases.outcomes import EXIT, PAUSE, Making, Outcome, outcome_of, with_status
+from stepwell_routing.use_cases.retrying import until_committed
+from stepwell_routing.use_cases.reviews import (
+    Dated,
+    Keeping,
+    keep_overdue,
+    keep_reviewed,
+    put_task,
+    rest,
+    resume,
+)
+from stepwell_routing.use_cases.standing import PATHWAY, Assignment, Standing, standing_of
 
-ATTEMPTS_MAX = 16
 SETTLED = "completed"
+MOVING = frozenset({"improvement", "deterioration"})
 
 Resource = dict[str, Any]
 
@@ -46,7 +67,10 @@ async def decide_on_response(runtime: Runtime, received: ReceivedEvent, tenant: 
 
 
 async def decide_on_alert(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
-    """Topic safety-alert: what stands is held while a safety question is open, and decided again once it is settled."""
+    """Topic safety-alert: what stands is held while a question is open, and decided again once it is settled.
+
+    The question may be one of safety, a medical red flag, or who decides at all: the policy says what each holds.
+    """
     cause = cause_of_alert(runtime, received)
     if cause.status == SETTLED:
         await _decide(runtime, tenant, cause)
@@ -54,11 +78,49 @@ async def decide_on_alert(runtime: Runtime, received: ReceivedEvent, tenant: str
         await _hold(runtime, tenant, cause)
 
 
-async def _decide(runtime: Runtime, tenant: str, cause: Cause) -> None:
+async def decide_on_course(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
+    """Topic trajectory-changed: a reliable change is decided on; that there is none waits for the next review."""
+    cause = cause_of_course(runtime, received)
+    if cause.known[0].value in MOVING and (await standing_of(runtime, tenant, cause.subject_key)).status is not None:
+        await _decide(runtime, tenant, cause)
+    else:
+        await _keep_evidence(runtime, tenant, cause)
+
+
+async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
+    """Topic referral-changed: contacts count for the course; with the first in a new step the old one is completed."""
+    cause = cause_of_referral(runtime, received)
+
+    async def attempt() -> None:
+        standing, known = await asyncio.gather(
+            standing_of(runtime, tenant, cause.subject_key), _evidence(runtime).get((tenant,), cause.subject_key)
+        )
+        if not cause.known or _is_known(cause, known or []):
+            return
+        unit, now = UnitOfWork(tenant, effects=_evidence_effects(cause)), runtime.clock()
+        if cause.known[0].name == ATTENDED and standing.plan is not None and _is_about(cause, standing.plan):
+            for earlier in standing.earlier:
+                change = with_status(runtime, earlier, SETTLED, now)
+                unit.changes.append(change)
+                unit.effects.append(_announced(runtime, cause.subject_key, change.stored, now))
+            if standing.earlier:
+                unit.changes.append(_episode(runtime, cause, standing, standing.requests, now))
+        await runtime.store.commit(unit)
+
+    await until_committed(attempt, _contended())
+
+
+async def decide_on_review(runtime: Runtime, tenant: str, cause: Cause, *, is_overdue: bool) -> None:
+    """A review fell due: it is decided anew from what is known; with nothing new that is said and told."""
+    await _decide(runtime, tenant, cause, is_overdue=is_overdue)
+
+
+async def _decide(runtime: Runtime, tenant: str, cause: Cause, *, is_overdue: bool = False) -> None:
     """Decides once, however often the cause comes in and however many replicas hear of it."""
     engine, policy = runtime.engine, active_policies()[PATHWAY]
     marker_id = derived_id(engine.base_url, tenant, "decision", PATHWAY, cause.subject_key, *cause.id)
-    for _ in range(ATTEMPTS_MAX):
+
+    async def attempt() -> None:
         marker, standing, known = await asyncio.gather(
             runtime.store.read(tenant, "Provenance", marker_id),
             standing_of(runtime, tenant, cause.subject_key),
@@ -67,141 +129,168 @@ async def _decide(runtime: Runtime, tenant: str, cause: Cause) -> None:
         if marker is not None:
             return
         now = runtime.clock()
-        evidence = _with_step(gather(policy, [*(known or []), *cause.known]), standing, now)
-        decision = decide(policy, evidence, now)
-        try:
-            await runtime.store.commit(_unit(runtime, tenant, cause, decision, standing, marker_id))
-        except WriteConflictError:
-            continue  # another decision on this person was first: look at everything again
-        return
-    raise _contended()
+        rows = _with_step([*(known or []), *cause.known], standing)
+        course = course_of(rows)
+        decision = decide(policy, evidence_of(policy, rows, course, standing, now, is_overdue=is_overdue), now)
+        making = Making(runtime, tenant, cause, decision, standing, course, is_overdue)
+        unit = _unit(making, marker_id)
+        await _propose_end(making, unit)
+        await runtime.store.commit(unit)
+
+    await until_committed(attempt, _contended())
 
 
 async def _hold(runtime: Runtime, tenant: str, cause: Cause) -> None:
-    """A safety question has opened: a proposal that stands is decided again; with none, the next one will know of it.
+    """A question has opened: what stands is decided again; with nothing there, the next decision will know of it.
 
     The episode is moved on with the evidence, so that no decision at the same moment can miss it.
     """
-    for _ in range(ATTEMPTS_MAX):
+
+    async def attempt() -> bool:
         standing, known = await asyncio.gather(
             standing_of(runtime, tenant, cause.subject_key), _evidence(runtime).get((tenant,), cause.subject_key)
         )
         if _is_known(cause, known or []):
-            return  # the response that opened it was here first
+            return False  # the response that opened it was here first
         if standing.requests:
-            await _decide(runtime, tenant, cause)
-            return
+            return True
         now = runtime.clock()
-        unit = UnitOfWork(tenant, [_episode(runtime, tenant, cause, standing, [], now)], _evidence_effects(cause))
-        try:
-            await runtime.store.commit(unit)
-        except WriteConflictError:
-            continue
-        return
-    raise _contended()
+        unit = UnitOfWork(tenant, [_episode(runtime, cause, standing, [], now)], _evidence_effects(cause))
+        await runtime.store.commit(unit)
+        return False
+
+    if await until_committed(attempt, _contended()):
+        await _decide(runtime, tenant, cause)
 
 
 async def _keep_evidence(runtime: Runtime, tenant: str, cause: Cause) -> None:
-    """A withdrawn score is no reason to move anybody; the next decision is made without it."""
+    """A withdrawn score, or a change that is not reliable, moves nobody; the next decision is made with it in mind."""
     known = await _evidence(runtime).get((tenant,), cause.subject_key) or []
     if not _is_known(cause, known):
         await runtime.store.commit(UnitOfWork(tenant, effects=_evidence_effects(cause)))
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What a decision does: its activity, the requests that change, and the one that it leaves in force."""
-
-    activity: str
-    changes: list[Change]
-    in_force: Stored
-
-
-def _unit(
-    runtime: Runtime, tenant: str, cause: Cause, decision: Decision, standing: Standing, marker_id: str
-) -> UnitOfWork:
-    """The decision as resources: what changes, the episode, the Provenance, and the event for what changed."""
-    engine, now = runtime.engine, decision.decided_at
-    outcome = _outcome(runtime, tenant, cause, decision, standing)
-    plan = [standing.plan.reference] if standing.plan else []
-    requests = list(dict.fromkeys([f"ServiceRequest/{outcome.in_force.id}", *plan]))
-    episode = _episode(runtime, tenant, cause, standing, requests, now)
-    targets = dict.fromkeys(_versioned(each.stored) for each in (*outcome.changes, episode))
+def _unit(making: Making, marker_id: str) -> UnitOfWork:
+    """The decision as resources: what changes, the episode, the review, the Provenance, and events of what changed."""
+    runtime, standing, decision = making.runtime, making.standing, making.decision
+    cause, now, outcome = making.cause, decision.decided_at, outcome_of(making)
+    unit = UnitOfWork(making.tenant, [*outcome.changes], _evidence_effects(cause))
+    unit.effects += [_announced(runtime, cause.subject_key, change.stored, now) for change in outcome.changes]
+    keeping = Keeping(runtime, unit, standing, cause.subject_key, now)
+    targets = [] if outcome.in_force is None else [_versioned(outcome.in_force)]
+    targets += [_versioned(change.stored) for change in outcome.changes]
+    if outcome.in_force is not None:
+        open_plans = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
+        requests = list(dict.fromkeys([f"ServiceRequest/{outcome.in_force.id}", *open_plans]))
+        episode = _episode(runtime, cause, standing, requests, now, outcome.status)
+        unit.changes.append(episode)
+        targets.append(_versioned(episode.stored))
+        _keep_dates(making, outcome, keeping)
+        cancel_boosters(keeping)
+    elif standing.prior is not None:
+        targets.append(_versioned(standing.prior))
+        complete_boosters(keeping)
     provenance = builders.decision_provenance(
         decision,
         resource_id=marker_id,
         activity=outcome.activity,
-        targets=list(dict.fromkeys([_versioned(outcome.in_force), *targets])),
+        targets=list(dict.fromkeys(targets)),
         questionnaire_response=cause.source,
     )
-    effects = _evidence_effects(cause)
-    effects += [_announced(runtime, cause.subject_key, change.stored, now) for change in outcome.changes]
-    return UnitOfWork(tenant, [*outcome.changes, episode, built(engine, provenance, now)], effects)
+    unit.changes.append(built(runtime.engine, provenance, now))
+    return unit
 
 
-def _outcome(runtime: Runtime, tenant: str, cause: Cause, decision: Decision, standing: Standing) -> _Outcome:
-    """Care that a person has accepted goes on as it is until its tier changes; a proposal follows every decision."""
-    plan, proposal = standing.plan, standing.proposal
-    withdrawn = [_revoked(runtime, proposal, decision.decided_at)] if proposal else []
-    if plan is not None and plan.tier == decision.tier.code:
-        return _Outcome("stay", withdrawn, plan.stored)
-    if proposal is not None:
-        body = proposal.body
-        activity = change_from(decision, proposal.tier, body["status"], body["priority"])
-        if activity == "stay":
-            return _Outcome(activity, [], proposal.stored)
-        if activity == "modify":
-            replaced = next((each["reference"] for each in body.get("replaces", ())), None)
-            change = _assignment(runtime, cause, decision, proposal.stored.id, replaced, proposal.stored.version + 1)
-            return _Outcome(activity, [change], change.stored)
-    engine, prior = runtime.engine, proposal or plan
-    id_ = derived_id(engine.base_url, tenant, "assignment", PATHWAY, cause.subject_key, *cause.id)
-    change = _assignment(runtime, cause, decision, id_, prior.reference if prior else None, 1)
-    return _Outcome("assign", [change, *withdrawn], change.stored)
+def _keep_dates(making: Making, outcome: Outcome, keeping: Keeping) -> None:
+    """By when it is looked at again, and by when somebody asks whether to resume."""
+    decision, standing = making.decision, making.standing
+    assert outcome.in_force is not None, "there is something to look at"
+    overdue = standing.reviews.get(f"ServiceRequest/{outcome.in_force.id}") if making.is_overdue else None
+    if overdue is not None:
+        keep_overdue(keeping, overdue, REVIEW, decision.review_at - decision.decided_at)
+    else:
+        request = orjson.loads(outcome.in_force.body or b"null")
+        tell = tuple(dict.fromkeys(role for role, _ in decision.tell))
+        keep_reviewed(keeping, Dated(request, decision.review_at, decision.priority, decision.ask, tell))
+    if outcome.rested is not None and standing.plan is not None:
+        until = next((each.until for each in decision.outcomes if each.kind == PAUSE and each.until is not None), None)
+        reason = decision.clinician_reason[decision.language]
+        rest(keeping, standing.plan, outcome.rested.version, until or decision.review_at, reason)
+    if outcome.resumed:
+        resume(keeping)
 
 
-def _assignment(
-    runtime: Runtime, cause: Cause, decision: Decision, id_: str, replaced: str | None, version: int
-) -> Change:
-    body = builders.tier_assignment(
-        decision,
-        resource_id=id_,
-        identifier=id_,
-        subject=cause.subject,
-        questionnaire_response=cause.response_url,
-        prior=replaced,
+async def _propose_end(making: Making, unit: UnitOfWork) -> None:
+    """That care can end is a Task for people, once for each version of the plan; it ends when somebody says so."""
+    plan, decision, runtime = making.standing.plan, making.decision, making.runtime
+    if decision.outcome != EXIT or plan is None:
+        return
+    task_id = derived_id(runtime.engine.base_url, making.tenant, "exit-review", plan.stored.id)
+    previous = await runtime.store.read(making.tenant, "Task", task_id)
+    if previous is not None:
+        return
+    keeping = Keeping(runtime, unit, making.standing, making.cause.subject_key, decision.decided_at)
+    task = course_builders.course_task(
+        course_builders.EXIT_REVIEW,
+        task_id=task_id,
+        episode=keeping.episode,
+        request=plan.reference,
+        subject=making.cause.subject,
+        period=course_builders.Period(decision.decided_at, decision.review_at),
+        now=decision.decided_at,
+        reason=decision.clinician_reason[decision.language],
     )
-    return built(runtime.engine, body, decision.decided_at, version=version)
+    put_task(keeping, task, None, EXIT, None, is_told=True)
 
 
-def _revoked(runtime: Runtime, proposal: Assignment, now: datetime) -> Change:
-    """A proposal that nobody accepted is withdrawn when it no longer holds."""
-    body = {name: value for name, value in proposal.body.items() if name != "meta"}
-    return built(runtime.engine, {**body, "status": "revoked"}, now, version=proposal.stored.version + 1)
+def evidence_of(
+    policy: Policy, rows: Sequence[Known], course: Course, standing: Standing, now: datetime, *, is_overdue: bool
+) -> Evidence:
+    """Everything that is known, by the names of the policy."""
+    found = gather(policy, rows, course.exited_at)
+    body = standing.episode_body
+    started_at = None if body is None else moment(body["period"]["start"])
+    said = course_values(policy, course, now, status=standing.status, started_at=started_at, is_overdue=is_overdue)
+    reference = standing.plan.reference if standing.plan else f"EpisodeOfCare/{standing.episode_id}"
+    values = dict(found.values)
+    for name, value in said.items():
+        if name not in values or value is True:
+            values[name] = EvidenceValue(value, now, reference)
+    return Evidence(values, found.risk, found.courses)
 
 
 def _episode(
-    runtime: Runtime, tenant: str, cause: Cause, standing: Standing, requests: Sequence[str], now: datetime
+    runtime: Runtime,
+    cause: Cause,
+    standing: Standing,
+    requests: Sequence[str],
+    now: datetime,
+    status: str | None = None,
 ) -> Change:
     """The episode's next version."""
     body = builders.episode(
-        resource_id=episode_id(runtime, tenant, cause.subject_key),
+        resource_id=standing.episode_id,
         pathway=PATHWAY,
         subject=cause.subject,
         requests=requests,
         moment=now,
         previous=standing.episode_body,
+        status=status,
     )
-    return built(runtime.engine, body, now, version=standing.episode.version + 1 if standing.episode else 1)
+    return built(runtime.engine, body, now, version=standing.version)
 
 
-def _with_step(evidence: Evidence, standing: Standing, now: datetime) -> Evidence:
-    """Adds the step in which care has begun; a proposal that nobody accepted binds nobody."""
-    tier = tiers().by_code(standing.plan.tier) if standing.plan else None
-    if standing.plan is None or tier is None:
-        return evidence
-    step = EvidenceValue(tier.rank, now, standing.plan.reference)
-    return Evidence({**evidence.values, "current_tier": step}, evidence.risk)
+def _with_step(rows: list[Known], standing: Standing) -> list[Known]:
+    """The rows with the step in which care has begun, where it began before steps were kept."""
+    plan = standing.plan
+    since = builders.step_since(standing.episode_body or {})
+    if plan is None or since is None or any(row.name == STEP and row.reference == plan.reference for row in rows):
+        return rows
+    return [*rows, Known(STEP, plan.tier, moment(since), plan.reference, plan.stored.version)]
+
+
+def _is_about(cause: Cause, plan: Assignment) -> bool:
+    return cause.response_url.rpartition("/")[2] == plan.stored.id
 
 
 def _is_known(cause: Cause, known: Sequence[Known]) -> bool:
@@ -230,6 +319,11 @@ def _versioned(stored: Stored) -> str:
 def _contended() -> FhirError:
     text = "too many decisions on one person at once"
     return FhirError(Category.UNAVAILABLE, text, headers={"Retry-After": "1"})
+
+
+async def known_of(runtime: Runtime, tenant: str, subject_key: str) -> list[Known]:
+    """Everything that is known of a person."""
+    return await _evidence(runtime).get((tenant,), subject_key) or []
 
 
 def _evidence(runtime: Runtime) -> Coalescer[list[Known]]:

@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
+from stepwell_shared.canonical import code_system
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.copies import version_in
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
 
-from stepwell_routing.tables import Known
-from stepwell_routing.use_cases.evidence import risk_of, score_of
+from stepwell_routing.tables import ATTENDED, MISSED, RELIABLE, RISK, Known
+from stepwell_routing.use_cases.evidence import WITHDRAWN, moment, risk_of, score_of
 from stepwell_routing.use_cases.standing import key_of
 
 RISK_TYPE = "RiskAssessment"
+CLOSED = frozenset({"completed", "cancelled", "rejected", "failed", WITHDRAWN})
+BEGUN = frozenset({"in-progress", "completed"})
+# http://hl7.org/fhir/us/bser/CodeSystem/TaskBusinessStatusCS: event completed, unattended
+HELD, UNATTENDED = "5.1.4", "5.1.2"
 
 Resource = dict[str, Any]
 
@@ -44,18 +49,64 @@ def cause_of_response(runtime: Runtime, received: ReceivedEvent) -> Cause:
 
 
 def cause_of_alert(runtime: Runtime, received: ReceivedEvent) -> Cause:
-    """Of topic safety-alert: where the RiskAssessment of a safety Task stands."""
+    """Of topic safety-alert: where a safety Task stands, which asks for a review of risk, for a medical one, or for
+    triage by a person."""
     screening = runtime.settings.url_of("screening")
     url, task = _focus(received, "Task", screening)
     try:
         (address, assessment), *_ = (
             (address, found) for address, found in received.resources.items() if found["resourceType"] == RISK_TYPE
         )
-        basis = assessment["basis"][0]["reference"]
+        # What a person raises by hand rests on no answer: then its Task stands for the response.
+        basis = next((each["reference"] for each in assessment.get("basis", ())), url)
         response_url = basis if "://" in basis else f"{screening}/{basis}"
-        return _cause(runtime, url, task, response_url, task["for"], (risk_of(assessment, address),))
+        known = _said_by_alert(task, assessment, address)
+        return _cause(runtime, url, task, response_url, task["for"], (known,))
     except (KeyError, IndexError, ValueError) as error:
         raise _incomplete(received) from error
+
+
+def cause_of_course(runtime: Runtime, received: ReceivedEvent) -> Cause:
+    """Of topic trajectory-changed: whether somebody's change on one instrument is reliable, and which way."""
+    measurement = runtime.settings.url_of("measurement")
+    url, result = _focus(received, "Observation", measurement)
+    try:
+        system = code_system("reliable-change")
+        instrument = _code(result["code"], system).removesuffix("-reliable-change")
+        value = _code(result.get("valueCodeableConcept", {}), system)
+        withdrawn = result["status"] == WITHDRAWN or not value
+        last = result["derivedFrom"][-1]["reference"]
+        version = int(result["meta"]["versionId"])
+        observed = moment(result["effectiveDateTime"])
+        known = Known(f"{RELIABLE}{instrument}", None if withdrawn else value, observed, url, version)
+        response_url = last if "://" in last else f"{measurement}/{last}"
+        return _cause(runtime, url, result, response_url, result["subject"], (known,))
+    except (KeyError, IndexError, ValueError) as error:
+        raise _incomplete(received) from error
+
+
+def cause_of_referral(runtime: Runtime, received: ReceivedEvent) -> Cause:
+    """Of topic referral-changed: that somebody came, or did not. Each day counts once, however often it is said.
+
+    BSeR's business states say so of an event; a Task that is in progress or completed says that care has begun.
+    """
+    url, task = _focus(received, "Task", runtime.settings.url_of("referral"))
+    try:
+        heard = moment(task["lastModified"] if "lastModified" in task else task["authoredOn"])
+        states = {coding.get("code") for coding in task.get("businessStatus", {}).get("coding", ())}
+        name = MISSED if UNATTENDED in states else ATTENDED
+        said = name == MISSED or HELD in states or task["status"] in BEGUN
+        known = Known(name, "1", heard, f"{url}#{heard.date().isoformat()}", int(task["meta"]["versionId"]))
+        return _cause(runtime, url, task, task["focus"]["reference"], task["for"], (known,) if said else ())
+    except (KeyError, IndexError, ValueError) as error:
+        raise _incomplete(received) from error
+
+
+def _said_by_alert(task: Resource, assessment: Resource, address: str) -> Known:
+    """A red flag and a reason for triage are open until their Task is completed; risk is what its assessment says."""
+    known = risk_of(assessment, address)
+    is_settled = known.name != RISK and task["status"] in CLOSED
+    return known._replace(value=None) if is_settled else known
 
 
 def _cause(
@@ -92,6 +143,10 @@ def _focus(received: ReceivedEvent, resource_type: str, base_url: str) -> tuple[
         text = f"the {resource_type} itself is needed"
         raise FhirError(Category.INVALID, [Issue(text, "required", received.expression)])
     return address, resource
+
+
+def _code(concept: Resource, system: str) -> str:
+    return next((str(coding["code"]) for coding in concept.get("coding", ()) if coding.get("system") == system), "")
 
 
 def _absolute(runtime: Runtime, subject: Resource) -> Resource:

@@ -9,13 +9,16 @@ from stepwell_shared.fhir.values import date_range
 
 from stepwell_routing.rules.decisions import Evidence, EvidenceValue, RiskState
 from stepwell_routing.rules.policies import Policy
-from stepwell_routing.tables import RISK, Known
+from stepwell_routing.rules.series import Measure
+from stepwell_routing.tables import MANUAL_TRIAGE, RED_FLAG, RISK, Known
 
 Resource = Mapping[str, Any]
 
 WITHDRAWN = "entered-in-error"
 POSITIVE, UNANSWERED = "SAF-1", "SAF-5"
 LEVELS = frozenset({"low", "moderate", "high"})
+# What is open until somebody has looked, and is no level of risk.
+ASKED_OF_PEOPLE = {"SAF-6": RED_FLAG, "SAF-7": MANUAL_TRIAGE}
 
 
 def score_of(observation: Resource, url: str, source_version: int) -> Known:
@@ -38,20 +41,38 @@ def risk_of(assessment: Resource, url: str) -> Known:
     levels = [coding["code"] for coding in codings if coding["code"] in LEVELS]
     value = levels[0] if levels else assessment["reasonCode"][0]["coding"][0]["code"]
     version = int(assessment["meta"]["versionId"])
-    return Known(RISK, value, moment(assessment["meta"]["lastUpdated"]), url, version)
+    name = ASKED_OF_PEOPLE.get(value, RISK)
+    return Known(name, value, moment(assessment["meta"]["lastUpdated"]), url, version)
 
 
-def gather(policy: Policy, known: Iterable[Known]) -> Evidence:
-    """The latest of each kind, under the names of the policy."""
-    current = _newest_versions(known)
+def gather(policy: Policy, known: Iterable[Known], since: datetime | None = None) -> Evidence:
+    """The latest of each kind, under the names of the policy, and the course of what is measured again and again.
+
+    A course begins with the episode: what was observed until `since`, the end of the one before, is no part of it.
+    """
+    current = newest_versions(known)
     values: dict[str, EvidenceValue] = {}
+    courses: dict[str, list[Measure]] = {}
     for item in policy.inputs:
         names = {f"{system}|{code}" for system, code in item.codes}
         found = [row for row in current if row.name in names and row.value is not None]
-        if found:
-            last = max(found, key=lambda row: (row.observed_at, row.reference))
-            values[item.name] = EvidenceValue(_number(str(last.value)), last.observed_at, last.reference)
-    return Evidence(values, _risk([row for row in current if row.name == RISK]))
+        if not found:
+            continue
+        found.sort(key=lambda row: (row.observed_at, row.reference))
+        last = found[-1]
+        values[item.name] = EvidenceValue(_number(str(last.value)), last.observed_at, last.reference)
+        if item.name in policy.derived:
+            courses[item.name] = [
+                Measure(_number(str(row.value)), row.observed_at)
+                for row in found
+                if since is None or row.observed_at > since
+            ]
+    return Evidence(values, _risk([row for row in current if row.name == RISK]), courses)
+
+
+def is_score(row: Known) -> bool:
+    """Whether a row is something that was measured: scores alone are kept under a system and a code."""
+    return "|" in row.name
 
 
 def moment(text: str) -> datetime:
@@ -62,7 +83,8 @@ def moment(text: str) -> datetime:
     return interval[0].astimezone(UTC)
 
 
-def _newest_versions(known: Iterable[Known]) -> list[Known]:
+def newest_versions(known: Iterable[Known]) -> list[Known]:
+    """Of each resource what its newest version says."""
     newest: dict[tuple[str, str], Known] = {}
     for row in known:
         key = row.name, row.reference

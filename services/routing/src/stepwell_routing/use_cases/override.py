@@ -16,7 +16,6 @@ from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.messages import Request, Response, written
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction
-from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
@@ -26,9 +25,11 @@ from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.safety_floor import safety_floor
 from stepwell_routing.rules.tiers import Tier
 from stepwell_routing.subscriptions import TIER_ASSIGNED, TIER_OVERRIDDEN
-from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, episode_id, key_of, standing_of
+from stepwell_routing.tables import STEP, Known, evidence_effect
+from stepwell_routing.use_cases.retrying import until_committed
+from stepwell_routing.use_cases.reviews import Dated, Keeping, keep_reviewed
+from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, key_of, standing_of
 
-ATTEMPTS_MAX = 8
 REASON_CHARACTERS_MAX = 2_000
 
 Resource = dict[str, Any]
@@ -57,7 +58,8 @@ async def override_proposal(runtime: Runtime, request: Request) -> Response:
     served_type = runtime.engine.served("ServiceRequest", Interaction.READ)
     tenant = request.access.tenant
     plan_id = derived_id(runtime.engine.base_url, tenant, "override", request.id)
-    for _ in range(ATTEMPTS_MAX):
+
+    async def attempt() -> Response:
         proposal = await runtime.store.read(tenant, "ServiceRequest", request.id)
         if proposal is None or proposal.body is None or request.access.filters("ServiceRequest", Interaction.UPDATE):
             raise FhirError(Category.NOT_FOUND, "there is no ServiceRequest with this id")
@@ -73,12 +75,11 @@ async def override_proposal(runtime: Runtime, request: Request) -> Response:
         )
         answer = written(runtime.engine.base_url, request, served_type, plan, created=False)
         unit.effects += request.records("$override", answer)
-        try:
-            await runtime.store.commit(unit)
-        except WriteConflictError:
-            continue
+        await runtime.store.commit(unit)
         return answer
-    raise FhirError(Category.CONFLICT, "this proposal is being changed by too many at once; try again")
+
+    text = "this proposal is being changed by too many at once; try again"
+    return await until_committed(attempt, FhirError(Category.CONFLICT, text))
 
 
 def _wish(body: bytes) -> Wish:
@@ -167,7 +168,12 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
     )
     key = key_of(override.runtime, body["subject"])
     changes = [made, withdrawn, _episode(override, body, key, standing), built(engine, provenance, now)]
-    return UnitOfWork(tenant, changes, _events(override, key, made.stored, withdrawn.stored)), made.stored
+    entered = Known(STEP, tier.code, now, f"ServiceRequest/{override.plan_id}", made.stored.version)
+    effects = [*_events(override, key, made.stored, withdrawn.stored), evidence_effect(key, entered)]
+    unit = UnitOfWork(tenant, changes, effects)
+    plan_dated = Dated(plan, now + _review_within(policy, tier), plan["priority"])
+    keep_reviewed(Keeping(override.runtime, unit, standing, key, now), plan_dated)
+    return unit, made.stored
 
 
 def _review_within(policy: Policy, tier: Tier) -> timedelta:
@@ -175,9 +181,9 @@ def _review_within(policy: Policy, tier: Tier) -> timedelta:
 
 
 def _episode(override: _Override, proposal: Resource, key: str, standing: Standing) -> Change:
-    earlier = [standing.plan.reference] if standing.plan else []
+    earlier = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
     episode = builders.episode(
-        resource_id=episode_id(override.runtime, override.tenant, key),
+        resource_id=standing.episode_id,
         pathway=PATHWAY,
         subject=proposal["subject"],
         requests=[f"ServiceRequest/{override.plan_id}", *earlier],
@@ -185,7 +191,7 @@ def _episode(override: _Override, proposal: Resource, key: str, standing: Standi
         tier=override.wish.tier.code,
         previous=standing.episode_body,
     )
-    version = standing.episode.version + 1 if standing.episode else 1
+    version = standing.version
     return built(override.runtime.engine, episode, override.now, version=version)
 
 

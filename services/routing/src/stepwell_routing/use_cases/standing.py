@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from stepwell_shared.runtime import Runtime
 
 PATHWAY = "stepped-care"
 PROPOSAL = "proposal"
+BOOSTERS_MAX = 8
 OPEN = frozenset({"active", "on-hold"})
 
 Resource = dict[str, Any]
@@ -39,40 +40,109 @@ class Standing:
     """The episode with what it rests on: a proposal that nobody has answered yet, and the plan that was accepted last.
 
     Every decision and every acceptance moves the episode on by a version, so that those on one person are serialised.
+    `earlier` are the plans of steps that stay open until the first contact in the new one, `prior` is the episode that
+    has ended; `reviews` are the review Tasks of proposal and plans by the reference of their request.
     """
 
-    episode: Stored | None
-    proposal: Assignment | None
-    plan: Assignment | None
+    episode_id: str
+    episode: Stored | None = None
+    proposal: Assignment | None = None
+    plan: Assignment | None = None
+    earlier: tuple[Assignment, ...] = ()
+    prior: Stored | None = None
+    reviews: Mapping[str, Stored] = field(default_factory=dict)
+    resume_check: Stored | None = None
+    boosters: tuple[Stored, ...] = ()
 
     @property
     def episode_body(self) -> Resource | None:
         return None if self.episode is None or self.episode.body is None else orjson.loads(self.episode.body)
 
     @property
+    def version(self) -> int:
+        """The version that the episode gets next."""
+        return 1 if self.episode is None else self.episode.version + 1
+
+    @property
+    def status(self) -> str | None:
+        """Where the episode stands; finished when only one that has ended is there."""
+        body = self.episode_body
+        if body is not None:
+            return str(body["status"])
+        return "finished" if self.prior is not None else None
+
+    @property
     def requests(self) -> list[str]:
         """References of what the episode rests on."""
         return [each.reference for each in (self.proposal, self.plan) if each is not None]
 
+    @property
+    def references(self) -> list[str]:
+        """The same with the plans of steps that are still open."""
+        return [*self.requests, *(each.reference for each in self.earlier)]
+
 
 async def standing_of(runtime: Runtime, tenant: str, subject_key: str) -> Standing:
-    """Reads the episode, then the requests that it names."""
-    episode = await runtime.store.read(tenant, "EpisodeOfCare", episode_id(runtime, tenant, subject_key))
+    """Reads the episode that goes on, then the requests that it names, with their reviews."""
+    id_, prior = episode_id(runtime, tenant, subject_key), None
+    episode = await runtime.store.read(tenant, "EpisodeOfCare", id_)
+    while episode is not None and episode.body is not None and orjson.loads(episode.body)["status"] == "finished":
+        prior, id_ = episode, derived_id(runtime.engine.base_url, tenant, "episode-after", id_)
+        episode = await runtime.store.read(tenant, "EpisodeOfCare", id_)
     if episode is None or episode.body is None:
-        return Standing(episode, None, None)
+        return Standing(id_, episode, prior=prior, boosters=await _boosters(runtime, tenant, prior))
     references = [each["reference"] for each in orjson.loads(episode.body).get("referralRequest", ())]
     ids = [reference.rpartition("/")[2] for reference in references]
-    found = await asyncio.gather(*(runtime.store.read(tenant, "ServiceRequest", id_) for id_ in ids))
-    requests = [Assignment(each, orjson.loads(each.body)) for each in found if each is not None and each.body]
+    found = await asyncio.gather(
+        *(runtime.store.read(tenant, "ServiceRequest", each) for each in ids),
+        *(runtime.store.read(tenant, "Task", review_id(runtime, tenant, each)) for each in ids),
+    )
+    stored, reviews = found[: len(ids)], zip(references, found[len(ids) :], strict=True)
+    requests = [Assignment(each, orjson.loads(each.body)) for each in stored if each is not None and each.body]
     open_requests = [each for each in requests if each.body["status"] in OPEN]
     proposals = [each for each in open_requests if each.body["intent"] == PROPOSAL]
     plans = [each for each in open_requests if each.body["intent"] != PROPOSAL]
-    return Standing(episode, next(iter(proposals), None), next(iter(plans), None))
+    resting = next((each for each in plans[:1] if each.body["status"] == "on-hold"), None)
+    check = None if resting is None else resume_id(runtime, tenant, resting.stored)
+    return Standing(
+        id_,
+        episode,
+        next(iter(proposals), None),
+        next(iter(plans), None),
+        tuple(plans[1:]),
+        prior,
+        {reference: review for reference, review in reviews if review is not None},
+        None if check is None else await runtime.store.read(tenant, "Task", check),
+    )
+
+
+async def _boosters(runtime: Runtime, tenant: str, prior: Stored | None) -> tuple[Stored, ...]:
+    """The boosters after the episode that ended last."""
+    if prior is None:
+        return ()
+    ids = [booster_id(runtime, tenant, prior.id, number) for number in range(1, BOOSTERS_MAX + 1)]
+    found = await asyncio.gather(*(runtime.store.read(tenant, "Task", each) for each in ids))
+    return tuple(each for each in found if each is not None)
+
+
+def booster_id(runtime: Runtime, tenant: str, ended_id: str, number: int) -> str:
+    """The id of a booster's Task, counted from one after the end of an episode."""
+    return derived_id(runtime.engine.base_url, tenant, "booster", ended_id, str(number))
 
 
 def episode_id(runtime: Runtime, tenant: str, subject_key: str) -> str:
-    """The id of a person's one episode in the pathway."""
+    """The id of a person's first episode in the pathway; the id of each later one is derived from the one before."""
     return derived_id(runtime.engine.base_url, tenant, "episode", PATHWAY, subject_key)
+
+
+def resume_id(runtime: Runtime, tenant: str, resting: Stored) -> str:
+    """The id of the Task that asks whether to go on with a plan, which rests since this version of it."""
+    return derived_id(runtime.engine.base_url, tenant, "resume-check", resting.id, str(resting.version))
+
+
+def review_id(runtime: Runtime, tenant: str, request_id: str) -> str:
+    """The id of the Task by which the step of a request is reviewed."""
+    return derived_id(runtime.engine.base_url, tenant, "review", request_id)
 
 
 def key_of(runtime: Runtime, subject: Mapping[str, Any]) -> str:

@@ -1,0 +1,73 @@
+"""When each review, booster and resume check is due: state beside the Tasks, worked on by one replica at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import Column, Index, Text, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
+from stepwell_shared.database.pool import Database
+
+REVIEW, BOOSTER, RESUME_CHECK = "review", "booster", "resume-check"
+
+
+def _text(*, key: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=False)
+
+
+class CourseTimer(SQLModel, table=True):
+    """When a Task of a person's course is due. Without `due_at` it is settled; `subject` names the person."""
+
+    __tablename__: ClassVar[str] = "course_timer"
+    __table_args__ = (Index("course_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    task_id: str = Field(sa_column=_text(key=True))
+    kind: str = Field(sa_column=_text())
+    subject: str = Field(sa_column=_text())
+    due_at: datetime | None = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=True))
+    lease_until: datetime = Field(
+        sa_column=Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
+    )
+
+
+class Due(NamedTuple):
+    """A Task of somebody's course that is due."""
+
+    tenant: str
+    task_id: str
+    kind: str
+    subject: str
+
+
+def timer_effect(task_id: str, kind: str, subject: str, due_at: datetime | None) -> Effect:
+    """Sets the timer of a Task in the unit of work that changes the Task; without a time it is settled."""
+    return Effect("course_timer", (task_id, kind, subject, due_at))
+
+
+async def claim_due(database: Database, tenants: Sequence[str], now: datetime) -> list[Due]:
+    """What is due, the longest due first; no other replica gets it for a while."""
+    statement = "SELECT * FROM claim_course_timers($1, $2, $3, $4)"
+    rows = await database.fetch(statement, list(tenants), now, LEASE_SECONDS, CLAIMED_MAX)
+    return [Due(row["tenant"], row["task_id"], row["kind"], row["subject"]) for row in rows]
+
+
+def _table() -> sqlalchemy.Table:
+    return CourseTimer.metadata.tables[str(CourseTimer.__tablename__)]
+
+
+TABLES = (CourseTimer,)
+FUNCTIONS = (
+    timer_function(_table(), "task_id"),
+    claim_function(
+        "claim_course_timers",
+        table="course_timer",
+        key="task_id",
+        due="due_at",
+        columns="tenant text, task_id text, kind text, subject text",
+    ),
+)

@@ -1,0 +1,153 @@
+"""What somebody's course says: step, time in it, contacts, holds, agreements, boosters, under the names of policies.
+
+It rests on rows that were kept as things happened, so that it can be told again for any moment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from stepwell_routing.rules.expressions import Scalar
+from stepwell_routing.rules.policies import Policy
+from stepwell_routing.tables import (
+    AGREED,
+    ATTENDED,
+    BOOSTER,
+    EXIT,
+    HOLD,
+    MANUAL_TRIAGE,
+    MISSED,
+    RED_FLAG,
+    RELIABLE,
+    STEP,
+    Known,
+)
+from stepwell_routing.use_cases.evidence import newest_versions
+
+RELEASED = "released"
+AGREEMENTS = {"step-down": "step_down_agreed", "exit": "exit_agreed", "advance": "advance_agreed"}
+WEEK = timedelta(weeks=1)
+
+
+@dataclass(frozen=True)
+class Course:
+    """The rows of one person's course: steps entered in order, and what was said since."""
+
+    steps: Sequence[Known]
+    rows: Sequence[Known]
+    exited_at: datetime | None
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when the person is in their step."""
+        return self.steps[-1].observed_at if self.steps else None
+
+    @property
+    def held(self) -> Known | None:
+        """The hold that a person has set and nobody has released."""
+        last = self.last(HOLD)
+        return None if last is None or last.value == RELEASED else last
+
+    def last(self, name: str) -> Known | None:
+        """The newest row of a name."""
+        return max((row for row in self.rows if row.name == name), key=lambda row: row.observed_at, default=None)
+
+    def since_step(self, name: str) -> list[Known]:
+        """The rows of a name since the present step began."""
+        since = self.since
+        return [row for row in self.rows if row.name == name and (since is None or row.observed_at >= since)]
+
+
+def course_of(known: Iterable[Known]) -> Course:
+    """The course since the last exit, out of everything that is known."""
+    rows = sorted((row for row in newest_versions(known) if row.value is not None), key=lambda row: row.observed_at)
+    exits = [row for row in rows if row.name == EXIT]
+    exited_at = exits[-1].observed_at if exits else None
+    steps = [row for row in rows if row.name == STEP and (exited_at is None or row.observed_at > exited_at)]
+    return Course(steps, rows, exited_at)
+
+
+def course_values(
+    policy: Policy, course: Course, now: datetime, *, status: str | None, started_at: datetime | None, is_overdue: bool
+) -> dict[str, Scalar]:
+    """The values of the course by the names of the policy's inputs; `status` and `started_at` are the episode's."""
+    found: dict[str, Scalar | None] = {
+        "red_flag": _is_open(course, RED_FLAG),
+        "manual_triage": _is_open(course, MANUAL_TRIAGE),
+        "episode_status": status,
+        "episode_weeks": None if started_at is None else (now - started_at) // WEEK,
+        "exit_weeks": None if course.exited_at is None else (now - course.exited_at) // WEEK,
+        "boosters_done": sum(
+            row.name == BOOSTER and course.exited_at is not None and row.observed_at >= course.exited_at
+            for row in course.rows
+        ),
+        "paused": course.held is not None or status == "onhold",
+        "paused_weeks": None if course.held is None else (now - course.held.observed_at) // WEEK,
+        "review_overdue": is_overdue,
+        **_step_values(policy, course, now),
+        **_past_values(policy, course),
+        **_reliable_values(course),
+    }
+    named = {each.name for each in policy.inputs} | {name for names in policy.derived.values() for _, name in names}
+    return {name: value for name, value in found.items() if value is not None and name in named}
+
+
+def _is_open(course: Course, name: str) -> bool:
+    return any(row.name == name for row in course.rows)
+
+
+def _step_values(policy: Policy, course: Course, now: datetime) -> Mapping[str, Scalar | None]:
+    """Of the step in which care has begun. Without any contact the weeks count from its start."""
+    rank, since = _rank(policy, course.steps[-1]) if course.steps else None, course.since
+    if rank is None or since is None:
+        return {}
+    attended = course.since_step(ATTENDED)
+    last_contact = attended[-1].observed_at if attended else since
+    agreed = {
+        name: bool(rows) and rows[-1].value == "true"
+        for code, name in AGREEMENTS.items()
+        for rows in [course.since_step(AGREED + code)]
+    }
+    return {
+        "step": rank,
+        "current_tier": rank,
+        "step_code": course.steps[-1].value,
+        "step_weeks": (now - since) // WEEK,
+        "attended": len(attended),
+        "missed": len(course.since_step(MISSED)),
+        "contact_weeks": (now - last_contact) // WEEK,
+        **agreed,
+    }
+
+
+def _past_values(policy: Policy, course: Course) -> Mapping[str, Scalar | None]:
+    """Of the steps before: a step that was left upwards was without enough benefit, one left downwards has helped."""
+    ranks = [(rank, row.observed_at) for row in _all_steps(course) if (rank := _rank(policy, row)) is not None]
+    pairs = list(pairwise(ranks))
+    without = [before for (before, _), (after, _) in pairs if after > before]
+    helped = [before for (before, _), (after, _) in pairs if after < before]
+    if course.exited_at is not None and not course.steps and ranks:
+        helped.append(ranks[-1][0])
+    previous = ranks[-2] if len(ranks) > 1 and course.steps else None
+    return {
+        "course_without_benefit_step": max(without, default=None),
+        "tier_3_course_without_benefit": max(without, default=0) >= 3,
+        "last_helped_step": helped[-1] if helped else None,
+        "previous_step": None if previous is None else previous[0],
+        "previous_step_weeks": None if previous is None else (ranks[-1][1] - previous[1]) // WEEK,
+    }
+
+
+def _all_steps(course: Course) -> list[Known]:
+    return [row for row in course.rows if row.name == STEP]
+
+
+def _reliable_values(course: Course) -> dict[str, Scalar | None]:
+    """What measurement says of each instrument: `phq-9` is the policy's `phq9`."""
+    rows = [row for row in course.rows if row.name.startswith(RELIABLE)]
+    return {f"{row.name.removeprefix(RELIABLE).replace('-', '')}_reliable": row.value for row in rows}
+
+
+def _rank(policy: Policy, row: Known) -> int | None:
+    return next((step.rank for step in policy.steps if step.code == row.value), None)

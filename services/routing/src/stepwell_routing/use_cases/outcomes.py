@@ -1,0 +1,156 @@
+"""From a decision to what changes: requests proposed, changed, withdrawn, at rest or going on again, and ends proposed.
+
+Care that a person has accepted goes on as it is until its tier changes; a proposal follows every decision. What is
+less, and what ends, is only ever proposed.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stepwell_shared.canonical import derived_id
+from stepwell_shared.fhir.interactions import built
+from stepwell_shared.fhir.unit import Change, Stored
+from stepwell_shared.runtime import Runtime
+
+from stepwell_routing import builders
+from stepwell_routing.rules.decisions import Decision, change_from
+from stepwell_routing.rules.effects import PROPOSAL
+from stepwell_routing.use_cases.causes import Cause
+from stepwell_routing.use_cases.course import Course
+from stepwell_routing.use_cases.standing import PATHWAY, Assignment, Standing
+
+EXIT, PAUSE, STAY, URGENT = "exit", "pause", "stay", "urgent"
+
+
+@dataclass(frozen=True)
+class Making:
+    """A decision on its way to the store; `is_overdue` when a review fell due without new measures."""
+
+    runtime: Runtime
+    tenant: str
+    cause: Cause
+    decision: Decision
+    standing: Standing
+    course: Course
+    is_overdue: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a decision does: its activity, the requests that change, and the one that it leaves in force (None after
+    the end of care). `status` is the episode's from now on, where it changes; `rested` the plan that rests from now
+    on, `resumed` whether it goes on again."""
+
+    activity: str
+    changes: list[Change]
+    in_force: Stored | None
+    status: str | None = None
+    rested: Stored | None = None
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """How rest changes the plan, if it does."""
+
+    changes: list[Change] = field(default_factory=list)
+    status: str | None = None
+    rested: Stored | None = None
+    resumed: bool = False
+
+
+def outcome_of(making: Making) -> Outcome:
+    """What the decision changes."""
+    decision, standing = making.decision, making.standing
+    plan, proposal = standing.plan, standing.proposal
+    if _stays_away(making):
+        return Outcome(STAY, [], None)
+    standing_request = proposal or plan
+    if making.is_overdue and decision.stale and standing_request is not None:
+        return Outcome(STAY, [], standing_request.stored)  # nothing is moved by measures that have become too old
+    rest = _rest(making)
+    if plan is not None and (decision.outcome == EXIT or plan.tier == decision.tier.code):
+        withdrawn = [_revoked(making.runtime, proposal, decision.decided_at)] if proposal else []
+        in_force = next((each.stored for each in rest.changes), plan.stored)
+        return _with_rest(_activity(making, rest), withdrawn, in_force, rest)
+    if proposal is not None:
+        body = proposal.body
+        activity = change_from(decision, proposal.tier, body["status"], body["priority"])
+        if activity == STAY:
+            return _with_rest(activity, [], proposal.stored, rest)
+        if activity == "modify":
+            replaced = next((each["reference"] for each in body.get("replaces", ())), None)
+            change = _assignment(making, proposal.stored.id, replaced, proposal.stored.version + 1)
+            return _with_rest(activity, [change], change.stored, rest)
+    return _assigned(making, rest)
+
+
+def _assigned(making: Making, rest: _Rest) -> Outcome:
+    standing, runtime = making.standing, making.runtime
+    prior = standing.proposal or standing.plan
+    cause = making.cause
+    id_ = derived_id(runtime.engine.base_url, making.tenant, "assignment", PATHWAY, cause.subject_key, *cause.id)
+    change = _assignment(making, id_, prior.reference if prior else None, 1)
+    proposal = standing.proposal
+    withdrawn = [_revoked(runtime, proposal, making.decision.decided_at)] if proposal else []
+    return _with_rest("assign", [change, *withdrawn], change.stored, rest)
+
+
+def _with_rest(activity: str, changes: list[Change], in_force: Stored, rest: _Rest) -> Outcome:
+    return Outcome(activity, [*changes, *rest.changes], in_force, rest.status, rest.rested, rest.resumed)
+
+
+def _activity(making: Making, rest: _Rest) -> str:
+    if making.decision.outcome == EXIT:
+        return EXIT
+    if rest.rested is not None:
+        return PAUSE
+    return "modify" if rest.resumed else STAY
+
+
+def _stays_away(making: Making) -> bool:
+    """After the end of care only what says that help is needed again begins it anew: not the proposal for everybody."""
+    decision, standing = making.decision, making.standing
+    is_over = standing.episode is None and standing.prior is not None
+    stage = next((fired.stage for fired in decision.fired if fired.code == decision.rule), PROPOSAL)
+    needs_help = decision.outcome == URGENT or bool(decision.holds) or stage != PROPOSAL
+    return is_over and not needs_help
+
+
+def _rest(making: Making) -> _Rest:
+    """The plan rests while a person or a rule says so, and goes on when neither does."""
+    plan, decision = making.standing.plan, making.decision
+    if plan is None:
+        return _Rest()
+    rests = making.course.held is not None or decision.outcome == PAUSE
+    is_resting = plan.body["status"] == "on-hold"
+    if rests == is_resting:
+        return _Rest()
+    change = with_status(making.runtime, plan, "on-hold" if rests else "active", decision.decided_at)
+    return _Rest([change], "onhold" if rests else "active", change.stored if rests else None, not rests)
+
+
+def _assignment(making: Making, id_: str, replaced: str | None, version: int) -> Change:
+    standing, decision = making.standing, making.decision
+    came_back = standing.episode is None and standing.prior is not None
+    body = builders.tier_assignment(
+        decision,
+        resource_id=id_,
+        identifier=id_,
+        subject=making.cause.subject,
+        questionnaire_response=making.cause.response_url,
+        prior=replaced,
+        prior_episode=f"EpisodeOfCare/{standing.prior.id}" if came_back and standing.prior else None,
+    )
+    return built(making.runtime.engine, body, decision.decided_at, version=version)
+
+
+def _revoked(runtime: Runtime, proposal: Assignment, now: datetime) -> Change:
+    """A proposal that nobody accepted is withdrawn when it no longer holds."""
+    return with_status(runtime, proposal, "revoked", now)
+
+
+def with_status(runtime: Runtime, request: Assignment, status: str, now: datetime) -> Change:
+    """The request's next version, with another status."""
+    body = {name: value for name, value in request.body.items() if name != "meta"}
+    return built(runtime.engine, {**body, "status": status}, now, version=request.stored.version + 1)
