@@ -29,6 +29,8 @@ LISTED = frozenset(
 FORWARD = frozenset({"advance", "exit"})
 # What has no value for "none": without it there is no contraindication and no wish; without a phase care begins.
 NOTHING_SAID = frozenset({"contraindication", "wishes_pause", "step"})
+# Says what has been prepared for a move, not how somebody is.
+PREPARED = frozenset({"goals_set"})
 WORDS_NOT_SAID = ("failed", "refractory", "non-compliant", "all in your head", "nothing is wrong", "crippled", "harmed")
 
 
@@ -169,10 +171,11 @@ def test_nobody_advances_on_nothing_but_the_phase(case: Case) -> None:
     assert decision.step.rank == case.evidence.values["step"].value
 
 
-def test_worse_evidence_never_advances_a_phase() -> None:
-    """Each latest value in turn at its worst, in every case that does not go forward."""
+def test_worse_evidence_never_advances_a_phase_nor_gives_less_care() -> None:
+    """Each latest value in turn at its worst, in every case that does not go forward; care grows from P1 to P3."""
     for case in ALL:
-        if case.decided().outcome in FORWARD:
+        before = case.decided()
+        if before.outcome in FORWARD:
             continue
         for name, value in case.evidence.values.items():
             about = known(base_of(name)[0])
@@ -188,6 +191,8 @@ def test_worse_evidence_never_advances_a_phase() -> None:
                 courses[name] = [*list(courses[name])[:-1], courses[name][-1]._replace(value=worst)]
             decision = decide(case.policy, replace(case.evidence, values=changed, courses=courses), NOW)
             assert decision.outcome not in FORWARD, (case.row, name)
+            if before.step.kind == "intensity" and name not in PREPARED:
+                assert decision.step.rank >= before.step.rank, (case.row, name)
 
 
 def test_safety_is_over_everything() -> None:
