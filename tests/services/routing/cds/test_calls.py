@@ -47,7 +47,8 @@ async def test_what_is_no_json_or_too_deep_is_refused(ehr: Ehr) -> None:
 
 async def test_odd_resources_in_orders_and_prefetch_say_nothing_and_break_nothing(ehr: Ehr) -> None:
     odd: list[Any] = [None, 1, "x", [], {}, {"resource": None}, {"resource": {"resourceType": "ServiceRequest"}}]
-    odd += [{"resource": draft(code=each, category=each, priority=[])} for each in (None, 1, [1], {"coding": 1}, [{}])]
+    concepts: list[Any] = [None, 1, [1], {"coding": 1}, [{}]]
+    odd += [{"resource": draft(code=each, category=each, priority=[])} for each in concepts]
     bundle = {"resourceType": "Bundle", "entry": odd}
     prefetch = {"patient": None, "results": bundle, "reports": {"entry": 1}, "plans": "x"}
     for service in (REFERRAL_STEP, EARLIER_RESULTS):
