@@ -66,6 +66,8 @@ class Doors:
     fhir: ASGIApp | None = None
     people_below: str = ""
     people: Page | None = None
+    staff_below: str = ""
+    staff: Page | None = None
 
 
 class Application(FastAPI):
@@ -95,6 +97,10 @@ class Application(FastAPI):
             people = self.doors.people
             if people is not None and path.startswith(self.doors.people_below):
                 await people(Exchange(scope, receive, send))
+                return
+            staff = self.doors.staff
+            if staff is not None and path.startswith(self.doors.staff_below):
+                await staff(Exchange(scope, receive, send))
                 return
         await super().__call__(scope, receive, send)
 
@@ -179,6 +185,8 @@ async def _start(
     app.doors = _doors(service, registry, runtime, verifier, received)
     if service.pages is not None:
         app.doors.people_below, app.doors.people = service.pages(runtime)
+    if service.staff_pages is not None:
+        app.doors.staff_below, app.doors.staff = service.staff_pages(runtime, verifier.authenticate)
     metrics = Metrics(service.name)
     observe(metrics.meter, announcing.upkeep)
     for loop in service.loops(runtime, metrics.meter):

@@ -114,6 +114,8 @@ class Service:
     pages: Callable[[Runtime], tuple[str, Page]] | None = None
     # what the OpenAPI document says of addresses beside FHIR: its `paths`, their `tags` and `securitySchemes`
     documented: Callable[[], Mapping[str, Any]] = dict
+    # pages for bearers of a token, whom the second argument finds: their address and what answers there, as above
+    staff_pages: Callable[[Runtime, Callable[[str | None], Awaitable[Any]]], tuple[str, Page]] | None = None
     # resource type -> whether a new one with this body is let in when others are turned away for want of room
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing

@@ -12,6 +12,7 @@ from stepwell_routing.cds import cds_services
 from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
 from stepwell_routing.cds.tables import TABLES as CDS_TABLES
+from stepwell_routing.pages import policy_pages
 from stepwell_routing.policies.publications import READ_POLICY_STEPS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import (
@@ -51,6 +52,7 @@ service = Service(
     tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES, *timers.TABLES),
     functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS, *timers.FUNCTIONS),
     pages=cds_services,
+    staff_pages=policy_pages,
     documented=documented,
     package=Path(__file__).parent,
 )
