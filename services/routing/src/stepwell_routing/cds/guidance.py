@@ -37,10 +37,13 @@ from stepwell_routing.rules.cards import (
 from stepwell_routing.rules.care_view import CareView, Score, Step, Words
 from stepwell_routing.rules.draft_orders import earlier_results, referrals_in, tests_in, title_of
 from stepwell_routing.rules.wording import translations
-from stepwell_routing.tables import RISK, Known
-from stepwell_routing.use_cases.evidence import LEVELS, moment
+from stepwell_routing.tables import MANUAL_TRIAGE, RISK, Known
+from stepwell_routing.tables import RED_FLAG as RED_FLAG_ROW
+from stepwell_routing.use_cases.evidence import LEVELS, is_score, moment
 from stepwell_routing.use_cases.standing import Assignment, Standing, standing_of
 
+# Rows that say what is open and waits for a person.
+ASKED = frozenset({RISK, RED_FLAG_ROW, MANUAL_TRIAGE})
 RED_FLAG = "SAF-6"
 
 Evidence = Coalescer[list[Known]]
@@ -141,7 +144,7 @@ async def _known(runtime: Runtime, evidence: Evidence, tenant: str, person: Pers
         standing_of(runtime, tenant, person.key), evidence.get((tenant,), person.key), _is_here(runtime, tenant, person)
     )
     rows = rows or []
-    risks = {row.value for row in rows if row.name == RISK} - LEVELS - {None}
+    risks = {row.value for row in rows if row.name in ASKED} - LEVELS - {None}
     proposal, plan = _step(standing.proposal), _step(standing.plan, step_since(standing.episode_body or {}))
     view = CareView(
         is_known=is_patient or standing.episode is not None or bool(rows),
@@ -149,7 +152,7 @@ async def _known(runtime: Runtime, evidence: Evidence, tenant: str, person: Pers
         has_red_flag=RED_FLAG in risks,
         proposal=proposal,
         plan=plan,
-        scores=[Score(row.name, Decimal(row.value), row.observed_at) for row in rows if row.value and row.name != RISK],
+        scores=[Score(row.name, Decimal(row.value), row.observed_at) for row in rows if row.value and is_score(row)],
     )
     return _Known(standing, view)
 
