@@ -66,6 +66,13 @@ def test_no_denial_hides_what_concerns_safety_from_those_who_treat() -> None:
     assert not is_permitted(sharing("p1", provision("deny")), type_="RiskAssessment")
 
 
+@pytest.mark.parametrize("kind", [Kind.OUTSIDE, Kind.RELATED_PERSON])
+def test_no_permission_shows_others_the_messages_that_carry_a_persons_own_link(kind: Kind) -> None:
+    found = decided(sharing("p1", provision("permit", HUB)), kind=kind, type_="Communication")
+    assert (found.permitted, found.rule) == (False, "SHARE-OWN-MESSAGES")
+    assert decided(kind=Kind.INSIDE, type_="Communication").permitted
+
+
 def test_what_is_about_no_person_needs_no_consent() -> None:
     assert decided(type_="HealthcareService").rule == "SHARE-OPEN"
 

@@ -50,10 +50,11 @@ class Default:
 
 
 @dataclass(frozen=True, slots=True)
-class NeverHidden:
-    """Resource types that no denial hides from a kind of actor, and why."""
+class Fixed:
+    """Resource types that a kind of actor always sees, or never, whatever Consents say, and why."""
 
     kind: Kind
+    effect: Effect
     resource_types: frozenset[str]
     rule: str
     reason: str
@@ -61,10 +62,10 @@ class NeverHidden:
 
 @dataclass(frozen=True)
 class Policy:
-    """The default policy: what holds without a Consent, what none can hide, which roles and actions mean receiving."""
+    """The default policy: what holds without a Consent, what none can change, and who receives."""
 
     defaults: Mapping[Kind, Default]
-    never_hidden: tuple[NeverHidden, ...] = ()
+    fixed: tuple[Fixed, ...] = ()
     recipient_roles: frozenset[str] = frozenset()
     sharing_actions: frozenset[str] = frozenset()
     # types that are about no person
@@ -121,9 +122,9 @@ def decide_sharing(
     """
     if resource_type in policy.open_types:
         return Decision(True, "It is about no person.", "SHARE-OPEN")
-    for each in policy.never_hidden:
+    for each in policy.fixed:
         if each.kind is actor.kind and resource_type in each.resource_types:
-            return Decision(True, each.reason, each.rule)
+            return Decision(each.effect is Effect.PERMIT, each.reason, each.rule)
     kept = None if codes is None else frozenset(codes)
     question = _Question(actor, Coding(PURPOSES, purpose), resource_type, frozenset(security_labels), kept, now, policy)
     default = policy.defaults[actor.kind]
