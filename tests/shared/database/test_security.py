@@ -35,6 +35,7 @@ async def test_every_table_with_a_tenant_is_locked_even_for_its_owner(database_o
         "tenant",
         "issuer_key_set",
         "search_shape",
+        "cds_client",
         "alembic_version",
     }
 

@@ -58,7 +58,8 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
 
 def _schemas(registry: Registry) -> dict[str, Any]:
     """Every element of each type; the full rules are those of FHIR R4, which every write is held to."""
-    schemas = component_schemas({*registry.types, *_SYSTEM_TYPES})
+    results = {each.result for served_type in registry for each in served_type.operations if each.result}
+    schemas = component_schemas({*registry.types, *_SYSTEM_TYPES, *results})
     statement = {
         "type": "object",
         "description": "https://hl7.org/fhir/R4/capabilitystatement.html",

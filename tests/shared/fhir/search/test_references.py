@@ -111,7 +111,7 @@ async def test_s12_chains_lead_over_canonical_references_that_repeat(database_of
         assert await bench.found("PlanDefinition", f"{has}=s2") == ["p2"]
         assert await bench.found("PlanDefinition", f"{has}=s1,s2") == ["p1", "p2"]
         assert await bench.found("PlanDefinition", f"{has}=s1&{has}=s2") == []
-        await refusal(bench, "ServiceRequest", "instantiates-canonical:ActivityDefinition.name=x")  # not served here
+        await refusal(bench, "ServiceRequest", "instantiates-canonical:Measure.name=x")  # no target
 
 
 async def test_s12_a_chain_over_a_canonical_reaches_what_the_scopes_of_the_hop_reach(forms: Bench) -> None:
