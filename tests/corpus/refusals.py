@@ -65,4 +65,25 @@ EXPLANATIONS = (
         "observation-example-clinical-gender has an Encounter for its performer, a type that Observation.performer does"
         " not name",
     ),
+    Explanation(
+        r"^the body is larger than \d+ bytes$",
+        "the longest value sets and code systems of the specification have more than the megabyte that one request may"
+        " have here",
+    ),
+    Explanation(
+        r"^CodeSystem\.concept\[\d+\]\.code must be a code without ",
+        "codes with two spaces in a row; a code has no spaces but single ones within",
+    ),
+    Explanation(
+        r"^Consent ppc-1: ",
+        "a Consent without a policy; ppc-1: either a Policy or PolicyRule",
+    ),
+    Explanation(
+        r"^List lst-[123]: ",
+        "IBM's complete examples have every element of a List at once, which lst-1 to lst-3 exclude",
+    ),
+    Explanation(
+        r"^Appointment\S* app-[13]: ",
+        "a minimal Appointment: app-1 and app-3 ask for a type or an actor, and for times once it is planned",
+    ),
 )

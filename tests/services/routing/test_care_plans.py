@@ -105,6 +105,16 @@ async def test_a_plan_stays_with_a_person_who_is_known(runtime: Runtime, http: h
     assert (await http.post("CarePlan", json=plan(), headers=coordinator)).status_code == 403
 
 
+@pytest.mark.parametrize("member", ["status", "intent"])
+async def test_a_plan_that_says_only_why_a_code_is_absent_is_no_fault_of_ours(
+    http: httpx.AsyncClient, member: str
+) -> None:
+    absent = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    given = {name: value for name, value in plan().items() if name != member}
+    answer = await http.post("CarePlan", json={**given, f"_{member}": {"extension": [absent]}}, headers=CLINICIAN)
+    assert answer.status_code in {201, 422}, answer.text
+
+
 async def test_somebody_elses_plan_is_not_there_for_a_patient(runtime: Runtime, http: httpx.AsyncClient) -> None:
     made = await written(http, plan("relapse-prevention", period={"start": "2026-11-01"}))
     for operation in (print_plan, ask_to_come_back):

@@ -223,3 +223,14 @@ class TestWhatIsKept:
     async def test_who_may_not_reach_the_tenant_sees_nothing_of_it(self, http: httpx.AsyncClient) -> None:
         await publish(http)
         assert (await http.get("Questionnaire/intake-1", headers=SOUTH_EHR)).status_code == 404
+
+
+async def test_a_form_that_says_only_why_its_status_is_absent_is_kept_as_no_published_one(
+    http: httpx.AsyncClient,
+) -> None:
+    absent = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    form = {"resourceType": "Questionnaire", "_status": {"extension": [absent]}}
+    made = await http.post("Questionnaire", json=form, headers=EHR)
+    assert made.status_code == 201, made.text
+    again = await http.put(f"Questionnaire/{made.json()['id']}", json=made.json(), headers=EHR)
+    assert again.status_code == 200, again.text

@@ -28,9 +28,9 @@ def check_definition(
 ) -> list[Finding]:
     """What speaks against storing a definition. A draft is free; an active one is complete, approved by somebody who is
     named, and changes no more but for its end."""
-    if before is not None and before["status"] in {"active", "retired"}:
+    if before is not None and before.get("status") in {"active", "retired"}:
         return list(_changed(definition, before))
-    if definition["status"] != "active":
+    if definition.get("status") != "active":
         return []
     return list(_incomplete(definition, content_system))
 
@@ -53,8 +53,8 @@ def _changed(definition: Mapping[str, Any], before: Mapping[str, Any]) -> Iterat
     for name in sorted({*definition, *before} - CHANGEABLE):
         if definition.get(name) != before.get(name):
             yield Finding("what was approved stays as it is; make another version", f"ActivityDefinition.{name}")
-    allowed = {"active", "retired"} if before["status"] == "active" else {"retired"}
-    if definition["status"] not in allowed:
+    allowed = {"active", "retired"} if before.get("status") == "active" else {"retired"}
+    if definition.get("status") not in allowed:
         yield Finding(f"from here its status is one of {', '.join(sorted(allowed))}", "ActivityDefinition.status")
 
 

@@ -47,13 +47,13 @@ def _whole(
     kind = plan_kind(plan, system)
     if kind not in kinds:
         yield Finding(f"the category is one of {', '.join(kinds)}", "CarePlan.category")
-    if plan["intent"] != "plan":
+    if plan.get("intent") != "plan":
         yield Finding("what a person and their team agreed on is a plan", "CarePlan.intent")
     if "author" not in plan:
         yield Finding("say who wrote it down with the person", "CarePlan.author")
     if before is not None and plan_kind(before, system) != kind:
         yield Finding("a plan stays of its kind; make another", "CarePlan.category")
-    if before is not None and before["status"] in CLOSED and plan["status"] != before["status"]:
+    if before is not None and before.get("status") in CLOSED and plan.get("status") != before.get("status"):
         yield Finding("this plan is closed; make another", "CarePlan.status")
 
 

@@ -79,7 +79,7 @@ async def write_letter(runtime: Runtime, request: Request) -> Response:
     employer = one(parameters(request, ("employer",)), "employer", "valueReference")
     plan, tenant, now = await _plan(runtime, request), request.access.tenant, runtime.clock()
     settings, kind = plan_settings()["letter"], plan_kinds()[plan_kind(plan, builders.CARE_PLAN)]
-    if kind.code != settings["kind"] or plan["status"] != "active":
+    if kind.code != settings["kind"] or plan.get("status") != "active":
         raise unprocessable("a letter is written from an active plan for the return to work", "CarePlan.category")
     language = plan.get("language", "en")
     parts = _written(plan, kind, language, settings["sections"])
@@ -116,7 +116,7 @@ async def ask_to_come_back(runtime: Runtime, request: Request) -> Response:
     exited = plan.get("period", {}).get("start", "")
     if (
         plan_kind(plan, builders.CARE_PLAN) != settings["kind"]
-        or plan["status"] != "active"
+        or plan.get("status") != "active"
         or len(exited) < len("2026-11-22")
     ):
         text = "the way back is said in an active plan for staying well, with the day on which care ended"

@@ -61,7 +61,7 @@ async def change_definition(runtime: Runtime, write: Write) -> None:
     found = check_definition(definition, content(write.previous), builders.CONTENT)
     if found:
         raise FhirError(Category.BUSINESS_RULE, [Issue(each.text, "business-rule", each.expression) for each in found])
-    if definition["status"] == "active":
+    if definition.get("status") == "active":
         await _text_of(runtime, write.read, definition)
 
 
@@ -105,7 +105,7 @@ async def deliver_content(runtime: Runtime, request: Request) -> Response:
         task_id = derived_id(runtime.engine.base_url, tenant, *cause)
         before = await read("Task", task_id)
         task = content(before)
-        if before is not None and task is not None and task["status"] in builders.OPEN_STATUSES:
+        if before is not None and task is not None and task.get("status") in builders.OPEN_STATUSES:
             return _answer(runtime, request, before, created=False, witnessed=False)
         if before is not None:
             continue
@@ -147,9 +147,9 @@ async def complete_task(runtime: Runtime, request: Request) -> Response:
             raise FhirError(Category.NOT_FOUND, "there is no Task with this id")
         if patient is None:
             require_whole(request, "Task", Interaction.UPDATE)
-        if task["status"] == "completed":
+        if task.get("status") == "completed":
             return _answer(runtime, request, stored, created=False, witnessed=False)
-        if task["status"] not in builders.OPEN_STATUSES:
+        if task.get("status") not in builders.OPEN_STATUSES:
             raise unprocessable("this Task was closed", "Task.status")
         who = patient or acting_person(request)
         now = runtime.clock()
@@ -172,7 +172,7 @@ async def _text_of(runtime: Runtime, read: Any, definition: Resource) -> Resourc
     if resource_type != "DocumentReference" or not id_ or "/" in id_:
         raise unprocessable("the text is a DocumentReference of this service", place)
     found = content(await read("DocumentReference", id_))
-    if found is None or found["status"] != "current":
+    if found is None or found.get("status") != "current":
         raise unprocessable("the text is not kept here", place)
     return found
 

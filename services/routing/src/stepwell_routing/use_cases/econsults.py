@@ -36,7 +36,7 @@ async def send_message(runtime: Runtime, write: Write) -> None:
 
 
 def _ask(runtime: Runtime, write: Write, question: Resource) -> None:
-    if question["status"] != "in-progress" or not question.get("recipient"):
+    if question.get("status") != "in-progress" or not question.get("recipient"):
         raise unprocessable("a question is in-progress and says who is asked", "Communication.recipient")
     if "inResponseTo" in question:
         raise unprocessable("a question answers nothing", "Communication.inResponseTo")
@@ -50,12 +50,12 @@ async def _answer(runtime: Runtime, write: Write, answer: Resource, person: Pers
     """The question and the Task of who was asked are closed in the commit of the answer."""
     place = "Communication.inResponseTo"
     references = [runtime.engine.localise(str(each.get("reference"))) for each in answer.get("inResponseTo", ())]
-    if answer["status"] != "completed" or len(references) != 1 or not references[0].startswith("Communication/"):
+    if answer.get("status") != "completed" or len(references) != 1 or not references[0].startswith("Communication/"):
         raise unprocessable("an answer is completed and in response to one question of this service", place)
     question_id = references[0].partition("/")[2]
     stored = await write.read("Communication", question_id)
     question = content(stored)
-    if stored is None or question is None or question["status"] != "in-progress" or "inResponseTo" in question:
+    if stored is None or question is None or question.get("status") != "in-progress" or "inResponseTo" in question:
         raise unprocessable("this is no question that waits for an answer", place)
     asked_about = await person_of(runtime, write.read, question["subject"], "Communication.subject")
     if asked_about.key != person.key:
@@ -66,7 +66,7 @@ async def _answer(runtime: Runtime, write: Write, answer: Resource, person: Pers
     write.unit.changes.append(built(runtime.engine, closed, write.now, version=stored.version + 1))
     kept = await write.read("Task", _task_id(runtime, write, question_id))
     task = content(kept)
-    if kept is not None and task is not None and task["status"] in OPEN_STATUSES:
+    if kept is not None and task is not None and task.get("status") in OPEN_STATUSES:
         done = completed_content_task(task, completed_by=answer["sender"], moment=write.now)
         write.unit.changes.append(built(runtime.engine, done, write.now, version=kept.version + 1))
 

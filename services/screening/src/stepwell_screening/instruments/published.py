@@ -45,7 +45,7 @@ async def find_imported(runtime: Runtime, tenant: str, instrument: str) -> Instr
     """The Questionnaire that this tenant has imported last for an instrument, such as `c-ssrs-screener`, and uses."""
     for row in reversed(await publications(runtime).of_instrument(tenant, instrument)):
         found = await _compiled(runtime, tenant, row)
-        if found is not None and found.questionnaire["status"] == "active":
+        if found is not None and found.questionnaire.get("status") == "active":
             return found
     return None
 
@@ -65,7 +65,7 @@ def scoring_of(instrument: str | None) -> dict[str, Any] | None:
 
 async def _newest_active(runtime: Runtime, tenant: str, rows: list[Publication]) -> Instrument | None:
     found = {row.version: await _compiled(runtime, tenant, row) for row in rows}
-    active = {version: each for version, each in found.items() if each and each.questionnaire["status"] == "active"}
+    active = {version: each for version, each in found.items() if each and each.questionnaire.get("status") == "active"}
     return active[newest(list(active))] if active else None
 
 

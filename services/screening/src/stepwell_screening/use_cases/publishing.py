@@ -36,9 +36,9 @@ async def change_questionnaire(runtime: Runtime, write: Write) -> None:
     after: Resource = json.loads(write.stored.body, parse_float=Decimal)
     before = _parsed(write.previous.body) if write.previous else None
     await _refuse_ours(runtime, write, before, after)
-    if before is not None and before["status"] in PUBLISHED:
+    if before is not None and before.get("status") in PUBLISHED:
         refuse(check_revision(before, after))
-    if after["status"] != ACTIVE:
+    if after.get("status") != ACTIVE:
         return
     tenant, canonical = write.access.tenant, (after.get("url", ""), after.get("version", ""))
     taken = await published_as(runtime, tenant, *canonical)
