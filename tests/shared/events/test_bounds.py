@@ -14,7 +14,7 @@ from stepwell_shared.metrics import Metrics
 from tests.shared.events.conftest import TENANTS, Start, Subscribe, as_owner_of_rows, rows_once
 from tests.shared.events.subscriber import ALERTS, SCORES, Subscriber, Told, announce, refusal, scored, write
 from tests.shared.events.test_subscriptions import subscription
-from tests.shared.events.test_upkeep import OUTBOX, Shown, age, requested, upkeep
+from tests.shared.events.test_upkeep import OUTBOX, Shown, age, requested, swept, upkeep
 
 A, B = TENANTS
 STATE = "SELECT status, last_error FROM subscription_state ORDER BY internal, subscription_id"
@@ -48,7 +48,7 @@ async def test_a_silent_subscriber_outside_that_is_too_far_behind_is_switched_of
     await upkeep(database, shown).show(TENANTS)
     assert [call[2:] for call in shown.calls] == [("off", row["last_error"])]
     await age(database, 30)
-    await upkeep(database).sweep(TENANTS)
+    await swept(upkeep(database), 3)
     assert await as_owner_of_rows(database, A, OUTBOX) == []
 
 
