@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 from sqlalchemy import Boolean, Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
-from stepwell_shared.database.functions import TENANT, VERSION_CONFLICT, Effect
+from stepwell_shared.database.functions import INDEXED_PLAN, TENANT, VERSION_CONFLICT, Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function
 from stepwell_shared.database.pool import Database
 
@@ -171,7 +171,7 @@ _SET_PROGRESS = f"""CREATE OR REPLACE FUNCTION insert_measurement_schedule(
   {TENANT}_in text, subject_in text[], progress_in text[], is_waiting_in boolean[], next_at_in timestamptz[],
   changes_in integer[], version_in integer[]
 ) RETURNS void
-LANGUAGE plpgsql AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 DECLARE written integer;
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
@@ -187,10 +187,10 @@ BEGIN
   END IF;
 END $function$"""
 
-_SET_FACTS = """CREATE OR REPLACE FUNCTION set_measurement_facts(
+_SET_FACTS = f"""CREATE OR REPLACE FUNCTION set_measurement_facts(
   tenant_in text, subject_in text, facts_in text, progress_in text, changes_in integer
 ) RETURNS boolean
-LANGUAGE plpgsql AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   IF changes_in = 0 THEN
@@ -203,9 +203,9 @@ BEGIN
   RETURN FOUND;
 END $function$"""
 
-_READ = """CREATE OR REPLACE FUNCTION read_measurement_schedule(tenant_in text, subject_in text)
+_READ = f"""CREATE OR REPLACE FUNCTION read_measurement_schedule(tenant_in text, subject_in text)
 RETURNS TABLE (facts text, progress text, changes integer, version integer)
-LANGUAGE plpgsql AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 #variable_conflict use_column
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
@@ -213,9 +213,9 @@ BEGIN
     WHERE s.tenant = tenant_in AND s.subject = subject_in;
 END $function$"""
 
-_WAITING = """CREATE OR REPLACE FUNCTION waiting_measurement_schedules(tenant_in text, subjects_in text[])
+_WAITING = f"""CREATE OR REPLACE FUNCTION waiting_measurement_schedules(tenant_in text, subjects_in text[])
 RETURNS TABLE (subject text)
-LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 #variable_conflict use_column
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);

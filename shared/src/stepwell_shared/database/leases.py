@@ -6,7 +6,14 @@ version of what it changes, should two replicas hold it all the same.
 
 import sqlalchemy
 
-from stepwell_shared.database.functions import TENANT, array_parameters, insert_columns, names_of, unnested
+from stepwell_shared.database.functions import (
+    INDEXED_PLAN,
+    TENANT,
+    array_parameters,
+    insert_columns,
+    names_of,
+    unnested,
+)
 
 LEASE_SECONDS = 15.0
 CLAIMED_MAX = 50
@@ -19,7 +26,7 @@ def claim_function(name: str, *, table: str, key: str, due: str, columns: str) -
     return f"""CREATE OR REPLACE FUNCTION {name}(
   tenants_in text[], now_in timestamptz, lease_seconds_in float8, most_in integer
 ) RETURNS TABLE ({columns})
-LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 #variable_conflict use_column
 DECLARE tenant_in text;
 BEGIN
