@@ -8,6 +8,7 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
 
+from stepwell_referral.message_types import message_types
 from stepwell_referral.subscriptions import TOPICS
 from stepwell_referral.use_cases.catalogue import change_service
 from stepwell_referral.use_cases.intake import write_patient, write_request, write_task
@@ -24,6 +25,8 @@ def registry(runtime: Runtime) -> Registry:
     _catalogue_types(found, runtime)
     found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
     found.add(consent_copy())
+    for served_type in message_types(runtime):
+        found.add(served_type)
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
     return found
