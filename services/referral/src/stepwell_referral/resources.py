@@ -8,21 +8,21 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
 
+from stepwell_referral.directory_types import directory_types
 from stepwell_referral.message_types import message_types
 from stepwell_referral.subscriptions import TOPICS
-from stepwell_referral.use_cases.catalogue import change_service
 from stepwell_referral.use_cases.intake import write_patient, write_request, write_task
 
 # Made by this service itself, or sent by partner organisations.
 TAKEN_IN = READ_ONLY | {Interaction.CREATE}
-KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 
 
 def registry(runtime: Runtime) -> Registry:
     """The registry of this service; hooks reach the running parts through the runtime."""
     found = Registry("referral")
     _referral_types(found, runtime)
-    _catalogue_types(found, runtime)
+    for each in directory_types(runtime):
+        found.add(each)
     found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
     found.add(consent_copy())
     for served_type in message_types(runtime):
@@ -55,31 +55,5 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
             documentation="One referral each, with its place, its wait and the support until then. Coordinators move"
             " them for the place that was asked, clinicians for who refers. Only partner organisations create them, in"
             " a transaction with ServiceRequest and Patient.",
-        )
-    )
-
-
-def _catalogue_types(found: Registry, runtime: Runtime) -> None:
-    found.add(
-        served(
-            "HealthcareService",
-            [
-                *("active", "characteristic", "coverage-area", "endpoint", "identifier", "location"),
-                *("name", "organization", "program", "service-category", "service-type", "specialty"),
-            ],
-            interactions=KEPT,
-            on_write=partial(change_service, runtime),
-            documentation="The places that give care, with how many people can begin there in a week.",
-        )
-    )
-    found.add(
-        served(
-            "Organization",
-            [
-                *("active", "address", "address-city", "address-country", "address-postalcode"),
-                *("address-state", "address-use", "endpoint", "identifier", "name", "partof", "type"),
-            ],
-            interactions=KEPT,
-            documentation="Who provides the places.",
         )
     )

@@ -12,7 +12,7 @@ from stepwell_shared.fhir.validation.profiles import BASE
 Resource = dict[str, Any]
 _LOINC = "http://loinc.org"
 # Where clients make what other services keep copies of, or take from partner organisations only.
-_MADE_AT = {"Patient": "screening"}
+_MADE_AT = {"Patient": "screening", "QuestionnaireResponse": "screening"}
 _PLACEHOLDER = "urn:uuid:4f0c5c1e-6c1b-4c3a-9a52-0d6c1f6f1a01"
 _PERSON = {"reference": "Patient/example"}
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"

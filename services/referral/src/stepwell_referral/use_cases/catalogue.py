@@ -1,4 +1,7 @@
-"""A site changes its catalogue: the numbers that waits are promised from must be numbers, and others hear of them."""
+"""A site changes its catalogue: the numbers that waits are promised from must be numbers, and others hear of them.
+
+Every replica looks at the directory again before it matches next.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -10,6 +13,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
+from stepwell_referral.directory_tables import revision_effect
 from stepwell_referral.subscriptions import CAPACITY_CHANGED
 
 # No service begins with so many people in a week: a larger number is a slip of the pen.
@@ -26,11 +30,17 @@ async def change_service(runtime: Runtime, write: Write) -> None:
     if len(capacities) > 1 or not all(_is_capacity(item) for item in capacities):
         text = f"a service has one capacity, with weekly-starts as a decimal from 0 to {WEEKLY_STARTS_MAX}"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "HealthcareService.extension")])
+    await change_directory(runtime, write)
     before = _resource.decode(write.previous.body) if write.previous is not None and write.previous.body else {}
     if _weekly_starts(service) != _weekly_starts(before):
         focus = f"HealthcareService/{write.stored.id}"
         entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
         write.unit.effects.append(event(CAPACITY_CHANGED.canonical, focus, focus, entries, write.now))
+
+
+async def change_directory(runtime: Runtime, write: Write) -> None:
+    """Counts the change in the commit that makes it, so that no replica goes on with what was."""
+    write.unit.effects.append(revision_effect(f"{write.stored.resource_type}/{write.stored.id}"))
 
 
 def _weekly_starts(service: dict[str, Any]) -> Decimal:

@@ -1,0 +1,82 @@
+"""Which types of the directory referral serves: who gives care, where, with which competence, and how to reach them."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, ServedType, served
+from stepwell_shared.runtime import Runtime
+
+from stepwell_referral.use_cases.catalogue import change_directory, change_service
+from stepwell_referral.use_cases.fidelity import take_form
+
+KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
+_ADDRESS = ("address", "address-city", "address-country", "address-postalcode", "address-state", "address-use")
+
+
+def directory_types(runtime: Runtime) -> Iterator[ServedType]:
+    """Places with their organisations and locations, and the people who work there."""
+    changed = partial(change_directory, runtime)
+    yield served(
+        "HealthcareService",
+        [
+            *("active", "characteristic", "coverage-area", "endpoint", "identifier", "location"),
+            *("name", "organization", "program", "service-category", "service-type", "specialty"),
+        ],
+        interactions=KEPT,
+        on_write=partial(change_service, runtime),
+        documentation="The places that give care, with how many people can begin there in a week, and resources of the"
+        " community.",
+    )
+    yield served(
+        "Organization",
+        ["active", *_ADDRESS, "endpoint", "identifier", "name", "partof", "type"],
+        interactions=KEPT,
+        documentation="Who provides the places.",
+    )
+    yield served(
+        "Location",
+        [*_ADDRESS, "endpoint", "identifier", "name", "operational-status", "organization", "partof", "status", "type"],
+        interactions=KEPT,
+        on_write=changed,
+        documentation="Where care is given, with a position to reckon the way from, and the areas that places are for.",
+    )
+    yield served(
+        "Practitioner",
+        [
+            *("active", *_ADDRESS, "communication", "email", "family", "gender", "given", "identifier", "name"),
+            *("phone", "telecom"),
+        ],
+        interactions=KEPT,
+        on_write=changed,
+        documentation="Who gives care. A qualification counts within its period.",
+    )
+    yield served(
+        "PractitionerRole",
+        [
+            *("active", "date", "email", "endpoint", "identifier", "location", "organization", "phone"),
+            *("practitioner", "role", "service", "specialty", "telecom"),
+        ],
+        interactions=KEPT,
+        on_write=changed,
+        documentation="Who does what at which place, with what competence and until when (extension competence). What"
+        " has lapsed is not offered.",
+    )
+    yield served(
+        "Endpoint",
+        ["connection-type", "identifier", "name", "organization", "payload-type", "status"],
+        interactions=KEPT,
+        documentation="How a service or an organisation is reached electronically.",
+    )
+    yield served(
+        "QuestionnaireResponse",
+        [
+            *("author", "authored", "based-on", "encounter", "identifier", "item-subject", "part-of"),
+            *("patient", "questionnaire", "source", "status", "subject"),
+        ],
+        interactions=KEPT,
+        on_write=partial(take_form, runtime),
+        indexes=(("patient", "-authored"),),
+        update_create=False,
+        documentation="Copies of what people say of their wishes and barriers, as screening has them, and forms about"
+        " how faithfully somebody gives a treatment: their subject is a Practitioner or PractitionerRole.",
+    )
