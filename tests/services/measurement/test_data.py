@@ -11,6 +11,7 @@ from stepwell_measurement import data
 from stepwell_measurement.rules.reliable_change import Change
 from stepwell_shared.canonical import code_system
 
+from tests.services.screening.rules.answering import DEFINITIONS
 from tests.support.terminology import CODE_SYSTEMS
 
 
@@ -26,17 +27,35 @@ def test_an_unknown_instrument_has_no_parameters() -> None:
 
 def test_every_number_names_its_source() -> None:
     for row in instruments().values():
-        facts = [row[key] for key in ("caseness", "remission") if key in row] + row["parameter_sets"]
+        named = ("caseness", "remission", "response", "important_change")
+        facts = [row[key] for key in named if key in row] + row["parameter_sets"]
         assert all(len(fact["source"]) > 20 for fact in facts)
         assert row["parameter_sets"] or len(row["not_available"]) > 20
 
 
-def test_the_instruments_of_the_main_job_have_their_score_codes() -> None:
-    assert {code: item.change.instrument for code, item in data.trajectory_parameters().items()} == {
-        "44261-6": "phq-9",
-        "70274-6": "gad-7",
-        "70273-8": "phq-15",
+def test_every_repeated_measure_of_screening_has_parameters_under_the_code_of_its_score() -> None:
+    screening = {
+        (score.code["system"], score.code["code"]): not score.higher_is_better
+        for definition in DEFINITIONS.values()
+        for score in definition.scores
+        if not score.categories
     }
+    systems = data.score_systems()
+    for code, parameters in data.trajectory_parameters().items():
+        assert (
+            screening.get((systems[code], code), parameters.change.higher_is_worse) is parameters.change.higher_is_worse
+        )
+    assert {"phq-9", "gad-7", "phq-15", "wsas", "peg", "isi", "pcs", "tsk-11", "pseq", "sss-8", "odi"} <= {
+        parameters.change.instrument for parameters in data.trajectory_parameters().values()
+    }
+
+
+def test_a_number_without_a_primary_source_says_that_it_is_a_product_default() -> None:
+    for row in instruments().values():
+        for fact in [*row["parameter_sets"], *(each for each in row.values() if isinstance(each, dict))]:
+            assert fact.get("product_default", False) is fact.get("source", "").startswith("Product default") or (
+                "weak source" in fact["source"]
+            )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 from stepwell_shared.canonical import CANONICAL, code_system, instant
 
-from stepwell_measurement.rules.reliable_change import Change, ChangeParameters, ReliableChange, Score
+from stepwell_measurement.rules.reliable_change import Change, ChangeParameters, ReliableChange, Score, shown
 
 Json = dict[str, Any]
 
@@ -128,7 +128,7 @@ def _components(result: ReliableChange) -> list[Json]:
     if result.change is not None:
         components.append({"code": {"coding": [_own("change")]}, "valueQuantity": _points(result.change)})
     if result.threshold is not None:
-        components.append({"code": {"coding": [_own("threshold")]}, "valueQuantity": _points(result.threshold)})
+        components.append({"code": {"coding": [_own("threshold")]}, "valueQuantity": _points(shown(result.threshold))})
         components.append({"code": {"coding": [_own("threshold-inclusive")]}, "valueBoolean": result.inclusive})
     return components
 

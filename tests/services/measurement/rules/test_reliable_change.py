@@ -14,8 +14,11 @@ from stepwell_measurement.rules.reliable_change import (
     ReliableChange,
     Score,
     classify,
+    cut_off_a,
+    cut_off_b,
     cut_off_c,
     reliable_change_index,
+    shown,
     standard_error_of_difference,
     standard_error_of_measurement,
     threshold_from_error,
@@ -83,6 +86,31 @@ def test_the_example_of_jacobson_and_truax_is_reproduced() -> None:
 def test_the_published_threshold_of_the_tsk_11_follows_from_its_standard_error() -> None:
     # Woby 2005 (Pain 117:137): SEM 2.54, hence 7.04.
     assert hundredths(threshold_from_error(Decimal("2.54"))) == Decimal("7.04")
+
+
+def test_thresholds_and_cut_offs_of_published_packages_are_reproduced() -> None:
+    # CECPfuns (Evans), test of getRCIfromSDandAlpha: SD 7.5, reliability .8, the normal point not rounded to 1.96.
+    exact = threshold_from_reliability(Decimal("7.5"), Decimal("0.8"), Decimal("1.959963984540054235524594"))
+    assert exact.quantize(Decimal("1e-13")) == Decimal("9.2969254845684")  # as far as its doubles are exact
+    # clinicalsignificance, tests of calc_cutoff and calc_rci, after Jacobson and Truax 1991.
+    assert cut_off_a(Decimal(40), Decimal("7.5"), higher_is_worse=False) == 55
+    assert cut_off_a(Decimal(40), Decimal("7.5"), higher_is_worse=True) == 25
+    assert cut_off_b(Decimal(60), Decimal("7.5"), higher_is_worse=False) == 45
+    assert cut_off_b(Decimal(60), Decimal("7.5"), higher_is_worse=True) == 75
+    difference = standard_error_of_difference(standard_error_of_measurement(Decimal(5), Decimal("0.80")))
+    indices = [hundredths(reliable_change_index(Decimal(0), Decimal(each), difference)) for each in (-8, -4, 0, 4, 8)]
+    assert indices == [Decimal(each) for each in ("-2.53", "-1.26", "0.00", "1.26", "2.53")]
+
+
+def test_a_computed_threshold_is_shown_to_hundredths_and_decides_unrounded() -> None:
+    tsk11 = data.change_parameter_sets("tsk-11")["woby-2005"]
+    assert tsk11.threshold is not None
+    assert (shown(tsk11.threshold), tsk11.inclusive) == (Decimal("7.04"), False)
+    assert change(tsk11, "30", "23").outcome is Change.NONE
+    result = change(tsk11, "30", "22")
+    assert result.outcome is Change.IMPROVEMENT
+    assert "more than 7.04 (woby-2005)" in result.reason
+    assert shown(Decimal(6)) == Decimal(6)
 
 
 def test_the_cut_off_lies_nearer_to_the_population_with_less_spread() -> None:

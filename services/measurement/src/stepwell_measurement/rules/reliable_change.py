@@ -11,6 +11,7 @@ from enum import StrEnum
 
 # Two-sided 95 % point of the normal distribution, as the paper rounds it.
 NORMAL_95 = Decimal("1.96")
+_HUNDREDTH = Decimal("0.01")
 
 
 class Change(StrEnum):
@@ -76,14 +77,26 @@ def reliable_change_index(baseline: Decimal, current: Decimal, difference_error:
     return (current - baseline) / difference_error
 
 
-def threshold_from_error(standard_error: Decimal) -> Decimal:
-    """The change in score points that must be exceeded: 1.96 x Sdiff."""
-    return NORMAL_95 * standard_error_of_difference(standard_error)
+def threshold_from_error(standard_error: Decimal, normal_point: Decimal = NORMAL_95) -> Decimal:
+    """The change in score points that must be exceeded: 1.96 x Sdiff; some publications do not round the 1.96."""
+    return normal_point * standard_error_of_difference(standard_error)
 
 
-def threshold_from_reliability(standard_deviation: Decimal, reliability: Decimal) -> Decimal:
+def threshold_from_reliability(
+    standard_deviation: Decimal, reliability: Decimal, normal_point: Decimal = NORMAL_95
+) -> Decimal:
     """1.96 x sqrt(2) x SD x sqrt(1 - r)."""
-    return threshold_from_error(standard_error_of_measurement(standard_deviation, reliability))
+    return threshold_from_error(standard_error_of_measurement(standard_deviation, reliability), normal_point)
+
+
+def cut_off_a(clinical_mean: Decimal, clinical_deviation: Decimal, *, higher_is_worse: bool) -> Decimal:
+    """Two standard deviations from the clinical mean, towards the better (criterion a)."""
+    return clinical_mean - (2 if higher_is_worse else -2) * clinical_deviation
+
+
+def cut_off_b(functional_mean: Decimal, functional_deviation: Decimal, *, higher_is_worse: bool) -> Decimal:
+    """Two standard deviations from the functional mean, towards the worse (criterion b)."""
+    return functional_mean + (2 if higher_is_worse else -2) * functional_deviation
 
 
 def cut_off_c(
@@ -107,16 +120,26 @@ def classify(
     if not allow_prorated and (baseline.prorated or current.prorated):
         reason = "A score with filled-in missing answers is not precise enough for reliable change."
         return _not_available(parameters, None, reason, "RC-PRORATED")
-    size, limit = abs(change), parameters.threshold
-    if not (size >= limit if parameters.inclusive else size > limit):
+    if not is_reliable(parameters.threshold, change, inclusive=parameters.inclusive):
         return _decided(parameters, Change.NONE, change, "RC-NONE")
     if (change > 0) == parameters.higher_is_worse:
         return _decided(parameters, Change.DETERIORATION, change, "RC-DETERIORATION")
     return _decided(parameters, Change.IMPROVEMENT, change, "RC-IMPROVEMENT")
 
 
+def is_reliable(threshold: Decimal, change: Decimal, *, inclusive: bool) -> bool:
+    """Whether a change is large enough, whichever way it goes."""
+    return abs(change) >= threshold if inclusive else abs(change) > threshold
+
+
+def shown(threshold: Decimal) -> Decimal:
+    """A threshold as it is written down: to hundredths where it was computed. Decisions use it unrounded."""
+    return min(threshold, threshold.quantize(_HUNDREDTH), key=lambda each: len(each.as_tuple().digits))
+
+
 def _decided(parameters: ChangeParameters, outcome: Change, change: Decimal, rule: str) -> ReliableChange:
-    needed = f"{'at least' if parameters.inclusive else 'more than'} {parameters.threshold}"
+    assert parameters.threshold is not None, "what is decided has a threshold"
+    needed = f"{'at least' if parameters.inclusive else 'more than'} {shown(parameters.threshold)}"
     reason = f"The score changed by {change:+f}; reliable is {needed} ({parameters.parameter_set})."
     return ReliableChange(outcome, change, parameters.threshold, parameters.inclusive, reason, rule)
 
