@@ -15,6 +15,7 @@ from stepwell_shared.canonical import CANONICAL, code_system, extension_url
 
 from tests.support.terminology import CODE_SYSTEMS
 
+LANGUAGES = {"en", "de", "es", "fr"}
 TIERS = {"tier-1", "tier-2", "tier-3", "tier-4"}
 # Words that are never said to people (pathways: words).
 NOT_SAID = re.compile(r"fail|refractor|non-complian|crippl|all in your head|nothing is wrong|harmed", re.IGNORECASE)
@@ -83,14 +84,15 @@ def test_every_number_and_rule_names_its_source(name: str) -> None:
 
 def test_people_read_the_same_offers_in_every_language() -> None:
     for offer in data.interim_offers():
-        assert set(offer.title) == set(offer.text) == {"en", "de"}
+        assert set(offer.title) == set(offer.text) == LANGUAGES
         assert all(not NOT_SAID.search(text) for text in offer.text.values())
         assert offer.tiers <= TIERS
 
 
 def test_wait_sentences_have_the_same_rules_in_every_language() -> None:
     templates = data.wait_templates()
-    assert set(templates["en"]["rules"]) == set(templates["de"]["rules"])
+    assert set(templates) == LANGUAGES
+    assert len({frozenset(words["rules"]) for words in templates.values()}) == 1
     sentences = [text for words in templates.values() for text in words["rules"].values()]
     assert all(not NOT_SAID.search(text) for text in sentences)
 

@@ -168,7 +168,7 @@ def test_long_queues_neither_underflow_nor_overflow(count: int, mean: float, pro
 @pytest.mark.parametrize("wait", [promised(7), promised(1, routine=9), promised(0), promised(7, "stat")])
 def test_people_are_told_about_every_outcome_in_every_language(wait: WaitPromise) -> None:
     words = wait_words(wait, "Psychotherapy North", data.wait_templates())
-    assert set(words) == {"en", "de"}
+    assert set(words) == {"en", "de", "es", "fr"}
     assert all(text and "{" not in text for text in words.values())
     named = all("Psychotherapy North" in text for text in words.values())
     assert named == (wait.outcome != "hand-over")
