@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 from stepwell_routing.app import service
+from stepwell_routing.data.override_reasons import SYSTEM, override_reasons
+from stepwell_routing.data.plans import early_review_after
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.runtime import Runtime
@@ -27,6 +30,7 @@ from tests.services.routing.hearing import (
     told,
 )
 from tests.support.runtime import NORTH, SOUTH, http_of, stored, token
+from tests.support.terminology import unknown_codings
 
 CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
 WORDS = "Has a working alliance with the day clinic."
@@ -38,8 +42,12 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def coded(code: str = "care-elsewhere", text: str | None = WORDS, system: str = SYSTEM) -> Resource:
+    return {"coding": [{"system": system, "code": code}], **({"text": text} if text else {})}
+
+
 def parameters(tier_code: str = "tier-2", **reason: Any) -> Resource:
-    given = reason or {"valueString": WORDS}
+    given = reason or {"valueCodeableConcept": coded()}
     return {
         "resourceType": "Parameters",
         "parameter": [{"name": "tier", "valueCode": tier_code}, {"name": "reason", **given}],
@@ -78,12 +86,11 @@ async def test_only_a_named_clinician_of_the_tenant_overrides(
         {"resourceType": "Parameters", "parameter": [{"name": "tier", "valueCode": "tier-2"}]},
         {"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "because"}]},
         parameters("tier-9"),
-        parameters(valueString="  "),
-        parameters(valueString="x" * 2_001),
-        parameters(valueCodeableConcept={}),
+        parameters(valueCodeableConcept=coded(text="  ")),
+        parameters(valueCodeableConcept=coded(text="x" * 2_001)),
         {**parameters(), "parameter": [*parameters()["parameter"], {"name": "force", "valueBoolean": True}]},
     ],
-    ids=["no reason", "no tier", "unknown tier", "blank", "too long", "empty concept", "unknown parameter"],
+    ids=["no reason", "no tier", "unknown tier", "blank", "too long", "unknown parameter"],
 )
 async def test_no_tier_is_overridden_without_a_known_tier_and_a_reason(
     runtime: Runtime, http: httpx.AsyncClient, body: Resource
@@ -92,6 +99,45 @@ async def test_no_tier_is_overridden_without_a_known_tier_and_a_reason(
     before = await everything(runtime, NORTH)
     assert (await override(http, await open_request(runtime), body)).status_code == 400
     assert await everything(runtime, NORTH) == before
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"valueString": WORDS},
+        {"valueCodeableConcept": {"text": WORDS}},
+        {"valueCodeableConcept": {"coding": [{"system": SYSTEM}], "text": WORDS}},
+        {"valueCodeableConcept": coded("patient-choice")},
+        {"valueCodeableConcept": coded(system="https://clinic.example/reasons")},
+        {"valueCode": "because"},
+    ],
+    ids=["words alone", "no coding", "no code", "unknown code", "another system", "unknown bare code"],
+)
+async def test_a_reason_without_a_known_code_is_refused_with_the_list(
+    runtime: Runtime, http: httpx.AsyncClient, reason: Resource
+) -> None:
+    await hear(runtime, scored(16))
+    before = await everything(runtime, NORTH)
+    refused = await override(http, await open_request(runtime), parameters(**reason))
+    assert refused.status_code == 422
+    assert all(code in refused.text for code in override_reasons())
+    assert await everything(runtime, NORTH) == before
+
+
+async def test_another_reason_is_said_in_words(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, scored(16))
+    proposal, other = await open_request(runtime), parameters(valueCode="other")
+    assert (await override(http, proposal, other)).status_code == 422
+    other["parameter"].append({"name": "text", "valueString": WORDS})
+    assert (await override(http, proposal, other)).status_code == 200
+
+
+async def test_a_choice_of_less_than_proposed_is_looked_at_early(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, scored(16))
+    proposal = await open_request(runtime)
+    plan = (await override(http, proposal, parameters("tier-1", valueCode="person-prefers"))).json()
+    period = {name: datetime.fromisoformat(value) for name, value in plan["occurrencePeriod"].items()}
+    assert period["end"] - period["start"] <= early_review_after()
 
 
 async def test_what_is_on_hold_withdrawn_accepted_or_proposed_anyway_is_not_overridden(
@@ -134,17 +180,20 @@ async def test_an_override_is_a_plan_that_replaces_the_proposal_and_says_why(
     assert (tier(plan), plan["intent"], plan["status"]) == ("tier-2", "plan", "active")
     assert plan["requester"] == {"reference": "Practitioner/dr-1"}
     assert plan["replaces"] == [{"reference": f"ServiceRequest/{proposal['id']}"}]
-    assert plan["reasonCode"] == [{"text": WORDS}, *proposal["reasonCode"]]
+    display = override_reasons()["care-elsewhere"]["en"]
+    reason = {"coding": [{"system": SYSTEM, "code": "care-elsewhere", "display": display}], "text": WORDS}
+    assert plan["reasonCode"] == [reason, *proposal["reasonCode"]]
     assert plan["reasonReference"] == proposal["reasonReference"]
     assert await step(runtime) == "tier-2"
     made = (await stored(runtime, NORTH, "Provenance"))[-1]
     assert made["activity"]["coding"][0]["code"] == "override"
-    assert made["reason"] == [{"text": WORDS}]
+    assert made["reason"] == [reason]
     assert made["agent"][0]["who"] == {"reference": "Practitioner/dr-1"}
     withdrawn = next(each for each in await requests(runtime) if each["id"] == proposal["id"])
     assert withdrawn["status"] == "revoked"
     for resource in (plan, withdrawn, made, await the(runtime, "EpisodeOfCare")):
         validation.check(encode(resource), resource["resourceType"])
+        assert unknown_codings(resource) == []
         emitted(resource)
 
 
@@ -177,8 +226,7 @@ async def test_asked_again_or_by_many_at_once_it_is_one_override(runtime: Runtim
 
 async def test_the_next_decision_goes_on_from_the_clinicians_plan(runtime: Runtime, http: httpx.AsyncClient) -> None:
     await hear(runtime, scored(16))
-    coded = {"coding": [{"system": "https://clinic.example/override-reasons", "code": "patient-choice"}]}
-    await override(http, await open_request(runtime), parameters("tier-4", valueCodeableConcept=coded))
+    await override(http, await open_request(runtime), parameters("tier-4", valueCode="risk-not-in-scores"))
     plan = await open_request(runtime)
     await hear(runtime, scored(3, "r2", day=21))
     assert await open_request(runtime) == plan

@@ -7,7 +7,7 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_routing import timers
+from stepwell_routing import proposal_answers, timers
 from stepwell_routing.cds import cds_services
 from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
@@ -24,6 +24,7 @@ from stepwell_routing.subscriptions import (
     TRAJECTORY_CHANGED,
 )
 from stepwell_routing.tables import READ_EVIDENCE, EvidenceRow
+from stepwell_routing.use_cases.answering import answering
 from stepwell_routing.use_cases.assignment import (
     decide_on_alert,
     decide_on_course,
@@ -48,9 +49,9 @@ service = Service(
         CONSENT_CHANGED: partial(keep_consent, runtime),
     },
     seed=ship_policies,
-    loops=loops,
-    tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES, *timers.TABLES),
-    functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS, *timers.FUNCTIONS),
+    loops=lambda runtime, meter: [*loops(runtime, meter), *answering(runtime, meter)],
+    tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES, *timers.TABLES, *proposal_answers.TABLES),
+    functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS, *timers.FUNCTIONS, *proposal_answers.FUNCTIONS),
     pages=cds_services,
     staff_pages=policy_pages,
     documented=documented,

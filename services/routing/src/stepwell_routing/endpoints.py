@@ -24,7 +24,9 @@ def operations(runtime: Runtime) -> Iterator[Operation]:
         partial(override_proposal, runtime),
         Interaction.UPDATE,
         "A clinician decides for another tier than the proposed one: a plan in its place. Parameters with tier ="
-        " tier-1 to tier-4 (valueCode) and reason (valueString, or valueCodeableConcept with a text or a code).",
+        " tier-1 to tier-4 (valueCode), reason (valueCode, or valueCodeableConcept with a code and perhaps words; the"
+        " codes are those of CodeSystem/override-reason) and perhaps text (valueString). Where the person chose less,"
+        " the review is early.",
     )
 
 

@@ -11,8 +11,10 @@ from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
+from stepwell_routing.proposal_answers import ACCEPTED
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import STEP, Known, evidence_effect
+from stepwell_routing.use_cases.answering import answered, count_answer
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, key_of, standing_of
 
@@ -43,6 +45,7 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         answer = written(runtime.engine.base_url, request, served_type, accepted, created=False)
         unit.effects += request.records("$accept", answer)
         await runtime.store.commit(unit)
+        count_answer(runtime, ACCEPTED, builders.rule_codes(proposal))
         return answer
 
     text = "this proposal is being changed by too many at once; try again"
@@ -89,5 +92,9 @@ def _accepted(
     moved = built(engine, episode, now, version=standing.version)
     entries = [(f"{engine.base_url}/{focus}", change.stored)]
     entered = Known(STEP, builders.tier_code(plan), now, focus, change.stored.version)
-    effects = [event(TIER_ASSIGNED.canonical, key, focus, entries, now), evidence_effect(key, entered)]
+    effects = [
+        event(TIER_ASSIGNED.canonical, key, focus, entries, now),
+        evidence_effect(key, entered),
+        answered(proposal, standing, now, ACCEPTED),
+    ]
     return UnitOfWork(tenant, [change, moved, built(engine, provenance, now)], effects), change.stored

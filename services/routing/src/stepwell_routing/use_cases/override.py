@@ -20,12 +20,16 @@ from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
+from stepwell_routing.data.override_reasons import OTHER, PERSON_PREFERS, SYSTEM, override_reasons
+from stepwell_routing.data.plans import early_review_after, said
 from stepwell_routing.policies import active_policies, tiers
+from stepwell_routing.proposal_answers import LESS, MORE
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.safety_floor import safety_floor
 from stepwell_routing.rules.tiers import Tier
 from stepwell_routing.subscriptions import TIER_ASSIGNED, TIER_OVERRIDDEN
 from stepwell_routing.tables import STEP, Known, evidence_effect
+from stepwell_routing.use_cases.answering import answered, count_answer
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Dated, Keeping, keep_reviewed
 from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, key_of, standing_of
@@ -37,18 +41,27 @@ Resource = dict[str, Any]
 
 @dataclass(frozen=True)
 class Wish:
-    """The tier that the clinician decides for, and why: a CodeableConcept with words or a code."""
+    """The tier that the clinician decides for, and why: a code that is known, and perhaps words beside it."""
 
     tier: Tier
-    reason: Resource
+    code: str
+    words: str | None
+
+    def reason(self, language: str) -> Resource:
+        """The reason as a CodeableConcept, with what the code is called in this language, or in English."""
+        display = said(override_reasons()[self.code], language)
+        coding = {"system": SYSTEM, "code": self.code, "display": display}
+        return {"coding": [coding], **({"text": self.words} if self.words else {})}
 
 
 async def override_proposal(runtime: Runtime, request: Request) -> Response:
     """`ServiceRequest/[id]/$override` with `tier` and `reason`: the answer is the plan in place of the proposal.
 
+    `reason` is a code of `CodeSystem/override-reason`, with words beside it as its `text` or as the parameter `text`.
     Asked again for the same tier it answers with the same plan. Raises FhirError: INVALID for other parameters,
     FORBIDDEN when the token names no person, BUSINESS_RULE for what is no open proposal, for the tier that was
-    proposed, and for less than a safety rule asks for; CONFLICT when it was overridden otherwise.
+    proposed, for less than a safety rule asks for, and for a reason without a known code (with the list of them);
+    CONFLICT when it was overridden otherwise.
     """
     clinician = request.access.fhir_user
     if clinician is None:
@@ -76,6 +89,7 @@ async def override_proposal(runtime: Runtime, request: Request) -> Response:
         answer = written(runtime.engine.base_url, request, served_type, plan, created=False)
         unit.effects += request.records("$override", answer)
         await runtime.store.commit(unit)
+        count_answer(runtime, _direction(body, wish), builders.rule_codes(body))
         return answer
 
     text = "this proposal is being changed by too many at once; try again"
@@ -86,20 +100,50 @@ def _wish(body: bytes) -> Wish:
     try:
         given = {each["name"]: each for each in orjson.loads(body)["parameter"]}
         code, reason = given["tier"]["valueCode"], given["reason"]
-        words = reason.get("valueString")
-        concept = {"text": words} if words is not None else reason["valueCodeableConcept"]
-        said = concept.get("text") or "".join(coding.get("code", "") for coding in concept.get("coding", ()))
-        well_formed = len(given) == 2 and isinstance(said, str) and bool(said.strip())
+        words = given["text"]["valueString"] if "text" in given else _words(reason)
+        is_said = words is None or (
+            isinstance(words, str) and bool(words.strip()) and len(words) <= REASON_CHARACTERS_MAX
+        )
+        well_formed = given.keys() <= {"tier", "reason", "text"} and is_said
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         well_formed = False
-    if not well_formed or len(said) > REASON_CHARACTERS_MAX:
-        text = "Parameters: tier (valueCode), and reason (valueString, or valueCodeableConcept with text or code)"
+    if not well_formed:
+        text = (
+            "Parameters: tier (valueCode), reason (valueCode, or valueCodeableConcept with a code), and perhaps text"
+            f" (valueString of at most {REASON_CHARACTERS_MAX} characters)"
+        )
         raise FhirError(Category.INVALID, [Issue(text, "required", "Parameters.parameter")])
     tier = tiers().by_code(code) if isinstance(code, str) else None
     if tier is None:
         text = f"tier is one of {', '.join(each.code for each in tiers().tiers)}"
         raise FhirError(Category.INVALID, [Issue(text, "value", "Parameters.parameter.where(name = 'tier')")])
-    return Wish(tier, concept)
+    return Wish(tier, _reason_code(reason, words), words)
+
+
+def _words(reason: Resource) -> Any:
+    return reason.get("valueString", reason.get("valueCodeableConcept", {}).get("text"))
+
+
+def _reason_code(reason: Resource, words: str | None) -> str:
+    """The code of a reason. Raises FhirError BUSINESS_RULE with all there are when it has none of them, and when
+    another reason is not said."""
+    codings = reason.get("valueCodeableConcept", {}).get("coding", ())
+    own = [each.get("code") for each in codings if isinstance(each, dict) and each.get("system") == SYSTEM]
+    code = next(iter(own), reason.get("valueCode"))
+    if not isinstance(code, str) or code not in override_reasons():
+        text = f"the reason is coded: one code of {SYSTEM}, which are {', '.join(override_reasons())}"
+    elif code == OTHER and not words:
+        text = "another reason is said in words"
+    else:
+        return code
+    place = "Parameters.parameter.where(name = 'reason')"
+    raise FhirError(Category.BUSINESS_RULE, [Issue(text, "code-invalid", place)])
+
+
+def _direction(proposal: Resource, wish: Wish) -> str:
+    """Whether the wish is for less or for more than was proposed."""
+    proposed = tiers().by_code(builders.tier_code(proposal))
+    return LESS if proposed is not None and wish.tier.rank < proposed.rank else MORE
 
 
 def _refuse_another(plan: Resource, wish: Wish) -> None:
@@ -145,14 +189,16 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
     engine, now, tenant = override.runtime.engine, override.now, override.tenant
     body = orjson.loads(override.proposal.body or b"null")
     policy, tier = active_policies()[PATHWAY], override.wish.tier
+    direction, reason = _direction(body, override.wish), override.wish.reason(body["language"])
+    review_at = now + _review_within(policy, override.wish, direction)
     plan = builders.overriding_assignment(
         body,
         resource_id=override.plan_id,
         tier=tier,
-        reason=override.wish.reason,
+        reason=reason,
         practitioner=override.clinician,
         overridden_at=now,
-        review_at=now + _review_within(policy, tier),
+        review_at=review_at,
     )
     made = built(engine, plan, now)
     revoked = {name: value for name, value in body.items() if name != "meta"} | {"status": "revoked"}
@@ -162,22 +208,25 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
         targets=[_versioned(made), _versioned(withdrawn)],
         proposal=f"ServiceRequest/{override.proposal.id}/_history/{override.proposal.version}",
         practitioner=override.clinician,
-        reason=override.wish.reason,
+        reason=reason,
         policy=body["instantiatesCanonical"][0],
         overridden_at=now,
     )
     key = key_of(override.runtime, body["subject"])
     changes = [made, withdrawn, _episode(override, body, key, standing), built(engine, provenance, now)]
     entered = Known(STEP, tier.code, now, f"ServiceRequest/{override.plan_id}", made.stored.version)
-    effects = [*_events(override, key, made.stored, withdrawn.stored), evidence_effect(key, entered)]
+    answer = answered(body, standing, now, direction, reason=override.wish.code)
+    effects = [*_events(override, key, made.stored, withdrawn.stored), evidence_effect(key, entered), answer]
     unit = UnitOfWork(tenant, changes, effects)
-    plan_dated = Dated(plan, now + _review_within(policy, tier), plan["priority"])
-    keep_reviewed(Keeping(override.runtime, unit, standing, key, now), plan_dated)
+    keep_reviewed(Keeping(override.runtime, unit, standing, key, now), Dated(plan, review_at, plan["priority"]))
     return unit, made.stored
 
 
-def _review_within(policy: Policy, tier: Tier) -> timedelta:
-    return policy.steps[tier.rank - 1].review_within
+def _review_within(policy: Policy, wish: Wish, direction: str) -> timedelta:
+    """How soon the step is looked at again: early where the person chose less than was proposed (pathways rule 5)."""
+    usual = policy.steps[wish.tier.rank - 1].review_within
+    chose_less = direction == LESS and wish.code == PERSON_PREFERS
+    return min(usual, early_review_after()) if chose_less else usual
 
 
 def _episode(override: _Override, proposal: Resource, key: str, standing: Standing) -> Change:

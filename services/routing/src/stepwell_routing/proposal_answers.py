@@ -1,0 +1,82 @@
+"""How people answered proposals: a row for each acceptance and override, so that rates can be counted. About nobody.
+
+A row names the proposal that it is about and the rules that led to it, never the person.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+from sqlalchemy import Column, Index, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
+from stepwell_shared.database.pool import Database
+
+ACCEPTED, LESS, MORE = "accepted", "overridden-less", "overridden-more"
+
+
+def _text(*, key: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=False)
+
+
+class ProposalAnswer(SQLModel, table=True):
+    """One proposal that a clinician accepted, or in whose place they decided for less or for more.
+
+    `reason` is the code of an override, `site` the organization that runs the episode; both empty without one.
+    `rules` are the codes of the rules that led to the proposal, with a blank between them.
+    """
+
+    __tablename__: ClassVar[str] = "proposal_answer"
+    __table_args__ = (
+        Index("proposal_answer_at", "tenant", "answered_at"),
+        {"info": {APPEND_ONLY: True}},
+    )
+
+    tenant: str = Field(sa_column=_text(key=True))
+    proposal: str = Field(sa_column=_text(key=True))
+    answered_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    answer: str = Field(sa_column=_text())
+    policy: str = Field(sa_column=_text())
+    rules: str = Field(sa_column=_text())
+    reason: str = Field(sa_column=_text())
+    site: str = Field(sa_column=_text())
+
+
+class Answer(NamedTuple):
+    """How one proposal was answered."""
+
+    answer: str
+    policy: str
+    rules: tuple[str, ...]
+    reason: str
+    site: str
+
+
+READ_ANSWERS = f"""CREATE OR REPLACE FUNCTION read_proposal_answers(
+  tenant_in text, start_in timestamptz, end_in timestamptz
+) RETURNS TABLE (answer text, policy text, rules text, reason text, site text)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT a.answer, a.policy, a.rules, a.reason, a.site FROM proposal_answer AS a
+    WHERE a.tenant = tenant_in AND a.answered_at >= start_in AND a.answered_at < end_in;
+END $function$"""
+
+TABLES = (ProposalAnswer,)
+FUNCTIONS = (READ_ANSWERS,)
+
+
+def answer_effect(
+    proposal: str, at: datetime, answer: str, policy: str, rules: Collection[str], *, reason: str = "", site: str = ""
+) -> Effect:
+    """The row of one answer, in the unit of work of what it leads to."""
+    return Effect("proposal_answer", (proposal, at, answer, policy, " ".join(sorted(rules)), reason, site))
+
+
+async def read_answers(database: Database, tenant: str, start: datetime, end: datetime) -> list[Answer]:
+    """The answers of a period; its end is not in it."""
+    rows = await database.fetch("SELECT * FROM read_proposal_answers($1, $2, $3)", tenant, start, end)
+    return [
+        Answer(row["answer"], row["policy"], tuple(row["rules"].split()), row["reason"], row["site"]) for row in rows
+    ]
