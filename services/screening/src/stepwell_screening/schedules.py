@@ -172,19 +172,20 @@ _SET_PROGRESS = f"""CREATE OR REPLACE FUNCTION insert_measurement_schedule(
   changes_in integer[], version_in integer[]
 ) RETURNS void
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
-DECLARE written integer;
+DECLARE u record;
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
-  UPDATE measurement_schedule AS s
-    SET progress = u.progress, is_waiting = u.is_waiting, version = s.version + 1, lease_until = '-infinity',
-      next_at = CASE WHEN s.changes = u.changes THEN u.next_at ELSE '-infinity' END
-    FROM unnest(subject_in, progress_in, is_waiting_in, next_at_in, changes_in, version_in)
-      AS u(subject, progress, is_waiting, next_at, changes, version)
-    WHERE s.tenant = {TENANT}_in AND s.subject = u.subject AND s.version = u.version;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written <> cardinality(subject_in) THEN
-    RAISE EXCEPTION 'somebody else has written a schedule' USING ERRCODE = '{VERSION_CONFLICT}';
-  END IF;
+  FOR u IN SELECT * FROM unnest(subject_in, progress_in, is_waiting_in, next_at_in, changes_in, version_in)
+    AS given(subject, progress, is_waiting, next_at, changes, version)
+  LOOP
+    UPDATE measurement_schedule AS s
+      SET progress = u.progress, is_waiting = u.is_waiting, version = s.version + 1, lease_until = '-infinity',
+        next_at = CASE WHEN s.changes = u.changes THEN u.next_at ELSE '-infinity' END
+      WHERE s.tenant = {TENANT}_in AND s.subject = u.subject AND s.version = u.version;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'somebody else has written a schedule' USING ERRCODE = '{VERSION_CONFLICT}';
+    END IF;
+  END LOOP;
 END $function$"""
 
 _SET_FACTS = f"""CREATE OR REPLACE FUNCTION set_measurement_facts(

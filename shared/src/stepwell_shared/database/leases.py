@@ -28,19 +28,20 @@ def claim_function(name: str, *, table: str, key: str, due: str, columns: str) -
 ) RETURNS TABLE ({columns})
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 #variable_conflict use_column
-DECLARE tenant_in text;
+DECLARE
+  tenant_in text;
+  due_key text;
 BEGIN
   FOREACH tenant_in IN ARRAY tenants_in LOOP
     PERFORM set_config('stepwell.tenant', tenant_in, true);
-    RETURN QUERY UPDATE {table} AS t
-      SET lease_until = clock_timestamp() + make_interval(secs => lease_seconds_in)
-      FROM (
-        SELECT d.{key} FROM {table} AS d
+    FOR due_key IN
+      SELECT d.{key} FROM {table} AS d
         WHERE d.tenant = tenant_in AND d.{due} <= now_in AND d.lease_until <= clock_timestamp()
         ORDER BY d.{due} LIMIT most_in FOR UPDATE SKIP LOCKED
-      ) AS due
-      WHERE t.tenant = tenant_in AND t.{key} = due.{key}
-      RETURNING {returned};
+    LOOP
+      RETURN QUERY UPDATE {table} AS t SET lease_until = clock_timestamp() + make_interval(secs => lease_seconds_in)
+        WHERE t.tenant = tenant_in AND t.{key} = due_key RETURNING {returned};
+    END LOOP;
   END LOOP;
 END $function$"""
 
