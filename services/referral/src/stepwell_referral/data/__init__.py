@@ -4,17 +4,22 @@
   adding a tenant loads so that there is somewhere to refer to; a site replaces it by its own.
 - waits.json: urgency classes with their maximum waits. matching.json: which ways of meeting get round which barrier.
 - interim.json: support while waiting, per tier. words.json: what people are told about the wait.
+- queue.toml: who is next. pace.toml: what waits at a service with a calendar are reckoned from. booking.toml: holds,
+  reminders, what follows a missed appointment. booking-words.json: what people are told of an appointment.
 - structure-definitions.json: our two extensions, where R4 has no element for the fact.
 """
 
 import json
+import tomllib
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from stepwell_referral.rules.forecast import PaceParameters
 from stepwell_referral.rules.interim import InterimOffer
+from stepwell_referral.rules.queue import QueueParameters
 from stepwell_referral.rules.waits import UrgencyClass
 
 
@@ -66,9 +71,66 @@ def wait_templates() -> dict[str, Any]:
     return {**_read("words.json")["waits"]}
 
 
+@cache
+def queue_parameters() -> QueueParameters:
+    """Points and maxima of queue.toml, with the longest waits of waits.json."""
+    read = queue_data()
+    priorities = {code: points for code, points in read["clinical_priority"].items() if code != "reason"}
+    return QueueParameters(
+        priority_points=priorities,
+        ageing_full_wait=read["ageing"]["full_wait"],
+        ageing_maximum=read["ageing"]["maximum"],
+        ageing_target_share=read["ageing"]["target_share"],
+        overtaken_points=read["fairness"]["overtaken"],
+        overtaken_maximum=read["fairness"]["maximum"],
+        maximum_wait={code: each.maximum_wait for each in urgency_classes() for code in each.request_priorities},
+    )
+
+
+@cache
+def queue_data() -> dict[str, Any]:
+    """queue.toml as it stands: points, reasons for passing others, contingencies."""
+    return _toml("queue.toml")
+
+
+@cache
+def pace_data() -> dict[str, Any]:
+    """pace.toml as it stands: windows, the prior of missed appointments, corrections, renewal, forecast."""
+    return _toml("pace.toml")
+
+
+@cache
+def pace_parameters() -> PaceParameters:
+    """The prior of missed appointments and the correction of bounds (pace.toml)."""
+    prior, correction = pace_data()["no_show"], pace_data()["correction"]
+    return PaceParameters(
+        no_show_prior_share=prior["prior_share"],
+        no_show_prior_weight=prior["prior_weight"],
+        correction_step=correction["step"],
+        probability_least=correction["least"],
+        probability_most=correction["most"],
+        target_probability=correction["target_probability"],
+    )
+
+
+def promises_looked_at() -> int:
+    """How many of the last promises correct a bound (pace.toml)."""
+    return int(pace_data()["correction"]["promises"])
+
+
+@cache
+def booking_data() -> dict[str, Any]:
+    """booking.toml as it stands: holds, proposals, series, reminders, outreach."""
+    return _toml("booking.toml")
+
+
 def structure_definitions() -> list[dict[str, Any]]:
     """Our extensions as StructureDefinitions, for publishing and for validators."""
     return [entry["resource"] for entry in _read("structure-definitions.json")["entry"]]
+
+
+def _toml(name: str) -> dict[str, Any]:
+    return tomllib.loads((files(__name__) / name).read_text(encoding="utf-8"))
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -4,9 +4,11 @@ Waits are promised from numbers, never by hand, and a promise that cannot be kep
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from stepwell_referral.rules.forecast import Pace, days_until, first_day
 
 MEDIAN_PROBABILITY = 0.5
 UPPER_PROBABILITY = 0.9
@@ -70,6 +72,7 @@ def promise(
     priority: str,
     now: datetime,
     limits: Sequence[UrgencyClass],
+    pace: Pace | None = None,
 ) -> WaitPromise:
     """The wait of the next person of this priority.
 
@@ -84,6 +87,10 @@ def promise(
     makes the 90 % bound careful; people who come later and are more urgent are not foreseen, which is why a promise is
     computed anew whenever the queue or the capacity changes.
 
+    A service with a calendar has a `pace`: then free places, missed appointments, those who are more urgent and come
+    later, and those who leave are reckoned with (`forecast.days_until`), and the bound is taken at the probability at
+    which it has held.
+
     Raises ValueError for an unknown priority or class, or a negative number.
     """
     urgency = urgency_of(priority, limits)
@@ -94,8 +101,13 @@ def promise(
     if not urgency.queued:
         reason = f"A queue is no answer to {urgency.code} need: a person hands over at once."
         return WaitPromise("hand-over", reason, "WAIT-HAND-OVER", due_by, now)
-    median_days = wait_days(ahead, weekly_starts, MEDIAN_PROBABILITY)
-    upper_days = wait_days(ahead, weekly_starts, UPPER_PROBABILITY)
+    if pace is None:
+        median_days = wait_days(ahead, weekly_starts, MEDIAN_PROBABILITY)
+        upper_days = wait_days(ahead, weekly_starts, UPPER_PROBABILITY)
+    else:
+        ahead = max(ahead - _people_ahead(pace.booked, urgency, limits), 0)
+        median_days, upper_days = _paced_days(pace, ahead, urgency, limits, now)
+        weekly_starts = _weekly_places(pace)
     if median_days is None or upper_days is None:
         reason = f"No date can be given: {ahead} people are ahead and {weekly_starts:g} begin in a week."
         return WaitPromise("no-capacity", reason, "WAIT-NO-CAPACITY", due_by, now)
@@ -109,13 +121,33 @@ def promise(
     return WaitPromise(outcome, reason, rule, due_by, now, median_days, upper_days, promised_by)
 
 
+def _paced_days(
+    pace: Pace, ahead: int, urgency: UrgencyClass, limits: Sequence[UrgencyClass], now: datetime
+) -> tuple[int | None, int | None]:
+    """Median and bound from a calendar; the bound is never before the median."""
+    overtaking = sum(pace.arrivals_weekly.get(limit.code, 0.0) for limit in limits if limit.rank < urgency.rank)
+    bound = pace.upper_probability.get(urgency.code, UPPER_PROBABILITY)
+    median = days_until(pace, ahead, overtaking, now, MEDIAN_PROBABILITY, horizon_days=HORIZON_DAYS)
+    upper = days_until(pace, ahead, overtaking, now, bound, horizon_days=HORIZON_DAYS)
+    return median, upper if upper is None or median is None else max(median, upper)
+
+
+def _weekly_places(pace: Pace) -> float:
+    """How many begin in a week as far as the calendar goes; after it, or without one, as the service says."""
+    if not pace.calendar:
+        return pace.weekly_starts
+    first, last = pace.calendar[0][0], pace.calendar_until
+    weeks = max((last - first) / timedelta(weeks=1), 1.0)
+    return round(sum(places for _, places in pace.calendar) / weeks, 1)
+
+
 def wait_days(people_ahead: int, weekly_starts: float, probability: float) -> int | None:
     """The first whole day by which the wait is over with this probability; None beyond the horizon."""
 
     def over_by(days: int) -> bool:
         return 1 - poisson_at_most(people_ahead, weekly_starts * days / 7) >= probability
 
-    return _first(over_by, HORIZON_DAYS)
+    return first_day(over_by, 1, HORIZON_DAYS)
 
 
 def poisson_at_most(count: int, mean: float) -> float:
@@ -170,14 +202,3 @@ def _people_ahead(queue_ahead: Mapping[str, int], urgency: UrgencyClass, limits:
     if any(code not in ranks or count < 0 for code, count in queue_ahead.items()):
         raise ValueError("the queue is counted by urgency class, from zero on")
     return sum(count for code, count in queue_ahead.items() if ranks[code] <= urgency.rank)
-
-
-def _first(reached: Callable[[int], bool], last: int) -> int | None:
-    """The smallest number from 1 to `last` at which a condition that stays true becomes true."""
-    if not reached(last):
-        return None
-    low, high = 1, last
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle + 1, high)
-    return low
