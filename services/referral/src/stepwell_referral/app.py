@@ -9,7 +9,7 @@ from stepwell_shared.federation.tables import PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_referral import directory_tables, timers
+from stepwell_referral import booking_tables, directory_tables, timers
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.tables import READ_PLACES
@@ -37,7 +37,7 @@ service = Service(
     listens=listens,
     exchange=exchange,
     seed=ship_catalogue,
-    tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES),
-    functions=(READ_PLACES, *directory_tables.FUNCTIONS, *timers.FUNCTIONS),
+    tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
+    functions=(READ_PLACES, *directory_tables.FUNCTIONS, *timers.FUNCTIONS, *booking_tables.FUNCTIONS),
     package=Path(__file__).parent,
 )

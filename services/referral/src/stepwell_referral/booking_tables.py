@@ -1,0 +1,261 @@
+"""Who has which place of which slot, when somebody is reminded, and how fast each service goes: state beside FHIR.
+
+A place is one row, and its key is the lock: two people never get one place, and nobody gets two places of a slot.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import Column, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.functions import (
+    INDEXED_PLAN,
+    VERSION_CONFLICT,
+    Effect,
+    array_parameters,
+    insert_columns,
+    unnested,
+)
+from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
+from stepwell_shared.database.pool import Database
+
+# A claim with this place number gives back what the appointment has.
+GIVEN_BACK = 0
+
+
+def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=optional)
+
+
+def _moment(*, optional: bool = False) -> Column[datetime]:
+    return Column(TIMESTAMP(timezone=True), nullable=optional)
+
+
+def _lease() -> Column[datetime]:
+    return Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
+
+
+class SlotClaim(SQLModel, table=True):
+    """One place of a slot, numbered from 1, and the Appointment that has it. With `held_until` it is held until then
+    by the clock, whatever becomes of the process that wrote it; without, it is booked."""
+
+    __tablename__: ClassVar[str] = "slot_claim"
+    __table_args__ = (
+        Index("slot_claim_person", "tenant", "slot_id", "person", unique=True),
+        Index("slot_claim_appointment", "tenant", "appointment_id"),
+        Index("slot_claim_held", "tenant", "held_until", postgresql_where=text("held_until IS NOT NULL")),
+    )
+
+    tenant: str = Field(sa_column=_text(key=True))
+    slot_id: str = Field(sa_column=_text(key=True))
+    place: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    appointment_id: str = Field(sa_column=_text())
+    person: str = Field(sa_column=_text())
+    held_until: datetime | None = Field(sa_column=_moment(optional=True))
+    lease_until: datetime = Field(sa_column=_lease())
+
+
+class AppointmentTimer(SQLModel, table=True):
+    """When somebody is reminded of an Appointment next; `step` counts the reminders before. Without `due_at` none is
+    left."""
+
+    __tablename__: ClassVar[str] = "appointment_timer"
+    __table_args__ = (Index("appointment_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    appointment_id: str = Field(sa_column=_text(key=True))
+    step: int = Field(sa_column=Column(Integer, nullable=False))
+    due_at: datetime | None = Field(sa_column=_moment(optional=True))
+    lease_until: datetime = Field(sa_column=_lease())
+
+
+class ServicePace(SQLModel, table=True):
+    """The figures that waits at a service are reckoned from (JSON), and when they are reckoned anew."""
+
+    __tablename__: ClassVar[str] = "service_pace"
+    __table_args__ = (Index("service_pace_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    service_id: str = Field(sa_column=_text(key=True))
+    figures: str | None = Field(sa_column=_text(optional=True))
+    due_at: datetime | None = Field(sa_column=_moment(optional=True))
+    lease_until: datetime = Field(sa_column=_lease())
+
+
+class Claim(NamedTuple):
+    """One row of `slot_claim` without its slot."""
+
+    place: int
+    appointment_id: str
+    person: str
+    held_until: datetime | None
+
+
+class LapsedHold(NamedTuple):
+    """A held place whose time is over."""
+
+    tenant: str
+    slot_id: str
+    appointment_id: str
+
+
+class DueReminder(NamedTuple):
+    """An Appointment of which somebody is to be reminded."""
+
+    tenant: str
+    appointment_id: str
+    step: int
+
+
+def claim_effect(slot_id: str, claim: Claim) -> Effect:
+    """Takes a place, or confirms or prolongs one that this Appointment has. The unit of work conflicts when another
+    Appointment has the place, or the person another place of the slot."""
+    return Effect("slot_claim", (slot_id, *claim))
+
+
+def release_effect(slot_id: str, appointment_id: str) -> Effect:
+    """Gives back the place that an Appointment has, before others in the same unit of work are taken."""
+    return Effect("slot_claim", (slot_id, GIVEN_BACK, appointment_id, "", None))
+
+
+def reminder_effect(appointment_id: str, step: int, due_at: datetime | None) -> Effect:
+    """Sets the next reminder; without a time there is none."""
+    return Effect("appointment_timer", (appointment_id, step, due_at))
+
+
+def pace_effect(service_id: str, figures: str | None, due_at: datetime) -> Effect:
+    """Keeps the figures of a service (None: those that are there) and says when they are looked at again."""
+    return Effect("service_pace", (service_id, figures, due_at))
+
+
+async def claims_of(database: Database, tenant: str, slot_ids: Sequence[str]) -> Mapping[str, list[Claim]]:
+    """The claims on each of these slots, lapsed holds included."""
+    found: dict[str, list[Claim]] = {slot_id: [] for slot_id in slot_ids}
+    rows = await database.fetch("SELECT * FROM read_slot_claims($1, $2)", tenant, list(slot_ids))
+    for row in rows:
+        found[row["slot_id"]].append(Claim(row["place"], row["appointment_id"], row["person"], row["held_until"]))
+    return found
+
+
+async def claim_lapsed(database: Database, tenants: Sequence[str], now: datetime) -> list[LapsedHold]:
+    """Holds whose time is over; no other replica gets them for a while."""
+    rows = await _claimed(database, "claim_lapsed_holds", tenants, now)
+    return [LapsedHold(row["tenant"], row["slot_id"], row["appointment_id"]) for row in rows]
+
+
+async def claim_reminders(database: Database, tenants: Sequence[str], now: datetime) -> list[DueReminder]:
+    """Reminders that are due, the longest due first; no other replica gets them for a while."""
+    rows = await _claimed(database, "claim_appointment_timers", tenants, now)
+    return [DueReminder(row["tenant"], row["appointment_id"], row["step"]) for row in rows]
+
+
+async def claim_paces(database: Database, tenants: Sequence[str], now: datetime) -> list[tuple[str, str]]:
+    """(tenant, service) of the figures that are to be reckoned anew."""
+    rows = await _claimed(database, "claim_service_paces", tenants, now)
+    return [(row["tenant"], row["service_id"]) for row in rows]
+
+
+async def figures_of(database: Database, tenant: str) -> Mapping[str, str]:
+    """The figures of every service of a tenant that has any, by its id."""
+    rows = await database.fetch("SELECT * FROM read_service_paces($1)", tenant)
+    return {row["service_id"]: row["figures"] for row in rows}
+
+
+async def _claimed(
+    database: Database, function: str, tenants: Sequence[str], now: datetime
+) -> Sequence[sqlalchemy.engine.RowMapping]:
+    statement = f"SELECT * FROM {function}($1, $2, $3, $4)"
+    return await database.fetch(statement, list(tenants), now, LEASE_SECONDS, CLAIMED_MAX)
+
+
+def _table(model: type[SQLModel]) -> sqlalchemy.Table:
+    return model.metadata.tables[str(model.__tablename__)]
+
+
+def _claim_places() -> str:
+    """The batch function of claims, in place of the plain one: what is given back is free before others take it."""
+    columns = insert_columns(_table(SlotClaim))
+    return f"""CREATE OR REPLACE FUNCTION insert_slot_claim({array_parameters(columns)}) RETURNS void
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+DECLARE wanted integer; taken integer;
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  DELETE FROM slot_claim AS c USING {unnested(columns)}
+    WHERE c.tenant = tenant_in AND c.slot_id = u.slot_id AND c.appointment_id = u.appointment_id
+      AND u.place = {GIVEN_BACK};
+  SELECT count(*) INTO wanted FROM {unnested(columns)} WHERE u.place <> {GIVEN_BACK};
+  INSERT INTO slot_claim AS c (tenant, slot_id, place, appointment_id, person, held_until)
+    SELECT tenant_in, u.slot_id, u.place, u.appointment_id, u.person, u.held_until FROM {unnested(columns)}
+    WHERE u.place <> {GIVEN_BACK}
+    ON CONFLICT (tenant, slot_id, place) DO UPDATE SET held_until = excluded.held_until, lease_until = '-infinity'
+      WHERE c.appointment_id = excluded.appointment_id;
+  GET DIAGNOSTICS taken = ROW_COUNT;
+  IF taken < wanted THEN
+    RAISE EXCEPTION 'a place is taken' USING ERRCODE = '{VERSION_CONFLICT}';
+  END IF;
+END $function$"""
+
+
+def _keep_figures() -> str:
+    """The batch function of figures: figures that are not given stay as they are, and what is due sooner stays so."""
+    columns = insert_columns(_table(ServicePace))
+    return f"""CREATE OR REPLACE FUNCTION insert_service_pace({array_parameters(columns)}) RETURNS void
+LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  INSERT INTO service_pace AS p (tenant, service_id, figures, due_at)
+    SELECT tenant_in, u.service_id, max(u.figures), min(u.due_at) FROM {unnested(columns)} GROUP BY u.service_id
+    ON CONFLICT (tenant, service_id) DO UPDATE SET
+      figures = coalesce(excluded.figures, p.figures), due_at = excluded.due_at, lease_until = '-infinity';
+END $function$"""
+
+
+READ_CLAIMS = f"""CREATE OR REPLACE FUNCTION read_slot_claims(tenant_in text, slot_in text[])
+RETURNS TABLE (slot_id text, place integer, appointment_id text, person text, held_until timestamptz)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT c.slot_id, c.place, c.appointment_id, c.person, c.held_until
+    FROM slot_claim AS c WHERE c.tenant = tenant_in AND c.slot_id = ANY(slot_in) ORDER BY c.slot_id, c.place;
+END $function$"""
+READ_PACES = f"""CREATE OR REPLACE FUNCTION read_service_paces(tenant_in text)
+RETURNS TABLE (service_id text, figures text)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT p.service_id, p.figures FROM service_pace AS p
+    WHERE p.tenant = tenant_in AND p.figures IS NOT NULL;
+END $function$"""
+
+TABLES = (SlotClaim, AppointmentTimer, ServicePace)
+FUNCTIONS = (
+    _claim_places(),
+    timer_function(_table(AppointmentTimer), "appointment_id"),
+    _keep_figures(),
+    READ_CLAIMS,
+    READ_PACES,
+    claim_function(
+        "claim_lapsed_holds",
+        table="slot_claim",
+        key="appointment_id",
+        due="held_until",
+        columns="tenant text, slot_id text, appointment_id text",
+    ),
+    claim_function(
+        "claim_appointment_timers",
+        table="appointment_timer",
+        key="appointment_id",
+        due="due_at",
+        columns="tenant text, appointment_id text, step integer",
+    ),
+    claim_function(
+        "claim_service_paces",
+        table="service_pace",
+        key="service_id",
+        due="due_at",
+        columns="tenant text, service_id text",
+    ),
+)

@@ -1,0 +1,40 @@
+"""Which types of booking referral serves: calendars, their slots, and the appointments that take them."""
+
+from collections.abc import Iterator
+
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, ServedType, served
+from stepwell_shared.runtime import Runtime
+
+KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
+
+
+def booking_types(runtime: Runtime) -> Iterator[ServedType]:
+    """Schedule, Slot and Appointment."""
+    yield served(
+        "Schedule",
+        ["active", "actor", "date", "identifier", "service-category", "service-type", "specialty"],
+        interactions=KEPT,
+        documentation="The calendars: of a HealthcareService, perhaps of one Practitioner or Location there.",
+    )
+    yield served(
+        "Slot",
+        [
+            *("appointment-type", "identifier", "schedule", "service-category", "service-type", "specialty"),
+            *("start", "status"),
+        ],
+        interactions=KEPT,
+        indexes=(("schedule", "start"),),
+        documentation="The times that can be booked. A slot for a group has places; whoever holds or books one of them"
+        " has it alone.",
+    )
+    yield served(
+        "Appointment",
+        [
+            *("actor", "appointment-type", "based-on", "date", "identifier", "location", "part-status", "patient"),
+            *("practitioner", "reason-code", "reason-reference", "service-category", "service-type", "slot"),
+            *("specialty", "status", "supporting-info"),
+        ],
+        interactions=KEPT,
+        update_create=False,
+        documentation="Who comes when. A slot is taken with $hold and $book; an update says what became of it.",
+    )
