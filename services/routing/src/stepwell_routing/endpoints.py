@@ -7,6 +7,7 @@ from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.use_cases.acceptance import accept_proposal
+from stepwell_routing.use_cases.choosing import choose
 from stepwell_routing.use_cases.override import override_proposal
 from stepwell_routing.use_cases.steering import agree_on_course, finish_course, hold_course, resume_course
 
@@ -27,6 +28,16 @@ def operations(runtime: Runtime) -> Iterator[Operation]:
         " tier-1 to tier-4 (valueCode), reason (valueCode, or valueCodeableConcept with a code and perhaps words; the"
         " codes are those of CodeSystem/override-reason) and perhaps text (valueString). Where the person chose less,"
         " the review is early.",
+    )
+    yield Operation(
+        "choose",
+        partial(choose, runtime),
+        Interaction.READ,
+        "The person's choice: one of the options that are offered, or a step with less than was proposed, which is"
+        " recorded beside the proposal and looked at early, and is never below what safety asks for. Parameters with"
+        " option or step (valueCode) or both, and perhaps words (valueString). The person, or somebody of the team with"
+        " the right to create Communications, says it.",
+        result="Communication",
     )
 
 

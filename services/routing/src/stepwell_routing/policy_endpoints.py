@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.use_cases.applying import apply_policy
 from stepwell_routing.use_cases.explaining import explain
+from stepwell_routing.use_cases.override_rates import report_overrides
 from stepwell_routing.use_cases.simulating import simulate, watch_equity
 
 _APPLY = (
@@ -31,6 +32,12 @@ _EQUITY_WATCH = (
     "Whether equally ill people are offered the same, whoever they are: Parameters as for $simulate. The answer is a"
     " summary MeasureReport with shares and differences by stratum and severity, each with its 95 % interval; small"
     " groups are merged. Takes the right to read every MeasureReport."
+)
+_OVERRIDE_RATES = (
+    "How often clinicians decided otherwise than proposed: Parameters with start and end (valueDateTime; the last 26"
+    " weeks). The answer is a summary MeasureReport: shares with their limits by rule and site, counts by reason and"
+    " direction; small groups are merged. Of one version only where it is named. Takes the right to read every"
+    " MeasureReport."
 )
 
 
@@ -70,6 +77,15 @@ def policy_operations(runtime: Runtime) -> Iterator[Operation]:
             partial(watch_equity, runtime),
             Interaction.READ,
             _EQUITY_WATCH,
+            instance=instance,
+            affects_state=False,
+            result="MeasureReport",
+        )
+        yield Operation(
+            "override-rates",
+            partial(report_overrides, runtime),
+            Interaction.READ,
+            _OVERRIDE_RATES,
             instance=instance,
             affects_state=False,
             result="MeasureReport",

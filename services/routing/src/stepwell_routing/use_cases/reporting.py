@@ -11,6 +11,7 @@ from stepwell_shared.canonical import CANONICAL, instant
 
 from stepwell_routing.rules.disclosure import Labels
 from stepwell_routing.rules.equity import Watch
+from stepwell_routing.rules.override_rates import Rate, Rates
 from stepwell_routing.rules.simulation import PRESENT, PROPOSED, Mix, Report
 from stepwell_routing.rules.statistics import Interval
 
@@ -92,6 +93,28 @@ def equity_report(watch: Watch, about: About) -> Resource:
         group = _group(f"steps-by-{dimension.name}", watch.people)
         groups.append(group | ({"stratifier": stratifiers} if stratifiers else {}))
     return _report("equity-watch", about, groups)
+
+
+def override_report(rates: Rates, about: About) -> Resource:
+    """The MeasureReport of override rates: shares by rule and site, counts of overrides by reason and direction."""
+    groups = [_group("answers", rates.whole.proposals) | {"stratifier": [_shared("all", (rates.whole,))]}]
+    for name, found in (("rule", rates.by_rule), ("site", rates.by_site)):
+        stratifier = {"stratifier": [_shared(name, found)]} if found else {}
+        groups.append(_group(f"overridden-by-{name}", rates.whole.proposals) | stratifier)
+    for name, counted in (("reason", rates.by_reason), ("direction", rates.by_direction)):
+        strata = [_stratum(each.labels, people=each.overrides) for each in counted]
+        stratifier = {"stratifier": [_stratifier(name, strata)]} if strata else {}
+        groups.append(_group(f"overrides-by-{name}", rates.whole.proposals) | stratifier)
+    return _report("override-rates", about, groups)
+
+
+def _shared(name: str, rates: Sequence[Rate]) -> Resource:
+    strata = [
+        _component({name: rate.labels, "figure": (figure,)}, people=rate.proposals, score=number)
+        for rate in rates
+        for figure, number in _figures("share", rate.overridden)
+    ]
+    return _stratifier(name, strata)
 
 
 def _figures(name: str, interval: Interval | None) -> list[tuple[str, Resource]]:
