@@ -10,7 +10,7 @@ from stepwell_shared.cli.bootstrap import DatabaseUrls
 
 from tests.support import corpus, postgres
 
-DatabaseOf = Callable[[str], Awaitable[DatabaseUrls]]
+DatabaseOf = Callable[..., Awaitable[DatabaseUrls]]
 
 _run = ExitStack()
 
@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     """Stops the run's PostgreSQL and removes its folder."""
+    postgres.hang_up()
     _run.close()
 
 
@@ -42,17 +43,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 async def database_of() -> AsyncIterator[DatabaseOf]:
-    """`await database_of("screening")` is a fresh migrated database, (owner URL, runtime URL), for one test."""
+    """`await database_of("screening")` is a fresh migrated database, (owner URL, runtime URL), for one test.
+
+    `await database_of("screening", preparation)` has what the preparation puts there.
+    """
     names = []
 
-    async def create(service: str) -> DatabaseUrls:
-        name, urls = await postgres.create_database(service)
+    async def create(service: str, preparation: postgres.Preparation | None = None) -> DatabaseUrls:
+        name, urls = await postgres.create_database(service, preparation)
         names.append(name)
         return urls
 
     yield create
     for name in names:
-        await postgres.drop_database(name)
+        postgres.drop_database(name)
 
 
 @pytest.fixture

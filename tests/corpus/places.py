@@ -70,7 +70,7 @@ async def open_engine(service: str) -> AsyncIterator[OpenEngine]:
             async with httpx.AsyncClient(transport=transport, base_url=opened.engine.base_url + "/") as http:
                 yield OpenEngine(http)
     finally:
-        await postgres.drop_database(name)
+        postgres.drop_database(name)
 
 
 def created_by_clients(registry: Registry) -> set[str]:

@@ -250,7 +250,7 @@ async def organisations(folder: Path, *names: str) -> AsyncIterator[list[Organis
         found = []
         for name in names:
             database, urls = await postgres.create_database("referral")
-            stack.push_async_callback(postgres.drop_database, database)
+            stack.callback(postgres.drop_database, database)
             port = free_port()
             line = await stack.enter_async_context(cable(free_port(), port))
             organisation = Organisation(name, folder / name, urls, port, line, http)

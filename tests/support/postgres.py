@@ -1,6 +1,7 @@
 """One throw-away PostgreSQL per test run, shared by all workers, and a fresh clone of a migrated database per test.
 
 The process that started the run makes a folder and removes it; the first test that needs the server starts it.
+What many tests begin with is put into a template once per run (`Preparation`), so that each of them clones it.
 """
 
 import fcntl
@@ -8,9 +9,10 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +21,8 @@ from stepwell_shared.cli.bootstrap import OWNER_ROLE, RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.migrations import migrate
 
+from tests.support.administration import Administration
+
 RUN_FOLDER = "STEPWELL_TEST_RUN_FOLDER"
 PREFIX = "stepwell-tests-"
 EMPTY = "empty"
@@ -26,6 +30,15 @@ MEMORY_BYTES_MIN = 4 * 2**30
 
 _numbers = itertools.count()
 _templates: dict[str, DatabaseUrls] = {}
+_administrations: list[Administration] = []
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is put into a migrated database once per run, so that every clone of it has that already."""
+
+    name: str
+    fill: Callable[[DatabaseUrls], Awaitable[None]]
 
 
 @contextmanager
@@ -46,6 +59,7 @@ def test_run() -> Iterator[None]:
         try:
             yield
         finally:
+            hang_up()
             _remove(folder)
 
 
@@ -70,38 +84,76 @@ async def administrator() -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def create_database(service: str) -> tuple[str, DatabaseUrls]:
+async def create_database(service: str, preparation: Preparation | None = None) -> tuple[str, DatabaseUrls]:
     """A fresh database with the migrated tables of the service, or with none for EMPTY: its name and its two URLs."""
-    template, urls = await _template(service)
+    template, urls = await _template(service, preparation)
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    async with administrator() as connection:
-        # Without fsync, copying files takes half the time of WAL_LOG (15 against 27 ms with two workers).
-        await connection.execute(
-            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY OWNER {OWNER_ROLE}",
-        )
-        await close_database(connection, name)
-    return name, DatabaseUrls(*(urlsplit(url)._replace(path=f"/{name}").geturl() for url in urls))
+    await _administration().run(partial(_clone, template, name))
+    return name, _at(urls, name)
 
 
-async def drop_database(name: str) -> None:
-    """Removes a database, whoever is still connected."""
-    async with administrator() as connection:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+def drop_database(name: str) -> None:
+    """Removes a database, whoever is still connected, while the process goes on."""
+    _administration().run_later(partial(_drop, name))
 
 
-async def _template(service: str) -> tuple[str, DatabaseUrls]:
-    """The service's migrated database, made once per run: its name and its URLs."""
-    name = f"template_{service}"
-    ready = run_folder() / f"{name}.ready"
-    if service in _templates:
-        return name, _templates[service]
-    with _lock(run_folder() / "templates.lock"):
-        urls = await bootstrap(server().url(), [name], run_folder() / "credentials.json", server_is_ours=True)
-        if service != EMPTY and not ready.exists():
-            await migrate(service, urls[name].owner, RUNTIME_ROLE)
-        ready.touch()
-    _templates[service] = urls[name]
-    return name, urls[name]
+def hang_up() -> None:
+    """Finishes what this process has to do with the server."""
+    while _administrations:
+        _administrations.pop().close()
+
+
+def _administration() -> Administration:
+    if not _administrations:
+        _administrations.append(Administration(server().url()))
+    return _administrations[0]
+
+
+async def _clone(template: str, name: str, connection: asyncpg.Connection) -> None:
+    # Without fsync, copying files takes half the time of WAL_LOG (15 against 27 ms with two workers).
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY OWNER {OWNER_ROLE}")
+    await close_database(connection, name)
+
+
+async def _drop(name: str, connection: asyncpg.Connection) -> None:
+    await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def _template(service: str, preparation: Preparation | None) -> tuple[str, DatabaseUrls]:
+    """The service's migrated database, prepared if so asked, made once per run: its name and its URLs."""
+    if preparation is None:
+        name, make = f"template_{service}", partial(_migrate, service)
+    else:
+        plain, urls = await _template(service, None)
+        name, make = f"{plain}_{preparation.name}", partial(_prepare, plain, urls, preparation)
+    if name not in _templates:
+        ready = run_folder() / f"{name}.ready"
+        with _lock(run_folder() / "templates.lock"):
+            _templates[name] = await make(name, is_ready=ready.exists())
+            ready.touch()
+    return name, _templates[name]
+
+
+async def _migrate(service: str, name: str, *, is_ready: bool) -> DatabaseUrls:
+    urls = await bootstrap(server().url(), [name], run_folder() / "credentials.json", server_is_ours=True)
+    if service != EMPTY and not is_ready:
+        await migrate(service, urls[name].owner, RUNTIME_ROLE)
+    return urls[name]
+
+
+async def _prepare(
+    plain: str, urls: DatabaseUrls, preparation: Preparation, name: str, *, is_ready: bool
+) -> DatabaseUrls:
+    if not is_ready:
+        await _administration().run(partial(_drop, name))  # what another worker could not finish
+        await _administration().run(partial(_clone, plain, name))
+        await preparation.fill(_at(urls, name))
+    return _at(urls, name)
+
+
+def _at(urls: DatabaseUrls, name: str) -> DatabaseUrls:
+    """The same logins at another database."""
+    return DatabaseUrls(*(urlsplit(url)._replace(path=f"/{name}").geturl() for url in urls))
 
 
 def _place() -> Path:

@@ -1,15 +1,18 @@
 """One service in the test's own process: its Runtime on a fresh database, two tenants, its events, its FHIR door."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+from pydantic import SecretStr
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.roles import ROLES
@@ -32,6 +35,8 @@ from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.runtime import Runtime, Service, open_runtime
 from stepwell_shared.settings import SERVICES, Settings
 
+from tests.support.postgres import Preparation
+
 NORTH, SOUTH = "north", "south"
 URLS = {name: f"https://stepwell.example/{name}/fhir" for name in SERVICES}
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -45,8 +50,8 @@ _BEARER = re.compile(r"Bearer (\w+) ([\w-]+)(?: (\w+/[\w-]+))?")
 class Clock:
     """Time that passes a second with each look, so that versions have an order, and more when told to."""
 
-    def __init__(self) -> None:
-        self.now = START
+    def __init__(self, start: datetime = START) -> None:
+        self.now = start
 
     def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)
@@ -54,25 +59,55 @@ class Clock:
 
 
 @asynccontextmanager
-async def running(service: Service, urls: DatabaseUrls, folder: Path) -> AsyncIterator[Runtime]:
-    """The service's Runtime with the runtime login, as its process would have it; nothing is delivered."""
+async def running(
+    service: Service, urls: DatabaseUrls, folder: Path, *, is_prepared: bool = False, start: datetime = START
+) -> AsyncIterator[Runtime]:
+    """The service's Runtime with the runtime login, as its process would have it; nothing is delivered.
+
+    It ships into both tenants, unless a preparation has done that.
+    """
     key_file = folder / "service-key.json"
     key_file.write_text("a key that signs nothing")
-    settings = Settings.model_validate(
+    settings = _settings().model_copy(
+        update={"database_url": SecretStr(urls.runtime), "service_key_file": key_file},
+    )
+    runtime = Runtime(clock=Clock(start))
+    async with open_runtime(service, service.resources(runtime), runtime, settings) as opened:
+        if service.seed is not None and not is_prepared:
+            for tenant in (NORTH, SOUTH):
+                await service.seed(opened, tenant)
+        yield opened
+
+
+@cache
+def _settings() -> Settings:
+    """What is the same for all."""
+    return Settings.model_validate(
         {
-            "database_url": urls.runtime,
-            "service_key_file": key_file,
+            "database_url": "postgresql://",
+            "service_key_file": Path(),
             "issuer_url": "https://stepwell.example/screening/auth",
             "database_connections_max": 4,
             **{f"{name}_url": url for name, url in URLS.items()},
         }
     )
-    runtime = Runtime(clock=Clock())
-    async with open_runtime(service, service.resources(runtime), runtime, settings) as opened:
-        if service.seed is not None:
-            for tenant in (NORTH, SOUTH):
-                await service.seed(opened, tenant)
-        yield opened
+
+
+async def _nothing(runtime: Runtime) -> None:
+    """What is shipped is enough."""
+
+
+def shipped(
+    service: Service, name: str = "shipped", and_then: Callable[[Runtime], Awaitable[None]] = _nothing
+) -> Preparation:
+    """What the service ships is in both tenants, and then whatever else, since an hour before any test begins."""
+
+    async def fill(urls: DatabaseUrls) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with running(service, urls, Path(folder), start=START - timedelta(hours=1)) as opened:
+                await and_then(opened)
+
+    return Preparation(name, fill)
 
 
 def received(topic: str, entries: Sequence[tuple[str, Resource]], *, number: int = 1) -> ReceivedEvent:

@@ -93,7 +93,7 @@ def running_suite(folder: Path, names: Sequence[str] = SERVICES) -> Iterator[Sui
             yield Suite(deployment, processes, listener_port)
     finally:
         for name, _ in created.values():
-            asyncio.run(postgres.drop_database(name))
+            postgres.drop_database(name)
 
 
 def _free_ports() -> dict[str, int]:

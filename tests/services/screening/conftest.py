@@ -1,25 +1,31 @@
 """Screening's Runtime and FHIR door on a database of its own, beside a tenant that nothing may reach."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from stepwell_screening.app import service
-from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.runtime import Runtime
 
+from tests.conftest import DatabaseOf
 from tests.services.screening.submitting import EHR, SOUTH_EHR, everything, form, patient
-from tests.support.runtime import SOUTH, http_of, running
+from tests.support.runtime import SOUTH, http_of, running, shipped
+
+
+async def _south_has_a_person(runtime: Runtime) -> None:
+    async with http_of(runtime, service) as client:
+        for resource in (patient(), patient("south-only"), form(1, id="r1")):
+            await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource, headers=SOUTH_EHR)
+
+
+BESIDE_SOUTH = shipped(service, "beside_south", _south_has_a_person)
 
 
 @pytest.fixture
-async def runtime(database_of: Callable[[str], Awaitable[DatabaseUrls]], tmp_path: Path) -> AsyncIterator[Runtime]:
+async def runtime(database_of: DatabaseOf, tmp_path: Path) -> AsyncIterator[Runtime]:
     """The running parts. South has a person and a response under the same ids, which every test leaves as they are."""
-    async with running(service, await database_of("screening"), tmp_path) as opened:
-        async with http_of(opened, service) as client:
-            for resource in (patient(), patient("south-only"), form(1, id="r1")):
-                await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource, headers=SOUTH_EHR)
+    async with running(service, await database_of("screening", BESIDE_SOUTH), tmp_path, is_prepared=True) as opened:
         before = await everything(opened, SOUTH)
         yield opened
         assert await everything(opened, SOUTH) == before

@@ -163,4 +163,4 @@ async def test_each_test_gets_a_database_of_its_own(empty_database: DatabaseUrls
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await run_sql(empty_database.runtime, "CREATE TABLE mine (value int)")
     finally:
-        await postgres.drop_database(other_name)
+        postgres.drop_database(other_name)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 
 from stepwell_shared.fhir import definitions
 from stepwell_shared.fhir.paths import Extractor, compile_member, compile_path, filtered_targets, reads_absence
@@ -82,8 +83,9 @@ def _is_spelt(root: str, member: str) -> bool:
     return member.startswith(root) and (len(member) == len(root) or member[len(root)].isupper())
 
 
+@cache
 def search_parameter(resource_type: str, name: str) -> SearchParameter:
-    """The official parameter, ready to index; raises KeyError or UnsupportedPathError when it cannot be."""
+    """The official parameter, ready to index, compiled once; raises KeyError or UnsupportedPathError when it cannot be."""
     definition = definitions.search_parameter(resource_type, name)
     if name.startswith("combo-"):
         parts = (name.removeprefix("combo-"), name.replace("combo-", "component-", 1).replace("-code-code", "-code"))
