@@ -85,7 +85,7 @@ def _is_spelt(root: str, member: str) -> bool:
 
 @cache
 def search_parameter(resource_type: str, name: str) -> SearchParameter:
-    """The official parameter, ready to index, compiled once; raises KeyError or UnsupportedPathError when it cannot be."""
+    """The official parameter, ready to index; raises KeyError or UnsupportedPathError when it cannot be."""
     definition = definitions.search_parameter(resource_type, name)
     if name.startswith("combo-"):
         parts = (name.removeprefix("combo-"), name.replace("combo-", "component-", 1).replace("-code-code", "-code"))
