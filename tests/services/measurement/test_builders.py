@@ -1,5 +1,6 @@
 """Promises of the reliable-change Observation and its Provenance: R4, derived from two scores, honest when unknown."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -10,31 +11,38 @@ from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.provenance import Provenance
 from stepwell_measurement import data
 from stepwell_measurement.builders import reliable_change_observation, reliable_change_provenance
-from stepwell_measurement.rules.reliable_change import ChangeParameters, Score, classify
+from stepwell_measurement.rules.progress import Track
+from stepwell_measurement.rules.reliable_change import Score, classify
+from stepwell_measurement.rules.trajectory import Standing, TrajectoryParameters, trajectory
 from stepwell_shared.canonical import code_system
+
+from tests.support.terminology import CODE_SYSTEMS, unknown_codings
 
 AT = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 ISSUED = datetime(2026, 9, 29, 14, 0, tzinfo=UTC)
-PHQ9 = data.trajectory_parameters()["44261-6"].change
-PHQ15 = data.trajectory_parameters()["70273-8"].change
-GAD7_INDEX = data.change_parameter_sets("gad-7")["bischoff-2020"]
+PHQ9 = data.trajectory_parameters()["44261-6"]
+PHQ15 = data.trajectory_parameters()["70273-8"]
+GAD7_INDEX = replace(
+    data.trajectory_parameters()["70274-6"], change=data.change_parameter_sets("gad-7")["bischoff-2020"]
+)
 
 
 def as_json(resource: dict[str, Any]) -> bytes:
     return msgspec.json.Encoder(decimal_format="number").encode(resource)
 
 
-def observation(
-    parameters: ChangeParameters, baseline: str, current: str, *, prorated: bool = False, amended: bool = False
-) -> dict[str, Any]:
-    first = Score(Decimal(baseline), AT, prorated, "Observation/first")
-    second = Score(Decimal(current), AT + timedelta(days=28), False, "Observation/second")
+def observation(parameters: TrajectoryParameters, baseline: str, *later: str, amended: bool = False) -> dict[str, Any]:
+    names = ["first", *(["between"] * (len(later) - 1)), "second"]
+    scores = [
+        Score(Decimal(value), AT + timedelta(days=28 * place), False, f"Observation/{name}")
+        for place, (value, name) in enumerate(zip((baseline, *later), names, strict=True))
+    ]
+    path = trajectory(parameters, scores)
+    assert path is not None
     return reliable_change_observation(
         observation_id="rc1",
         parameters=parameters,
-        result=classify(parameters, first, second),
-        baseline=first,
-        current=second,
+        path=path,
         subject={"reference": "Patient/p1"},
         issued=ISSUED,
         amended=amended,
@@ -43,8 +51,8 @@ def observation(
 
 def components(resource: dict[str, Any]) -> dict[str, Any]:
     return {
-        component["code"]["coding"][0]["code"]: component.get("valueQuantity", component.get("valueBoolean"))
-        for component in resource.get("component", ())
+        component["code"]["coding"][0]["code"]: next(value for name, value in component.items() if name != "code")
+        for component in resource["component"]
     }
 
 
@@ -53,31 +61,26 @@ def test_an_instrument_without_parameters_gets_no_value_but_a_reason() -> None:
     assert "valueCodeableConcept" not in resource
     assert resource["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
     assert "PHQ-15" in resource["dataAbsentReason"]["text"]
-    assert set(components(resource)) == {"change"}
+    assert "threshold" not in components(resource)
+    assert components(resource)["response"] is True
+    assert not {"remission", "recovery", "relapse"} & set(components(resource))
     Observation.model_validate_json(as_json(resource))
 
 
-def test_a_prorated_score_shows_no_change_at_all() -> None:
-    resource = observation(PHQ9, "20", "5", prorated=True)
-    assert "dataAbsentReason" in resource
-    assert "change" not in components(resource)
-    Observation.model_validate_json(as_json(resource))
+def test_the_trajectory_stands_beside_the_change_with_what_matters_most_first() -> None:
+    found = components(observation(PHQ9, "20", "4", "9"))
+    assert found["standing"]["coding"][0] == {"system": code_system("trajectory"), "code": "recovery"}
+    assert found["on-track"]["coding"][0]["code"] == "on-track"
+    assert (found["change-from-best"]["value"], found["measures"]) == (5, 3)
+    facts = ("response", "remission", "recovery", "important-change")
+    assert [found[name] for name in facts] == [True, False, True, True]
 
 
-def test_without_numbers_there_is_no_empty_component_list() -> None:
-    prorated = Score(Decimal(20), AT, True, "Observation/first")
-    result = classify(PHQ9, prorated, prorated)
-    bare = type(result)(result.outcome, None, None, False, result.reason, result.rule)
-    resource = reliable_change_observation(
-        observation_id="rc1",
-        parameters=PHQ9,
-        result=bare,
-        baseline=prorated,
-        current=prorated,
-        subject={"reference": "Patient/p1"},
-        issued=ISSUED,
-    )
-    assert "component" not in resource
+def test_every_code_of_a_trajectory_is_defined() -> None:
+    system = CODE_SYSTEMS[code_system("trajectory")]
+    defined = {concept["code"] for concept in system["concept"]}
+    assert {str(each) for each in (*Standing, *Track)} <= defined
+    assert unknown_codings(observation(PHQ9, "20", "4", "9")) == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_provenance_names_sources_software_rule_and_time(amended: bool, activity
         provenance_id="pv1",
         target="Observation/rc1",
         sources=["Observation/first", "Observation/second"],
-        result=classify(PHQ9, first, second),
+        result=classify(PHQ9.change, first, second),
         recorded=ISSUED.astimezone(timezone(timedelta(hours=2))),
         amended=amended,
     )

@@ -18,6 +18,15 @@ OTHERS = f"""
 INSERT INTO fhir_observation (tenant, id, version, last_updated, body, p_patient, p_subject, p_code, p_code_system)
   SELECT '{NORTH}', 'o' || n, 1, now(), '{{}}', 'Patient/' || n, 'Patient/' || n, '44261-6', 'http://loinc.org'
     FROM generate_series(1, {ROWS}) AS n"""
+ROWS_OF_OTHERS = f"""
+INSERT INTO trajectory (tenant, person, code, number, recorded, series, measures)
+  SELECT '{NORTH}', 'Patient/' || n, '44261-6', 1, now(), '[]', 0 FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO care_episode (tenant, person, episode, version, started_at)
+  SELECT '{NORTH}', 'Patient/' || n, 'e1', 1, now() FROM generate_series(1, {ROWS}) AS n"""
+READ = (
+    f"SELECT * FROM read_trajectories('{NORTH}', ARRAY['Patient/1', 'Patient/2'],"
+    " ARRAY['http://loinc.org', 'http://loinc.org'], ARRAY['44261-6', '44261-6'])"
+)
 EARLIER = f"""
 INSERT INTO received_event (tenant, subscription, event_number, focus, recorded, status)
   SELECT '{NORTH}', 's1', n, 'QuestionnaireResponse/' || n, now(), 'received' FROM generate_series(1, {ROWS}) AS n"""
@@ -26,10 +35,11 @@ INSERT INTO received_event (tenant, subscription, event_number, focus, recorded,
 @pytest.mark.parametrize(
     ("filling", "asked"),
     [
-        (OTHERS, f"SELECT * FROM read_series('{NORTH}', ARRAY['Patient/1', 'Patient/2'], ARRAY['44261-6', '44261-6'])"),
+        (OTHERS, READ),
+        (f"{OTHERS}; {ROWS_OF_OTHERS}", READ),
         (EARLIER, f"SELECT * FROM known_events('{NORTH}', 's1', ARRAY[4998, 4999, 5001]::bigint[])"),
     ],
-    ids=["series", "numbers"],
+    ids=["series", "rows", "numbers"],
 )
 @pytest.mark.parametrize("statistics", ["", "; ANALYZE"], ids=["without statistics", "with statistics"])
 async def test_a_look_up_reads_a_few_pages_however_much_there_is(

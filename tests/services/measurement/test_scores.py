@@ -203,7 +203,7 @@ async def test_a_score_entered_in_error_leaves_the_series_and_its_comparison_is_
 
 
 async def test_a_retracted_baseline_hands_over_to_the_next_score(runtime: Runtime) -> None:
-    await hear(runtime, finalized("r1", 20), finalized("r2", 10, week=2), finalized("r3", 9, week=4))
+    await hear(runtime, finalized("r1", 20), finalized("r2", 9, week=2), finalized("r3", 8, week=4))
     await hear(runtime, finalized("r1", 20, version=2, status="entered-in-error"))
     assert await standing(runtime) == [(score_id("r2"), score_id("r3"), "no-reliable-change")]
     assert await told(runtime) == ["improvement", "no-reliable-change"]
@@ -245,7 +245,7 @@ async def test_many_persons_at_once_read_their_series_together(
     fetch = runtime.database.fetch
 
     async def counting(statement: str, *arguments: Any) -> Any:
-        if "read_series" in statement:
+        if "read_trajectories" in statement:
             calls.append(len(arguments[1]))
         return await fetch(statement, *arguments)
 

@@ -10,7 +10,7 @@ from stepwell_shared.served import keep_patient
 
 from stepwell_measurement.resources import registry
 from stepwell_measurement.subscriptions import PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
-from stepwell_measurement.tables import READ_SERIES, SeriesStepRow
+from stepwell_measurement.tables import FUNCTIONS, TABLES
 from stepwell_measurement.use_cases.scores import keep_scores
 
 
@@ -30,7 +30,7 @@ service = Service(
     resources=registry,
     topics=TOPICS,
     listens=listens,
-    tables=(SeriesStepRow,),
-    functions=(READ_SERIES,),
+    tables=TABLES,
+    functions=FUNCTIONS,
     package=Path(__file__).parent,
 )

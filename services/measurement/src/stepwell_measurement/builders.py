@@ -11,7 +11,8 @@ from typing import Any
 
 from stepwell_shared.canonical import CANONICAL, code_system, instant
 
-from stepwell_measurement.rules.reliable_change import Change, ChangeParameters, ReliableChange, Score, shown
+from stepwell_measurement.rules.reliable_change import Change, ReliableChange, shown
+from stepwell_measurement.rules.trajectory import Trajectory, TrajectoryParameters
 
 Json = dict[str, Any]
 
@@ -32,39 +33,37 @@ _DISPLAY = {
 def reliable_change_observation(
     *,
     observation_id: str,
-    parameters: ChangeParameters,
-    result: ReliableChange,
-    baseline: Score,
-    current: Score,
+    parameters: TrajectoryParameters,
+    path: Trajectory,
     subject: Mapping[str, Any],
     issued: datetime,
     amended: bool = False,
 ) -> Json:
-    """The reliable change of one person on one instrument, derived from two score Observations.
+    """The reliable change of one person on one instrument, with the trajectory as it was at the last score of `path`.
 
-    `baseline.reference` and `current.reference` name them, `subject` is the Reference that they carry. When reliable
-    change is not available the Observation says so by dataAbsentReason, with the reason in words. `amended`: it
-    replaces an earlier result after a correction.
+    It is derived from two score Observations, which their references name; `subject` is the Reference that they carry.
+    When reliable change is not available the Observation says so by dataAbsentReason, with the reason in words.
+    `amended`: it replaces an earlier result after a correction.
     """
+    result = path.reliable_change
     observation: Json = {
         "resourceType": "Observation",
         "id": observation_id,
         "status": "amended" if amended else "final",
         "category": [{"coding": [_coding(f"{TERMINOLOGY}/observation-category", "survey", "Survey")]}],
         "code": {
-            "coding": [reliable_change_code(parameters.instrument)],
-            "text": f"Reliable change of {parameters.instrument.upper()}",
+            "coding": [reliable_change_code(parameters.change.instrument)],
+            "text": f"Reliable change of {parameters.title}",
         },
         "subject": dict(subject),
-        "effectiveDateTime": instant(current.effective),
+        "effectiveDateTime": instant(path.last.effective),
         "issued": instant(issued),
         **_value(result),
         "note": [{"text": result.reason}],
-        "method": {"coding": [_own(parameters.parameter_set)], "text": parameters.source},
-        "derivedFrom": [{"reference": baseline.reference}, {"reference": current.reference}],
+        "method": {"coding": [_own(parameters.change.parameter_set)], "text": parameters.change.source},
+        "derivedFrom": [{"reference": path.baseline.reference}, {"reference": path.last.reference}],
+        "component": [*_components(result), *_trajectory(path)],
     }
-    if components := _components(result):
-        observation["component"] = components
     return observation
 
 
@@ -131,6 +130,31 @@ def _components(result: ReliableChange) -> list[Json]:
         components.append({"code": {"coding": [_own("threshold")]}, "valueQuantity": _points(shown(result.threshold))})
         components.append({"code": {"coding": [_own("threshold-inclusive")]}, "valueBoolean": result.inclusive})
     return components
+
+
+def _trajectory(path: Trajectory) -> list[Json]:
+    """Where the person stands by this score: one code for what matters most, then each fact that is known."""
+    system = code_system("trajectory")
+    from_best = path.last.value - path.best.value
+    facts = {
+        "response": path.response,
+        "remission": path.remission,
+        "recovery": path.recovery,
+        "important-change": path.important_change,
+        "stalled": path.stalled,
+        "relapse": path.relapse,
+    }
+    return [
+        {"code": _fact("standing"), "valueCodeableConcept": {"coding": [_coding(system, path.standing)]}},
+        {"code": _fact("on-track"), "valueCodeableConcept": {"coding": [_coding(system, path.track)]}},
+        {"code": _fact("change-from-best"), "valueQuantity": _points(from_best)},
+        {"code": _fact("measures"), "valueInteger": path.count},
+        *({"code": _fact(name), "valueBoolean": holds} for name, holds in facts.items() if holds is not None),
+    ]
+
+
+def _fact(code: str) -> Json:
+    return {"coding": [_coding(code_system("trajectory"), code)]}
 
 
 def _points(value: Decimal) -> Json:

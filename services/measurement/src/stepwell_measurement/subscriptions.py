@@ -6,8 +6,9 @@ TRAJECTORY_CHANGED = Topic(
     "trajectory-changed",
     ("Observation",),
     ("patient", "code"),
-    "What can be said about a person's change on one instrument is not what was said before: improved, deteriorated,"
-    " no reliable change, or no longer known. Beside it come the scores that were compared.",
+    "What can be said about a person's way on one instrument is not what was said before: improved, deteriorated, no"
+    " reliable change or no longer known; response, remission, recovery, stall, not on track, worse than at best,"
+    " relapse after care (the components say which). Beside it come the scores that were compared.",
     ("Observation",),
 )
 MEASURE_REPORT_READY = Topic(

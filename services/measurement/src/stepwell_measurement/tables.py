@@ -1,4 +1,4 @@
-"""The series of scores of one person on one instrument: read in one call, changed by one writer at a time."""
+"""Where everybody stands on each instrument, one row each, and the episodes of care that say when care ended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,34 +7,100 @@ from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
-from sqlalchemy import Column, Integer, Text
+import sqlalchemy
+from sqlalchemy import Boolean, Column, Double, Integer, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
-from stepwell_shared.database.functions import INDEXED_PLAN, Effect
+from stepwell_shared.database.functions import (
+    INDEXED_PLAN,
+    TENANT,
+    VERSION_CONFLICT,
+    Effect,
+    array_parameters,
+    insert_columns,
+    names_of,
+    unnested,
+)
 from stepwell_shared.database.pool import Database
 
+from stepwell_measurement.rules.care import Episode, care_of
+from stepwell_measurement.rules.compact import Point, compact, points_of
+from stepwell_measurement.rules.trajectory import NEVER_ENDED, Care, Trajectory
 
-class SeriesStepRow(SQLModel, table=True):
-    """One change of one series: number 1 is its first score, and no number is taken twice.
 
-    Two writers who saw the same last step cannot both commit; the second looks again. `outcome` is what
-    subscribers were told last, null as long as there was nothing to tell.
+def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
+    return Column(Text(collation="C"), primary_key=key, nullable=optional)
+
+
+def _number() -> Column[float]:
+    return Column(Double, nullable=True)
+
+
+def _moment(*, optional: bool = False) -> Column[datetime]:
+    return Column(TIMESTAMP(timezone=True), nullable=optional)
+
+
+def _flag() -> Column[bool]:
+    return Column(Boolean, nullable=True)
+
+
+class TrajectoryRow(SQLModel, table=True):
+    """Where one person stands on one instrument, kept true in the commit of each score; cohorts are counted from it.
+
+    `number` grows by one with each change, so that of two writers who saw the same row one looks again. `series` is
+    the exact truth (rules/compact.py); the columns follow from it and from the episodes of care, as floats for sums.
+    Null where it is not known or the instrument has no such number; all but the key, where no score stands any more.
+    `told` is what subscribers know. `measures` is null in a row that an earlier release left: its `series` then names
+    Observations, and the next score brings it up to date. docs/trajectories.md says what each column means.
     """
 
-    __tablename__: ClassVar[str] = "series_step"
+    __tablename__: ClassVar[str] = "trajectory"
 
-    tenant: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
-    person: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
-    code: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
-    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    observation_id: str = Field(sa_column=Column(Text(collation="C"), nullable=False))
-    outcome: str | None = Field(sa_column=Column(Text(collation="C")))
-    recorded: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    tenant: str = Field(sa_column=_text(key=True))
+    person: str = Field(sa_column=_text(key=True))
+    code: str = Field(sa_column=_text(key=True))
+    number: int = Field(sa_column=Column(Integer, nullable=False))
+    recorded: datetime = Field(sa_column=_moment())
+    told: str | None = Field(sa_column=_text(optional=True))
+    series: str = Field(sa_column=_text())
+    measures: int | None = Field(sa_column=Column(Integer, nullable=True))
+    left_out: int | None = Field(sa_column=Column(Integer, nullable=True))
+    standing: str | None = Field(sa_column=_text(optional=True))
+    baseline_at: datetime | None = Field(sa_column=_moment(optional=True))
+    baseline: float | None = Field(sa_column=_number())
+    best: float | None = Field(sa_column=_number())
+    last_at: datetime | None = Field(sa_column=_moment(optional=True))
+    last: float | None = Field(sa_column=_number())
+    reliable_change: str | None = Field(sa_column=_text(optional=True))
+    outcome_class: str | None = Field(sa_column=_text(optional=True))
+    track: str | None = Field(sa_column=_text(optional=True))
+    case_at_baseline: bool | None = Field(sa_column=_flag())
+    case_now: bool | None = Field(sa_column=_flag())
+    response: bool | None = Field(sa_column=_flag())
+    remission: bool | None = Field(sa_column=_flag())
+    recovery: bool | None = Field(sa_column=_flag())
+    important_change: bool | None = Field(sa_column=_flag())
+    stalled: bool | None = Field(sa_column=_flag())
+    deteriorated: bool | None = Field(sa_column=_flag())
+    relapse: bool | None = Field(sa_column=_flag())
+
+
+class CareEpisodeRow(SQLModel, table=True):
+    """One episode of care as routing told of it last; `version` is that of routing's EpisodeOfCare."""
+
+    __tablename__: ClassVar[str] = "care_episode"
+
+    tenant: str = Field(sa_column=_text(key=True))
+    person: str = Field(sa_column=_text(key=True))
+    episode: str = Field(sa_column=_text(key=True))
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    started_at: datetime = Field(sa_column=_moment())
+    ended_at: datetime | None = Field(sa_column=_moment(optional=True))
 
 
 class SeriesKey(NamedTuple):
-    """Whose scores on what: the person's reference (or `system|value` of an identifier) and the LOINC code."""
+    """Whose scores on what: the person's reference (or `system|value` of an identifier) and the code of the score."""
 
     person: str
     code: str
@@ -49,48 +115,112 @@ class KeptScore(NamedTuple):
 
 @dataclass
 class Series:
-    """One series as stored: its last step (0 before the first), what was told last, its Observations by id."""
+    """One series as stored: its number (0 before the first), what was told last, and when the person's care ended.
+
+    Unless it `is_current`, its points must be read from `observations`, which an earlier release or an import left.
+    """
 
     number: int = 0
-    outcome: str | None = None
-    scores: dict[str, KeptScore] = field(default_factory=dict)
+    told: str | None = None
+    points: dict[str, Point] = field(default_factory=dict)
+    is_current: bool = False
+    care: Care = NEVER_ENDED
+    observations: list[KeptScore] = field(default_factory=list)
 
 
-# A person whom an identifier names has no address to search by: the steps know which Observations are theirs.
+_TRAJECTORY: sqlalchemy.Table = TrajectoryRow.__table__  # type: ignore[attr-defined]  # SQLModel sets it
+_EPISODE: sqlalchemy.Table = CareEpisodeRow.__table__  # type: ignore[attr-defined]  # SQLModel sets it
+_COLUMNS = insert_columns(_TRAJECTORY)
+_KEY = ("person", "code")
+
+_SET_TRAJECTORY = f"""CREATE OR REPLACE FUNCTION insert_trajectory({array_parameters(_COLUMNS)}) RETURNS void
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+DECLARE added bigint; changed bigint;
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  INSERT INTO trajectory ({TENANT}, {", ".join(c.name for c in _COLUMNS)})
+    SELECT {TENANT}_in, {names_of("u", _COLUMNS)} FROM {unnested(_COLUMNS)} WHERE u.number = 1;
+  GET DIAGNOSTICS added = ROW_COUNT;
+  IF added = cardinality(person_in) THEN
+    RETURN;
+  END IF;
+  UPDATE trajectory AS t SET {", ".join(f"{c.name} = u.{c.name}" for c in _COLUMNS if c.name not in _KEY)}
+    FROM {unnested(_COLUMNS)}
+    WHERE t.{TENANT} = {TENANT}_in AND t.person = u.person AND t.code = u.code AND t.number = u.number - 1;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  IF added + changed <> cardinality(person_in) THEN
+    RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another score of a series was stored first';
+  END IF;
+END $function$"""
+
+# Of two versions of an episode the newer stays, whichever came first.
+_SET_EPISODE = f"""CREATE OR REPLACE FUNCTION insert_care_episode({array_parameters(insert_columns(_EPISODE))})
+RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  INSERT INTO care_episode AS c ({TENANT}, {", ".join(c.name for c in insert_columns(_EPISODE))})
+    SELECT {TENANT}_in, {names_of("u", insert_columns(_EPISODE))} FROM {unnested(insert_columns(_EPISODE))}
+    ON CONFLICT ({TENANT}, person, episode) DO UPDATE
+    SET version = excluded.version, started_at = excluded.started_at, ended_at = excluded.ended_at
+    WHERE c.version < excluded.version;
+END $function$"""
+
+# A series that this release has not written yet is read from the Observations.
 # `|| ''` keeps to the index by person: that by code leads through everybody's scores, and looks as good while there are
 # no statistics. LIMIT 1 and OFFSET 0 keep the look-ups in this order (person, then code, then body) even then;
 # joined freely, 500 persons with three scores each took 1,600 ms instead of 30.
-READ_SERIES = f"""CREATE OR REPLACE FUNCTION read_series(tenant_in text, person_in text[], code_in text[])
-RETURNS TABLE (person text, code text, number integer, outcome text, version integer, body bytea)
+_READ_SERIES = f"""CREATE OR REPLACE FUNCTION read_trajectories(
+  tenant_in text, person_in text[], system_in text[], code_in text[])
+RETURNS TABLE (person text, code text, number integer, told text, series text, started_at timestamptz[],
+  ended_at timestamptz[], version integer, body bytea)
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY SELECT k.person, k.code, last.number, last.outcome, NULL::integer, NULL::bytea
+  RETURN QUERY SELECT k.person, k.code, t.number, t.told, CASE WHEN t.measures IS NOT NULL THEN t.series END,
+      c.started_at, c.ended_at, NULL::integer, NULL::bytea
     FROM unnest(person_in, code_in) AS k(person, code)
+    LEFT JOIN LATERAL (
+      SELECT r.number, r.told, r.series, r.measures FROM trajectory AS r
+      WHERE r.tenant = tenant_in AND r.person = k.person AND r.code = k.code OFFSET 0
+    ) AS t ON true
     CROSS JOIN LATERAL (
-      SELECT s.number, s.outcome FROM series_step AS s
-      WHERE s.tenant = tenant_in AND s.person = k.person AND s.code = k.code ORDER BY s.number DESC LIMIT 1
-    ) AS last;
-  RETURN QUERY SELECT k.person, k.code, NULL::integer, NULL::text, o.version, o.body
-    FROM unnest(person_in, code_in) AS k(person, code)
+      SELECT array_agg(e.started_at) AS started_at, array_agg(e.ended_at) AS ended_at FROM care_episode AS e
+      WHERE e.tenant = tenant_in AND e.person = k.person
+    ) AS c;
+  RETURN QUERY SELECT k.person, k.code, NULL::integer, NULL::text, NULL::text, NULL::timestamptz[],
+      NULL::timestamptz[], o.version, o.body
+    FROM unnest(person_in, system_in, code_in) AS k(person, system, code)
+    LEFT JOIN LATERAL (
+      SELECT r.measures, r.series FROM trajectory AS r
+      WHERE r.tenant = tenant_in AND r.person = k.person AND r.code = k.code OFFSET 0
+    ) AS t ON true
     CROSS JOIN LATERAL (
       SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
-        AND p.p_code || '' = k.code AND p.p_code_system = 'http://loinc.org'
+        AND p.p_code || '' = k.code AND p.p_code_system = k.system
       UNION
       SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
         AND p.p_code || '' IS NULL
         AND (SELECT true FROM fhir_observation_index AS i WHERE i.tenant = tenant_in AND i.id = p.id
-          AND i.parameter = 'code' AND i.system = 'http://loinc.org' AND i.code = k.code LIMIT 1)
+          AND i.parameter = 'code' AND i.system = k.system AND i.code = k.code LIMIT 1)
       UNION
-      SELECT s.observation_id FROM series_step AS s
-        WHERE s.tenant = tenant_in AND s.person = k.person AND s.code = k.code
+      SELECT s.id FROM jsonb_array_elements_text(t.series::jsonb) AS s(id)
     ) AS member
     CROSS JOIN LATERAL (
-      SELECT f.id, f.version, f.body, f.p_date_low FROM fhir_observation AS f
+      SELECT f.id, f.version, f.body FROM fhir_observation AS f
       WHERE f.tenant = tenant_in AND f.id = member.id AND f.body IS NOT NULL OFFSET 0
     ) AS o
-    ORDER BY k.person, k.code, o.p_date_low, o.id;
+    WHERE t.measures IS NULL;
 END $function$"""
+
+_OF_PERSON = f"""CREATE OR REPLACE FUNCTION trajectory_codes(tenant_in text, person_in text)
+RETURNS TABLE (code text) LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT t.code FROM trajectory AS t WHERE t.tenant = tenant_in AND t.person = person_in ORDER BY t.code;
+END $function$"""
+
+TABLES = (TrajectoryRow, CareEpisodeRow)
+FUNCTIONS = (_SET_TRAJECTORY, _SET_EPISODE, _READ_SERIES, _OF_PERSON)
 
 _resource = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -100,29 +230,63 @@ def kept_score(body: bytes, version: int) -> KeptScore:
     return KeptScore(_resource.decode(body), version)
 
 
-def step_effect(key: SeriesKey, number: int, observation_id: str, outcome: str | None, recorded: datetime) -> Effect:
-    """The next step of a series, to be committed with the change that it stands for."""
-    return Effect("series_step", (key.person, key.code, number, observation_id, outcome, recorded))
+def trajectory_effect(
+    key: SeriesKey, number: int, points: Mapping[str, Point], path: Trajectory | None, told: str | None, now: datetime
+) -> Effect:
+    """The row of a series after a change, to be committed with what changed; `number` is one more than as read."""
+    series = compact(points.values())
+    if path is None:
+        left_out = len(points)
+        return Effect("trajectory", (*key, number, now, told, series, 0, left_out, *[None] * 18))
+    return Effect("trajectory", (*key, number, now, told, series, path.count, path.left_out, *_columns(path)))
 
 
-def series_reader(database: Database) -> Coalescer[Series]:
-    """Reads series by `key_text`; the group is (tenant,). Those who ask in one turn of the loop share a call."""
+def _columns(path: Trajectory) -> tuple[object, ...]:
+    """What cohorts are counted from, in the order of the table."""
+    return (
+        *(path.standing.value, path.baseline.effective, float(path.baseline.value), float(path.best.value)),
+        *(path.last.effective, float(path.last.value), path.reliable_change.outcome.value),
+        *(path.outcome_class.value if path.outcome_class else None, path.track.value),
+        *(path.case_at_baseline, path.case_now, path.response, path.remission, path.recovery),
+        *(path.important_change, path.stalled, path.deteriorated, path.relapse),
+    )
 
-    async def fetch(group: tuple[str, ...], keys: Sequence[str]) -> Mapping[str, Series]:
-        codes, persons = zip(*(key.split(" ", 1) for key in keys), strict=True)
-        found: dict[str, Series] = {}
-        for row in await database.fetch("SELECT * FROM read_series($1, $2, $3)", group[0], persons, codes):
-            series = found.setdefault(key_text(SeriesKey(row["person"], row["code"])), Series())
+
+def episode_effect(person: str, episode: str, version: int, spell: Episode) -> Effect:
+    """What is known of one episode of care; an older version changes nothing."""
+    return Effect("care_episode", (person, episode, version, spell.started_at, spell.ended_at))
+
+
+def series_reader(database: Database, systems: Mapping[str, str]) -> Coalescer[Series]:
+    """Reads series by `SeriesKey`; the group is (tenant,). Those who ask in one turn of the loop share a call.
+
+    `systems` has the code system of each code.
+    """
+
+    async def fetch(group: tuple[str, ...], keys: Sequence[SeriesKey]) -> Mapping[SeriesKey, Series]:
+        persons, codes = zip(*keys, strict=True)
+        asked = [systems[code] for code in codes]
+        found: dict[SeriesKey, Series] = {}
+        statement = "SELECT * FROM read_trajectories($1, $2, $3, $4)"
+        for row in await database.fetch(statement, group[0], persons, asked, codes):
+            key = SeriesKey(row["person"], row["code"])
             if row["body"] is None:
-                series.number, series.outcome = row["number"], row["outcome"]
+                found[key] = _series(row)
             else:
-                score = kept_score(row["body"], row["version"])
-                series.scores[score.resource["id"]] = score
+                found[key].observations.append(kept_score(row["body"], row["version"]))
         return found
 
     return Coalescer(fetch)
 
 
-def key_text(key: SeriesKey) -> str:
-    """A series key as one text: a code has no blank, a person may have."""
-    return f"{key.code} {key.person}"
+def _series(row: Any) -> Series:
+    points = {} if row["series"] is None else points_of(row["series"])
+    spells = zip(row["started_at"] or (), row["ended_at"] or (), strict=True)
+    care = care_of(Episode(*spell) for spell in spells) if row["started_at"] else NEVER_ENDED
+    return Series(row["number"] or 0, row["told"], points, row["series"] is not None, care)
+
+
+async def codes_of(database: Database, tenant: str, person: str) -> list[str]:
+    """The codes on which this person has a trajectory."""
+    rows = await database.fetch("SELECT * FROM trajectory_codes($1, $2)", tenant, person)
+    return [row["code"] for row in rows]

@@ -120,14 +120,58 @@ def trajectory(
 
 
 def trajectories(
-    parameters: TrajectoryParameters, scores: Iterable[Score], care: Care = NEVER_ENDED
+    parameters: TrajectoryParameters, scores: Iterable[Score], care: Care = NEVER_ENDED, *, since: int = 0
 ) -> dict[str, Trajectory]:
-    """The trajectory as it was at each usable score, by the reference of the score, in order of time."""
-    usable = sorted({score for score in scores if not score.prorated}, key=_order)
+    """The trajectory as it was at each usable score from place `since` on, by the reference of the score, in order."""
+    usable = _usable(scores)
     return {
-        score.reference: _over(parameters, _course(usable[: place + 1], care.ended), care)
-        for place, score in enumerate(usable)
+        usable[place].reference: _over(parameters, _course(usable[: place + 1], care.ended), care)
+        for place in range(since, len(usable))
     }
+
+
+def trajectories_from(
+    parameters: TrajectoryParameters,
+    before: tuple[Iterable[Score], Care],
+    after: tuple[Iterable[Score], Care],
+) -> tuple[dict[str, Trajectory], dict[str, Trajectory]]:
+    """The trajectories before and after a change of scores or of care, at the scores that it can touch.
+
+    What was the same up to a score is the same at that score: a score that comes last touches itself alone.
+    """
+    (old_scores, old_care), (new_scores, new_care) = before, after
+    old, new = _usable(old_scores), _usable(new_scores)
+    same = 0
+    if old_care == new_care:
+        pairs = zip(old, new, strict=False)
+        same = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(old), len(new)))
+    return (
+        trajectories(parameters, old, old_care, since=same),
+        trajectories(parameters, new, new_care, since=same),
+    )
+
+
+def said(path: Trajectory | None) -> str | None:
+    """All that subscribers are told of a trajectory, as one text: the same text says nothing new.
+
+    None while there is nothing to compare with.
+    """
+    if path is None or path.count == 1:
+        return None
+    facts = {
+        "response": path.response,
+        "remission": path.remission,
+        "recovery": path.recovery,
+        "stalled": path.stalled,
+        "not-on-track": path.track is Track.NOT_ON_TRACK,
+        "deterioration-from-best": path.reliable_change_from_best.outcome is Change.DETERIORATION,
+        "relapse": path.relapse,
+    }
+    return ",".join([path.reliable_change.outcome.value, *(name for name, holds in facts.items() if holds)])
+
+
+def _usable(scores: Iterable[Score]) -> list[Score]:
+    return sorted({score for score in scores if not score.prorated}, key=_order)
 
 
 def _course(usable: Sequence[Score], ended: Sequence[datetime]) -> Sequence[Score]:

@@ -8,17 +8,31 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
+from stepwell_measurement.tables import kept_score
+from stepwell_measurement.use_cases.series import change_series, series_key
+
 
 async def change_observation(runtime: Runtime, write: Write) -> None:
-    """Raises FhirError BUSINESS_RULE when the Observation is, or would pass for, a score or a result of ours."""
+    """Brings the series up to date that the Observation belongs to, or no longer belongs to.
+
+    Raises FhirError BUSINESS_RULE when it is, or would pass for, a score or a result of ours.
+    """
     previous = orjson.loads(write.previous.body) if write.previous and write.previous.body else {}
     for observation in (previous, write.resource or {}):
-        if _is_score(runtime, observation):
-            text = "this score follows from a QuestionnaireResponse; correct the response in screening"
-            raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.meta.source")])
-        if _is_result(observation):
-            text = "reliable change is computed here from the scores; correct those"
-            raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.code")])
+        _refuse_derived(runtime, observation)
+    kept = kept_score(write.stored.body or b"{}", write.stored.version)
+    keys = [series_key(runtime, each) for each in (previous, kept.resource)]
+    for key in dict.fromkeys(key for key in keys if key is not None):
+        await change_series(runtime, write.unit, key, changed={write.stored.id: kept})
+
+
+def _refuse_derived(runtime: Runtime, observation: dict[str, Any]) -> None:
+    if _is_score(runtime, observation):
+        text = "this score follows from a QuestionnaireResponse; correct the response in screening"
+        raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.meta.source")])
+    if _is_result(observation):
+        text = "reliable change is computed here from the scores; correct those"
+        raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.code")])
 
 
 def _is_score(runtime: Runtime, observation: dict[str, Any]) -> bool:

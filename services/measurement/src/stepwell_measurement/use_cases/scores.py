@@ -55,16 +55,12 @@ async def _unit(runtime: Runtime, tenant: str, received: list[Resource]) -> Unit
     fresh = [(change, previous) for change, previous in copies if change is not None]
     unit = UnitOfWork(tenant, [change for change, _ in fresh])
     changed = {change.stored.id: _kept(change.stored) for change, _ in fresh}
-    touched: dict[SeriesKey, str] = {}
+    touched: list[SeriesKey] = []
     for change, previous in fresh:
         # A correction may move a score to another person: then both series change.
-        for stored in (previous, change.stored):
-            key = series_key(runtime, _kept(stored).resource) if stored is not None and stored.body else None
-            if key is not None:
-                touched[key] = change.stored.id
-    await asyncio.gather(
-        *(change_series(runtime, unit, key, cause=id_, changed=changed) for key, id_ in touched.items())
-    )
+        kept = [_kept(each).resource for each in (previous, change.stored) if each is not None and each.body]
+        touched += [key for each in kept if (key := series_key(runtime, each)) is not None]
+    await asyncio.gather(*(change_series(runtime, unit, key, changed=changed) for key in dict.fromkeys(touched)))
     return unit
 
 
