@@ -170,7 +170,9 @@ class TestEpisode:
         assert _episode(previous=_episode(requests=[]))["status"] == "active"
 
     def test_an_accepted_tier_begins_a_step_and_keeps_the_start(self) -> None:
-        after = _episode(requests=["ServiceRequest/sr2"], tier="tier-3", previous=_earlier(current="tier-2"))
+        after = _episode(
+            requests=["ServiceRequest/sr2"], entered=("tier-3", "tier-3"), previous=_earlier(current="tier-2")
+        )
         assert after["period"] == {"start": EARLIER}
         assert (current_tier(after), step_since(after)) == ("tier-3", instant(NOW))
         assert after["referralRequest"] == [{"reference": "ServiceRequest/sr2"}]
@@ -179,7 +181,7 @@ class TestEpisode:
 
     @pytest.mark.parametrize("tier", [None, "tier-3"])
     def test_the_same_tier_goes_on_with_its_step(self, tier: str | None) -> None:
-        after = _episode(tier=tier, previous=_earlier(current="tier-3"))
+        after = _episode(entered=tier and (tier, tier), previous=_earlier(current="tier-3"))
         assert (current_tier(after), step_since(after)) == ("tier-3", EARLIER)
 
     def test_a_person_known_by_an_identifier_has_one_too(self) -> None:
@@ -203,6 +205,6 @@ def _episode(**changed: Any) -> dict[str, Any]:
 
 
 def _earlier(current: str) -> dict[str, Any]:
-    body = _episode(tier=current)
+    body = _episode(entered=current and (current, current))
     body["extension"][0]["extension"][1]["valueDateTime"] = EARLIER
     return {**body, "period": {"start": EARLIER}, "meta": {"versionId": "3"}}

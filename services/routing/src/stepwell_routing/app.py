@@ -13,7 +13,7 @@ from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
 from stepwell_routing.cds.tables import TABLES as CDS_TABLES
 from stepwell_routing.pages import policy_pages
-from stepwell_routing.policies.publications import READ_POLICY_STEPS, PolicyStepRow
+from stepwell_routing.policies.publications import READ_PUBLICATIONS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import (
     PATIENT_CHANGED,
@@ -23,7 +23,7 @@ from stepwell_routing.subscriptions import (
     TOPICS,
     TRAJECTORY_CHANGED,
 )
-from stepwell_routing.tables import READ_EVIDENCE, EvidenceRow
+from stepwell_routing.tables import READ_EVIDENCE, READ_KNOWLEDGE, EvidenceRow
 from stepwell_routing.use_cases.answering import answering
 from stepwell_routing.use_cases.assignment import (
     decide_on_alert,
@@ -51,7 +51,14 @@ service = Service(
     seed=ship_policies,
     loops=lambda runtime, meter: [*loops(runtime, meter), *answering(runtime, meter)],
     tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES, *timers.TABLES, *proposal_answers.TABLES),
-    functions=(READ_EVIDENCE, READ_POLICY_STEPS, *CDS_FUNCTIONS, *timers.FUNCTIONS, *proposal_answers.FUNCTIONS),
+    functions=(
+        READ_EVIDENCE,
+        READ_KNOWLEDGE,
+        READ_PUBLICATIONS,
+        *CDS_FUNCTIONS,
+        *timers.FUNCTIONS,
+        *proposal_answers.FUNCTIONS,
+    ),
     pages=cds_services,
     staff_pages=policy_pages,
     documented=documented,

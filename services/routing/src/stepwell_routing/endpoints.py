@@ -9,6 +9,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_routing.use_cases.acceptance import accept_proposal
 from stepwell_routing.use_cases.choosing import choose
 from stepwell_routing.use_cases.override import override_proposal
+from stepwell_routing.use_cases.starting import start_pathway
 from stepwell_routing.use_cases.steering import agree_on_course, finish_course, hold_course, resume_course
 
 
@@ -63,4 +64,13 @@ def course_operations(runtime: Runtime) -> Iterator[Operation]:
         Interaction.UPDATE,
         "The person agrees to what was proposed, and it is decided anew. Parameters with to = step-down, exit or"
         " advance (valueCode).",
+    )
+    yield Operation(
+        "start-pathway",
+        partial(start_pathway, runtime),
+        Interaction.UPDATE,
+        "The person begins on a pathway, or changes to another one: the episode that went on ends, and another begins."
+        " Parameters with subject (valueReference), pathway (valueCode) and perhaps reason (valueString). It is decided"
+        " at once by the pathway's policy in force at the person's site.",
+        instance=False,
     )

@@ -1,6 +1,6 @@
 """What routing knows of each person: evidence as it came in, beside the decisions that are FHIR resources."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
@@ -64,6 +64,23 @@ BEGIN
     ORDER BY e.subject, e.name, e.reference, e.source_version DESC, e.position DESC;
 END $function$"""
 
+# A row about nobody says how much the tenant has published, so that whoever decides knows the policy in force without
+# asking twice.
+READ_KNOWLEDGE = f"""CREATE OR REPLACE FUNCTION read_knowledge(tenant_in text, subject_in text[])
+RETURNS TABLE (
+  subject text, name text, value text, observed_at timestamptz, reference text, source_version integer
+)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT DISTINCT ON (e.subject, e.name, e.reference)
+      e.subject, e.name, e.value, e.observed_at, e.reference, e.source_version
+    FROM evidence AS e WHERE e.tenant = tenant_in AND e.subject = ANY(subject_in)
+    ORDER BY e.subject, e.name, e.reference, e.source_version DESC, e.position DESC;
+  RETURN QUERY SELECT ''::text, ''::text, count(*)::text, now(), ''::text, 0
+    FROM policy_step AS s WHERE s.tenant = tenant_in;
+END $function$"""
+
 
 def evidence_effect(subject: str, known: Known) -> Effect:
     """The row that keeps one thing in the unit of work of the decision that it leads to."""
@@ -78,6 +95,22 @@ def evidence_reader(database: Database) -> Coalescer[list[Known]]:
         for row in await database.fetch("SELECT * FROM read_evidence($1, $2)", group[0], subjects):
             subject, *rest = row
             found[subject].append(Known(*rest))
+        return found
+
+    return Coalescer(fetch)
+
+
+def knowledge_reader(database: Database, told: Callable[[str, int], None]) -> Coalescer[list[Known]]:
+    """The same; `told` hears before each answer how many steps the tenant's policies have taken, by tenant."""
+
+    async def fetch(group: tuple[str, ...], subjects: Sequence[str]) -> Mapping[str, list[Known]]:
+        found: dict[str, list[Known]] = {subject: [] for subject in subjects}
+        for row in await database.fetch("SELECT * FROM read_knowledge($1, $2)", group[0], subjects):
+            subject, *rest = row
+            if subject:
+                found[subject].append(Known(*rest))
+            else:
+                told(group[0], int(row["value"]))
         return found
 
     return Coalescer(fetch)

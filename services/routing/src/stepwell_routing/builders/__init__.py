@@ -31,19 +31,22 @@ def tier_assignment(
     identifier: str,
     subject: Mapping[str, Any],
     questionnaire_response: str,
+    tier: Tier | None = None,
     prior: str | None = None,
     prior_episode: str | None = None,
 ) -> Resource:
     """The tier-assignment ServiceRequest of a decision, as the machine's proposal.
 
     `identifier` is derived from the decision's cause; `subject` is a Reference that can be followed from anywhere or
-    an identifier, `questionnaire_response` an absolute URL; `prior` is the reference of the assignment that this one
-    replaces; `prior_episode` that of the episode that ended before, when somebody comes back.
+    an identifier, `questionnaire_response` an absolute URL; `tier` is the one by whose places the step is given, where
+    that is none of the shared tiers;
+    `prior` is the reference of the assignment that this one replaces; `prior_episode` that of the episode that ended
+    before, when somebody comes back.
     """
     observations = [url for url in decision.references if "/Observation/" in url]
     others = [url for url in decision.references if url not in observations]
     supporting = dict.fromkeys([questionnaire_response, *others, *filter(None, (prior, prior_episode))])
-    tier, language = decision.tier, decision.language
+    offering, language = decision.tier, decision.language
     body: Resource = {
         "resourceType": "ServiceRequest",
         "id": resource_id,
@@ -53,9 +56,9 @@ def tier_assignment(
         **({"replaces": [{"reference": prior}]} if prior else {}),
         "status": decision.status,
         "intent": "proposal",
-        "category": [_concept("tier", tier.code, tier.display, language)],
+        "category": _category(offering, tier or offering, language),
         "priority": decision.priority,
-        "code": _concept("tier-service", tier.service_code, tier.service, language),
+        "code": _concept("tier-service", offering.service_code, offering.service, language),
         "orderDetail": _options(decision),
         "subject": dict(subject),
         "occurrencePeriod": {"start": instant(decision.decided_at), "end": instant(decision.review_at)},
@@ -91,13 +94,15 @@ def overriding_assignment(
     proposal: Mapping[str, Any],
     *,
     resource_id: str,
+    offering: Tier,
     tier: Tier,
     reason: Mapping[str, Any],
     practitioner: str,
     overridden_at: datetime,
     review_at: datetime,
 ) -> Resource:
-    """The plan of a clinician who decided for this tier instead of the proposed one.
+    """The plan of a clinician who decided for this step instead of the proposed one: what it offers, and by whose
+    places, those of `tier`.
 
     It rests on the same evidence, and names the rules that fired after the clinician's own reason: what safety asked
     for goes on to be known. The options are left to the clinician, because what speaks against one is not recorded
@@ -115,21 +120,35 @@ def overriding_assignment(
         "identifier": [{"system": DECISION_IDENTIFIER_SYSTEM, "value": resource_id}],
         "replaces": [{"reference": prior}],
         "intent": "plan",
-        "category": [_concept("tier", tier.code, tier.display, language)],
-        "code": _concept("tier-service", tier.service_code, tier.service, language),
+        "category": _category(offering, tier, language),
+        "code": _concept("tier-service", offering.service_code, offering.service, language),
         "occurrencePeriod": {"start": instant(overridden_at), "end": instant(review_at)},
         "authoredOn": instant(overridden_at),
         "requester": {"reference": practitioner},
         "reasonCode": [dict(reason), *proposal["reasonCode"]],
         "supportingInfo": [*proposal["supportingInfo"], {"reference": prior}],
         **({"note": [note]} if words else {}),
-        **_text("patientInstruction", tier.offer, language),
+        **_text("patientInstruction", offering.offer, language),
     }
 
 
 def tier_code(request: Mapping[str, Any]) -> str:
-    """The code of the tier that a request assigns."""
+    """The code of the tier by whose places a request is given."""
     return str(request["category"][0]["coding"][0]["code"])
+
+
+def step_code(request: Mapping[str, Any]) -> str:
+    """The code of the step that a request assigns: of its policy's own steps, or one of the shared tiers."""
+    return str(request["category"][-1]["coding"][0]["code"])
+
+
+def _category(offering: Tier, tier: Tier, language: str) -> list[Resource]:
+    """The tier first, by which places are found, then the step where the ladder has steps of its own."""
+    if offering.system == "tier":
+        return [_concept("tier", offering.code, offering.display, language)]
+    spoken = language if language in tier.display else next(iter(tier.display))
+    own = _concept(offering.system, offering.code, offering.display, language)
+    return [_concept("tier", tier.code, tier.display, spoken), own]
 
 
 def rule_codes(request: Mapping[str, Any]) -> frozenset[str]:
@@ -175,14 +194,15 @@ def acceptance_provenance(
     *,
     resource_id: str,
     target: str,
-    proposal: str,
+    proposal: str | None,
     practitioner: str,
     policy: str,
     accepted_at: datetime,
     activity: str = "accept",
     others: Sequence[str] = (),
 ) -> Resource:
-    """A named clinician accepted the proposal: `target` and `proposal` are the versions after and before.
+    """A named clinician accepted the proposal: `target` and `proposal` are the versions after and before, if
+    there was one.
 
     Another `activity` says what else somebody decided about a course; `others` are what changed with it.
     """
@@ -195,7 +215,10 @@ def acceptance_provenance(
         "policy": [policy],
         "activity": {"coding": [{"system": code_system("decision"), "code": activity}]},
         "agent": [_agent("author", {"reference": practitioner})],
-        "entity": [{"role": "revision", "what": {"reference": proposal}}, _derivation(policy)],
+        "entity": [
+            *([{"role": "revision", "what": {"reference": proposal}}] if proposal else []),
+            _derivation(policy),
+        ],
     }
 
 
@@ -233,16 +256,18 @@ def episode(
     subject: Mapping[str, Any],
     requests: Sequence[str],
     moment: datetime,
-    tier: str | None = None,
+    entered: tuple[str, str] | None = None,
     previous: Mapping[str, Any] | None = None,
     status: str | None = None,
+    organization: Mapping[str, Any] | None = None,
 ) -> Resource:
-    """The EpisodeOfCare of a person in a pathway, with the tier in which care has begun and since when.
+    """The EpisodeOfCare of a person in a pathway, with the step in which care has begun and since when.
 
     `requests` are references of the ServiceRequests that it rests on, the newest first; while a safety question is
-    open and no tier has been proposed there is none, and the episode is planned. `tier` is the code of the tier that
-    is accepted now; without it the step of `previous`, the stored episode, goes on as its start does. `status` is
-    `onhold` while the step rests, `finished` once care has ended, `active` when it goes on.
+    open and no tier has been proposed there is none, and the episode is planned. `entered` is the
+    step that is accepted now, and its tier, by their codes; without it the step of `previous`, the stored episode, goes
+    on as its start does. `status` is `onhold` while the step rests, `finished` once care has ended, `active` when it
+    goes on. `organization` is the site that runs it.
     """
     kept = {} if previous is None else {name: value for name, value in previous.items() if name != "meta"}
     body: Resource = {
@@ -250,6 +275,7 @@ def episode(
         "id": resource_id,
         "type": [{"coding": [{"system": code_system("pathway"), "code": pathway}]}],
         "period": {"start": instant(moment)},
+        **({"managingOrganization": dict(organization)} if organization else {}),
         **kept,
         "status": status or _episode_status(kept.get("status", "planned"), requests),
         "patient": dict(subject),
@@ -257,19 +283,21 @@ def episode(
     }
     before = kept.get("status")
     if before is not None and body["status"] != before:
-        entered = _history_end(kept)
-        history = {"status": before, "period": {"start": entered, "end": instant(moment)}}
+        since = _history_end(kept)
+        history = {"status": before, "period": {"start": since, "end": instant(moment)}}
         body["statusHistory"] = [*kept.get("statusHistory", ()), history]
-    if body["status"] == "finished":
+    if body["status"] in {"finished", "cancelled"}:
         body["period"] = {**body["period"], "end": instant(moment)}
-    if tier is not None and tier != current_tier(kept):
+    if entered is not None and entered != (current_step(kept), current_tier(kept)):
         url = extension_url("current-step")
-        step = [
+        own, tier = entered
+        parts = [
             {"url": "tier", "valueCoding": {"system": code_system("tier"), "code": tier}},
+            *([{"url": "step", "valueCoding": {"system": code_system("step"), "code": own}}] if own != tier else []),
             {"url": "since", "valueDateTime": instant(moment)},
         ]
         others = [entry for entry in kept.get("extension", ()) if entry.get("url") != url]
-        body["extension"] = [*others, {"url": url, "extension": step}]
+        body["extension"] = [*others, {"url": url, "extension": parts}]
     return {name: value for name, value in body.items() if value != []}
 
 
@@ -286,6 +314,12 @@ def _history_end(stored: Mapping[str, Any]) -> str:
 def current_tier(stored: Mapping[str, Any]) -> str | None:
     """The code of the tier that an episode is in."""
     return next((part["valueCoding"]["code"] for part in _step(stored) if part["url"] == "tier"), None)
+
+
+def current_step(stored: Mapping[str, Any]) -> str | None:
+    """The code of the step that an episode is in; a shared tier is a step of its own name."""
+    own = next((part["valueCoding"]["code"] for part in _step(stored) if part["url"] == "step"), None)
+    return own or current_tier(stored)
 
 
 def step_since(stored: Mapping[str, Any]) -> str | None:

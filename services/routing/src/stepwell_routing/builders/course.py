@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from stepwell_shared.canonical import code_system, instant
 
-from stepwell_routing.builders import SOFTWARE
+from stepwell_routing.builders import SOFTWARE, acceptance_provenance
 
 Resource = dict[str, Any]
 
@@ -102,6 +102,31 @@ def due_at(task: Mapping[str, Any]) -> datetime:
 def starts_at(task: Mapping[str, Any]) -> datetime:
     """Since when measures count for it."""
     return datetime.fromisoformat(task["restriction"]["period"]["start"])
+
+
+def pathway_provenance(
+    *,
+    resource_id: str,
+    targets: Sequence[str],
+    ended: str | None,
+    practitioner: str,
+    policy: str,
+    reason: str | None,
+    started_at: datetime,
+) -> Resource:
+    """A named clinician started a pathway: `targets` are the versions of what began and ended with it, the episode
+    first; `ended` is the version of the episode that it follows."""
+    found = acceptance_provenance(
+        resource_id=resource_id,
+        target=targets[0],
+        others=targets[1:],
+        proposal=ended,
+        practitioner=practitioner,
+        policy=policy,
+        accepted_at=started_at,
+        activity="start-pathway",
+    )
+    return {**found, **({"reason": [{"text": reason}]} if reason else {})}
 
 
 def _kept(task: Mapping[str, Any]) -> Resource:

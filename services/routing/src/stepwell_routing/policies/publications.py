@@ -41,43 +41,44 @@ class PolicyStepRow(SQLModel, table=True):
 class PolicyStep(NamedTuple):
     """One row as it is read; `stored_version` is the version under which the PlanDefinition is stored now."""
 
+    pathway: str
     site: str
     number: int
     life: str
     url: str
     version: str
     plan_definition_id: str
+    at: datetime
     stored_version: int
 
 
-READ_POLICY_STEPS = f"""CREATE OR REPLACE FUNCTION read_policy_steps(tenant_in text, pathway_in text[])
+READ_PUBLICATIONS = f"""CREATE OR REPLACE FUNCTION read_publications(tenant_in text)
 RETURNS TABLE (
-  pathway text, site text, number integer, life text, url text, version text, plan_definition_id text,
+  pathway text, site text, number integer, life text, url text, version text, plan_definition_id text, at timestamptz,
   stored_version integer
 )
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY SELECT s.pathway, s.site, s.number, s.life, s.url, s.version, s.plan_definition_id, p.version
+  RETURN QUERY SELECT s.pathway, s.site, s.number, s.life, s.url, s.version, s.plan_definition_id, s.at, p.version
     FROM policy_step AS s JOIN fhir_plandefinition AS p ON p.tenant = tenant_in AND p.id = s.plan_definition_id
-    WHERE s.tenant = tenant_in AND s.pathway = ANY(pathway_in) ORDER BY s.pathway, s.site, s.number;
+    WHERE s.tenant = tenant_in ORDER BY s.pathway, s.site, s.number;
 END $function$"""
 
 
-def policy_step_effect(pathway: str, step: PolicyStep, at: datetime, by: str) -> Effect:
+def policy_step_effect(step: PolicyStep, by: str) -> Effect:
     """The row that takes the next number; a commit in which it is taken already raises WriteConflictError."""
-    values = (pathway, step.site, step.number, step.life, step.url, step.version, step.plan_definition_id, at, by)
-    return Effect("policy_step", values)
+    *kept, _ = step
+    return Effect("policy_step", (*kept, by))
 
 
 def policy_step_reader(database: Database) -> Coalescer[list[PolicyStep]]:
-    """Reads the steps of a pathway in order, one call for all who ask at once; group is (tenant,), key the pathway."""
+    """Reads the steps of a tenant in order, one call for all who ask at once; the group is (), the key the tenant."""
 
-    async def fetch(group: tuple[str, ...], pathways: Sequence[str]) -> Mapping[str, list[PolicyStep]]:
-        found: dict[str, list[PolicyStep]] = {pathway: [] for pathway in pathways}
-        for row in await database.fetch("SELECT * FROM read_policy_steps($1, $2)", group[0], pathways):
-            pathway, *rest = row
-            found[pathway].append(PolicyStep(*rest))
-        return found
+    async def fetch(_: tuple[str, ...], tenants: Sequence[str]) -> Mapping[str, list[PolicyStep]]:
+        return {
+            tenant: [PolicyStep(*row) for row in await database.fetch("SELECT * FROM read_publications($1)", tenant)]
+            for tenant in tenants
+        }
 
     return Coalescer(fetch)

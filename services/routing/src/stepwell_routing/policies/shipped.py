@@ -7,7 +7,8 @@ from typing import Any
 
 from stepwell_routing.rules.lifecycle import Life, life_of
 from stepwell_routing.rules.policies import Policy, parse_policy
-from stepwell_routing.rules.tiers import TierCatalogue, parse_tiers
+from stepwell_routing.rules.steps import Step
+from stepwell_routing.rules.tiers import Tier, TierCatalogue, parse_tiers
 
 
 @cache
@@ -30,6 +31,13 @@ def shipped_names() -> tuple[str, ...]:
 def tiers() -> TierCatalogue:
     """The tiers, what each offers and in which words."""
     return parse_tiers(_read("tiers.json"))
+
+
+def tier_of(step: Step) -> Tier:
+    """The tier by whose places a step is given."""
+    found = tiers().by_code(step.tier_code)
+    assert found is not None, "a policy with a step without a tier is not published"
+    return found
 
 
 def policy_document(name: str) -> dict[str, Any]:

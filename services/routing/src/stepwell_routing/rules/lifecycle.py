@@ -66,6 +66,12 @@ def base_of(document: Document) -> str | None:
     return None
 
 
+def is_default(document: Document, canonical: str) -> bool:
+    """Whether who begins care where this version is in force begins on its pathway."""
+    url = f"{canonical}/StructureDefinition/default-pathway"
+    return any(each.get("url") == url and each.get("valueBoolean") is True for each in document.get("extension", ()))
+
+
 def check_move(before: Document | None, after: Document) -> list[Finding]:
     """What a new state of a version must not do: skip a stage of its life, go back, or change once it is published."""
     start, end = life_of(before) if before is not None else None, life_of(after)

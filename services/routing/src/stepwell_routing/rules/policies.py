@@ -86,6 +86,10 @@ class Policy:
     def canonical(self) -> str:
         return f"{self.url}|{self.version}"
 
+    def step_of(self, code: str | None) -> Step | None:
+        """The step of this code."""
+        return next((step for step in self.steps if step.code == code), None)
+
 
 def parse_policy(
     document: Element,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from stepwell_routing.rules.expressions import Scalar
+from stepwell_routing.rules.lifecycle import is_default
 from stepwell_routing.rules.reading import Element, Reader, first
 
 
@@ -18,7 +19,8 @@ def settings_of(document: Element, canonical: str) -> Mapping[str, Scalar]:
             reader.refuse(path, f"{name} is set twice")
         else:
             found[name] = value
-    if not found:
-        reader.refuse("PlanDefinition.extension", "a policy that derives from another sets at least one parameter")
+    if not found and not is_default(document, canonical):
+        text = "a policy that derives from another sets at least one parameter, or makes its pathway the default"
+        reader.refuse("PlanDefinition.extension", text)
     reader.finish()
     return found

@@ -11,12 +11,13 @@ from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
+from stepwell_routing.policies.published import DEFAULT_PATHWAY
 from stepwell_routing.proposal_answers import ACCEPTED
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
 from stepwell_routing.use_cases.retrying import until_committed
-from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, key_of, standing_of
+from stepwell_routing.use_cases.standing import PROPOSAL, Standing, key_of, standing_of
 
 
 async def accept_proposal(runtime: Runtime, request: Request) -> Response:
@@ -82,16 +83,16 @@ def _accepted(
     earlier = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
     episode = builders.episode(
         resource_id=standing.episode_id,
-        pathway=PATHWAY,
+        pathway=standing.pathway or DEFAULT_PATHWAY,
         subject=proposal["subject"],
         requests=[focus, *earlier],
         moment=now,
-        tier=proposal["category"][0]["coding"][0]["code"],
+        entered=(builders.step_code(proposal), builders.tier_code(proposal)),
         previous=standing.episode_body,
     )
     moved = built(engine, episode, now, version=standing.version)
     entries = [(f"{engine.base_url}/{focus}", change.stored)]
-    entered = Known(STEP, builders.tier_code(plan), now, focus, change.stored.version)
+    entered = Known(STEP, builders.step_code(plan), now, focus, change.stored.version)
     effects = [
         event(TIER_ASSIGNED.canonical, key, focus, entries, now),
         evidence_effect(key, entered),

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 from stepwell_shared.canonical import derived_id
-from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.outbox import event as outbox_event
@@ -22,11 +21,9 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
 from stepwell_routing.builders import course as course_builders
-from stepwell_routing.policies import active_policies
-from stepwell_routing.rules.decisions import Evidence, EvidenceValue, decide
-from stepwell_routing.rules.policies import Policy
+from stepwell_routing.rules.decisions import decide
 from stepwell_routing.subscriptions import TIER_ASSIGNED
-from stepwell_routing.tables import ATTENDED, STEP, Known, evidence_effect, evidence_reader
+from stepwell_routing.tables import ATTENDED, Known, evidence_effect
 from stepwell_routing.timers import REVIEW
 from stepwell_routing.use_cases.boosters import cancel_boosters, complete_boosters
 from stepwell_routing.use_cases.causes import (
@@ -36,8 +33,10 @@ from stepwell_routing.use_cases.causes import (
     cause_of_referral,
     cause_of_response,
 )
-from stepwell_routing.use_cases.course import Course, course_of, course_values
-from stepwell_routing.use_cases.evidence import WITHDRAWN, gather, moment
+from stepwell_routing.use_cases.course import course_of
+from stepwell_routing.use_cases.evidence import WITHDRAWN
+from stepwell_routing.use_cases.governing import Governing, governing
+from stepwell_routing.use_cases.knowledge import evidence_of, known_of, situation_of, with_step
 from stepwell_routing.use_cases.outcomes import EXIT, PAUSE, Making, Outcome, outcome_of, with_status
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import (
@@ -49,7 +48,7 @@ from stepwell_routing.use_cases.reviews import (
     rest,
     resume,
 )
-from stepwell_routing.use_cases.standing import PATHWAY, Assignment, Standing, standing_of
+from stepwell_routing.use_cases.standing import COURSE, Assignment, Standing, standing_of
 
 SETTLED = "completed"
 MOVING = frozenset({"improvement", "deterioration"})
@@ -63,7 +62,7 @@ async def decide_on_response(runtime: Runtime, received: ReceivedEvent, tenant: 
     if cause.status == WITHDRAWN:
         await _keep_evidence(runtime, tenant, cause)
     else:
-        await _decide(runtime, tenant, cause)
+        await _decide(runtime, tenant, cause, received)
 
 
 async def decide_on_alert(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
@@ -73,9 +72,9 @@ async def decide_on_alert(runtime: Runtime, received: ReceivedEvent, tenant: str
     """
     cause = cause_of_alert(runtime, received)
     if cause.status == SETTLED:
-        await _decide(runtime, tenant, cause)
+        await _decide(runtime, tenant, cause, received)
     else:
-        await _hold(runtime, tenant, cause)
+        await _hold(runtime, tenant, cause, received)
 
 
 async def decide_on_course(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
@@ -93,9 +92,9 @@ async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: st
 
     async def attempt() -> None:
         standing, known = await asyncio.gather(
-            standing_of(runtime, tenant, cause.subject_key), _evidence(runtime).get((tenant,), cause.subject_key)
+            standing_of(runtime, tenant, cause.subject_key), known_of(runtime, tenant, cause.subject_key)
         )
-        if not cause.known or _is_known(cause, known or []):
+        if not cause.known or _is_known(cause, known):
             return
         unit, now = UnitOfWork(tenant, effects=_evidence_effects(cause)), runtime.clock()
         if cause.known[0].name == ATTENDED and standing.plan is not None and _is_about(cause, standing.plan):
@@ -104,7 +103,8 @@ async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: st
                 unit.changes.append(change)
                 unit.effects.append(_announced(runtime, cause.subject_key, change.stored, now))
             if standing.earlier:
-                unit.changes.append(_episode(runtime, cause, standing, standing.requests, now))
+                governed = await governing(runtime, tenant, standing, cause.subject_key)
+                unit.changes.append(_episode(runtime, cause, standing, governed, standing.requests, now))
         await runtime.store.commit(unit)
 
     await until_committed(attempt, _contended())
@@ -115,24 +115,27 @@ async def decide_on_review(runtime: Runtime, tenant: str, cause: Cause, *, is_ov
     await _decide(runtime, tenant, cause, is_overdue=is_overdue)
 
 
-async def _decide(runtime: Runtime, tenant: str, cause: Cause, *, is_overdue: bool = False) -> None:
+async def _decide(
+    runtime: Runtime, tenant: str, cause: Cause, received: ReceivedEvent | None = None, *, is_overdue: bool = False
+) -> None:
     """Decides once, however often the cause comes in and however many replicas hear of it."""
-    engine, policy = runtime.engine, active_policies()[PATHWAY]
-    marker_id = derived_id(engine.base_url, tenant, "decision", PATHWAY, cause.subject_key, *cause.id)
+    marker_id = derived_id(runtime.engine.base_url, tenant, "decision", COURSE, cause.subject_key, *cause.id)
 
     async def attempt() -> None:
         marker, standing, known = await asyncio.gather(
             runtime.store.read(tenant, "Provenance", marker_id),
             standing_of(runtime, tenant, cause.subject_key),
-            _evidence(runtime).get((tenant,), cause.subject_key),
+            known_of(runtime, tenant, cause.subject_key),
         )
         if marker is not None:
             return
-        now = runtime.clock()
-        rows = _with_step([*(known or []), *cause.known], standing)
+        governed = await governing(runtime, tenant, standing, cause.subject_key, received=received)
+        policy, now = governed.policy, runtime.clock()
+        rows = with_step([*known, *cause.known], standing)
         course = course_of(rows)
-        decision = decide(policy, evidence_of(policy, rows, course, standing, now, is_overdue=is_overdue), now)
-        making = Making(runtime, tenant, cause, decision, standing, course, is_overdue)
+        evidence = evidence_of(policy, rows, course, situation_of(standing), now, is_overdue=is_overdue)
+        decision = decide(policy, evidence, now)
+        making = Making(runtime, tenant, cause, decision, standing, course, governed, is_overdue)
         unit = _unit(making, marker_id)
         await _propose_end(making, unit)
         await runtime.store.commit(unit)
@@ -140,7 +143,7 @@ async def _decide(runtime: Runtime, tenant: str, cause: Cause, *, is_overdue: bo
     await until_committed(attempt, _contended())
 
 
-async def _hold(runtime: Runtime, tenant: str, cause: Cause) -> None:
+async def _hold(runtime: Runtime, tenant: str, cause: Cause, received: ReceivedEvent) -> None:
     """A question has opened: what stands is decided again; with nothing there, the next decision will know of it.
 
     The episode is moved on with the evidence, so that no decision at the same moment can miss it.
@@ -148,24 +151,24 @@ async def _hold(runtime: Runtime, tenant: str, cause: Cause) -> None:
 
     async def attempt() -> bool:
         standing, known = await asyncio.gather(
-            standing_of(runtime, tenant, cause.subject_key), _evidence(runtime).get((tenant,), cause.subject_key)
+            standing_of(runtime, tenant, cause.subject_key), known_of(runtime, tenant, cause.subject_key)
         )
-        if _is_known(cause, known or []):
+        if _is_known(cause, known):
             return False  # the response that opened it was here first
         if standing.requests:
             return True
-        now = runtime.clock()
-        unit = UnitOfWork(tenant, [_episode(runtime, cause, standing, [], now)], _evidence_effects(cause))
-        await runtime.store.commit(unit)
+        governed = await governing(runtime, tenant, standing, cause.subject_key, received=received)
+        change = _episode(runtime, cause, standing, governed, [], runtime.clock())
+        await runtime.store.commit(UnitOfWork(tenant, [change], _evidence_effects(cause)))
         return False
 
     if await until_committed(attempt, _contended()):
-        await _decide(runtime, tenant, cause)
+        await _decide(runtime, tenant, cause, received)
 
 
 async def _keep_evidence(runtime: Runtime, tenant: str, cause: Cause) -> None:
     """A withdrawn score, or a change that is not reliable, moves nobody; the next decision is made with it in mind."""
-    known = await _evidence(runtime).get((tenant,), cause.subject_key) or []
+    known = await known_of(runtime, tenant, cause.subject_key)
     if not _is_known(cause, known):
         await runtime.store.commit(UnitOfWork(tenant, effects=_evidence_effects(cause)))
 
@@ -182,7 +185,7 @@ def _unit(making: Making, marker_id: str) -> UnitOfWork:
     if outcome.in_force is not None:
         open_plans = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
         requests = list(dict.fromkeys([f"ServiceRequest/{outcome.in_force.id}", *open_plans]))
-        episode = _episode(runtime, cause, standing, requests, now, outcome.status)
+        episode = _episode(runtime, cause, standing, making.governed, requests, now, outcome.status)
         unit.changes.append(episode)
         targets.append(_versioned(episode.stored))
         _keep_dates(making, outcome, keeping)
@@ -243,26 +246,11 @@ async def _propose_end(making: Making, unit: UnitOfWork) -> None:
     put_task(keeping, task, None, EXIT, None, is_told=True)
 
 
-def evidence_of(
-    policy: Policy, rows: Sequence[Known], course: Course, standing: Standing, now: datetime, *, is_overdue: bool
-) -> Evidence:
-    """Everything that is known, by the names of the policy."""
-    found = gather(policy, rows, course.exited_at)
-    body = standing.episode_body
-    started_at = None if body is None else moment(body["period"]["start"])
-    said = course_values(policy, course, now, status=standing.status, started_at=started_at, is_overdue=is_overdue)
-    reference = standing.plan.reference if standing.plan else f"EpisodeOfCare/{standing.episode_id}"
-    values = dict(found.values)
-    for name, value in said.items():
-        if name not in values or value is True:
-            values[name] = EvidenceValue(value, now, reference)
-    return Evidence(values, found.risk, found.courses)
-
-
 def _episode(
     runtime: Runtime,
     cause: Cause,
     standing: Standing,
+    governed: Governing,
     requests: Sequence[str],
     now: datetime,
     status: str | None = None,
@@ -270,23 +258,15 @@ def _episode(
     """The episode's next version."""
     body = builders.episode(
         resource_id=standing.episode_id,
-        pathway=PATHWAY,
+        pathway=governed.pathway,
         subject=cause.subject,
         requests=requests,
         moment=now,
         previous=standing.episode_body,
         status=status,
+        organization=governed.organization,
     )
     return built(runtime.engine, body, now, version=standing.version)
-
-
-def _with_step(rows: list[Known], standing: Standing) -> list[Known]:
-    """The rows with the step in which care has begun, where it began before steps were kept."""
-    plan = standing.plan
-    since = builders.step_since(standing.episode_body or {})
-    if plan is None or since is None or any(row.name == STEP and row.reference == plan.reference for row in rows):
-        return rows
-    return [*rows, Known(STEP, plan.tier, moment(since), plan.reference, plan.stored.version)]
 
 
 def _is_about(cause: Cause, plan: Assignment) -> bool:
@@ -319,15 +299,3 @@ def _versioned(stored: Stored) -> str:
 def _contended() -> FhirError:
     text = "too many decisions on one person at once"
     return FhirError(Category.UNAVAILABLE, text, headers={"Retry-After": "1"})
-
-
-async def known_of(runtime: Runtime, tenant: str, subject_key: str) -> list[Known]:
-    """Everything that is known of a person."""
-    return await _evidence(runtime).get((tenant,), subject_key) or []
-
-
-def _evidence(runtime: Runtime) -> Coalescer[list[Known]]:
-    reader = runtime.cache.get(evidence_reader)
-    if not isinstance(reader, Coalescer):
-        reader = runtime.cache[evidence_reader] = evidence_reader(runtime.database)
-    return reader

@@ -17,9 +17,10 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.builders import course as builders
 from stepwell_routing.timers import REVIEW, Due, claim_due, timer_effect
-from stepwell_routing.use_cases.assignment import decide_on_review, known_of
+from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.evidence import is_score
+from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Keeping, keep_overdue
 from stepwell_routing.use_cases.standing import standing_of

@@ -13,11 +13,13 @@ from stepwell_shared.fhir.unit import Change, Stored
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
+from stepwell_routing.policies import tier_of
 from stepwell_routing.rules.decisions import Decision, change_from
 from stepwell_routing.rules.effects import PROPOSAL
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.course import Course
-from stepwell_routing.use_cases.standing import PATHWAY, Assignment, Standing
+from stepwell_routing.use_cases.governing import Governing
+from stepwell_routing.use_cases.standing import COURSE, Assignment, Standing
 
 EXIT, PAUSE, STAY, URGENT = "exit", "pause", "stay", "urgent"
 
@@ -32,6 +34,7 @@ class Making:
     decision: Decision
     standing: Standing
     course: Course
+    governed: Governing
     is_overdue: bool = False
 
 
@@ -69,13 +72,13 @@ def outcome_of(making: Making) -> Outcome:
     if making.is_overdue and decision.stale and standing_request is not None:
         return Outcome(STAY, [], standing_request.stored)  # nothing is moved by measures that have become too old
     rest = _rest(making)
-    if plan is not None and (decision.outcome == EXIT or plan.tier == decision.tier.code):
+    if plan is not None and (decision.outcome == EXIT or plan.step == decision.step.code):
         withdrawn = [_revoked(making.runtime, proposal, decision.decided_at)] if proposal else []
         in_force = next((each.stored for each in rest.changes), plan.stored)
         return _with_rest(_activity(making, rest), withdrawn, in_force, rest)
     if proposal is not None:
         body = proposal.body
-        activity = change_from(decision, proposal.tier, body["status"], body["priority"])
+        activity = change_from(decision, proposal.step, body["status"], body["priority"])
         if activity == STAY:
             return _with_rest(activity, [], proposal.stored, rest)
         if activity == "modify":
@@ -89,7 +92,7 @@ def _assigned(making: Making, rest: _Rest) -> Outcome:
     standing, runtime = making.standing, making.runtime
     prior = standing.proposal or standing.plan
     cause = making.cause
-    id_ = derived_id(runtime.engine.base_url, making.tenant, "assignment", PATHWAY, cause.subject_key, *cause.id)
+    id_ = derived_id(runtime.engine.base_url, making.tenant, "assignment", COURSE, cause.subject_key, *cause.id)
     change = _assignment(making, id_, prior.reference if prior else None, 1)
     proposal = standing.proposal
     withdrawn = [_revoked(runtime, proposal, making.decision.decided_at)] if proposal else []
@@ -139,6 +142,7 @@ def _assignment(making: Making, id_: str, replaced: str | None, version: int) ->
         identifier=id_,
         subject=making.cause.subject,
         questionnaire_response=making.cause.response_url,
+        tier=tier_of(decision.step),
         prior=replaced,
         prior_episode=f"EpisodeOfCare/{standing.prior.id}" if came_back and standing.prior else None,
     )

@@ -22,17 +22,18 @@ from stepwell_shared.runtime import Runtime
 from stepwell_routing import builders
 from stepwell_routing.data.override_reasons import OTHER, PERSON_PREFERS, SYSTEM, override_reasons
 from stepwell_routing.data.plans import early_review_after, said
-from stepwell_routing.policies import active_policies, tiers
+from stepwell_routing.policies import tier_of
 from stepwell_routing.proposal_answers import LESS, MORE
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.safety_floor import safety_floor
-from stepwell_routing.rules.tiers import Tier
+from stepwell_routing.rules.steps import Step
 from stepwell_routing.subscriptions import TIER_ASSIGNED, TIER_OVERRIDDEN
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
+from stepwell_routing.use_cases.governing import Governing, governing_now
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Dated, Keeping, keep_reviewed
-from stepwell_routing.use_cases.standing import PATHWAY, PROPOSAL, Standing, key_of, standing_of
+from stepwell_routing.use_cases.standing import PROPOSAL, Standing, key_of, standing_of
 
 REASON_CHARACTERS_MAX = 2_000
 
@@ -41,9 +42,9 @@ Resource = dict[str, Any]
 
 @dataclass(frozen=True)
 class Wish:
-    """The tier that the clinician decides for, and why: a code that is known, and perhaps words beside it."""
+    """The code of the step that the clinician decides for, and why: a known code, and perhaps words beside it."""
 
-    tier: Tier
+    step: str
     code: str
     words: str | None
 
@@ -81,15 +82,17 @@ async def override_proposal(runtime: Runtime, request: Request) -> Response:
             _refuse_another(orjson.loads(made.body), wish)
             return written(runtime.engine.base_url, request, served_type, made, created=False, witnessed=False)
         body = orjson.loads(proposal.body)
-        _refuse_unready(body, wish)
-        standing = await standing_of(runtime, tenant, key_of(runtime, body["subject"]))
-        unit, plan = _overridden(
-            _Override(runtime, tenant, clinician, wish, proposal, plan_id, runtime.clock()), standing
-        )
+        key = key_of(runtime, body["subject"])
+        standing = await standing_of(runtime, tenant, key)
+        governed = await governing_now(runtime, tenant, standing, key)
+        step = _step(governed.policy, wish)
+        _refuse_unready(body, governed.policy, step)
+        override = _Override(runtime, tenant, clinician, wish, governed, step, proposal, plan_id, runtime.clock())
+        unit, plan = _overridden(override, standing)
         answer = written(runtime.engine.base_url, request, served_type, plan, created=False)
         unit.effects += request.records("$override", answer)
         await runtime.store.commit(unit)
-        count_answer(runtime, _direction(body, wish), builders.rule_codes(body))
+        count_answer(runtime, _direction(governed.policy, body, step), builders.rule_codes(body))
         return answer
 
     text = "this proposal is being changed by too many at once; try again"
@@ -113,11 +116,16 @@ def _wish(body: bytes) -> Wish:
             f" (valueString of at most {REASON_CHARACTERS_MAX} characters)"
         )
         raise FhirError(Category.INVALID, [Issue(text, "required", "Parameters.parameter")])
-    tier = tiers().by_code(code) if isinstance(code, str) else None
-    if tier is None:
-        text = f"tier is one of {', '.join(each.code for each in tiers().tiers)}"
+    return Wish(str(code), _reason_code(reason, words), words)
+
+
+def _step(policy: Policy, wish: Wish) -> Step:
+    """The step of the person's policy. Raises INVALID for another code."""
+    step = policy.step_of(wish.step)
+    if step is None:
+        text = f"tier is one of {', '.join(each.code for each in policy.steps)}"
         raise FhirError(Category.INVALID, [Issue(text, "value", "Parameters.parameter.where(name = 'tier')")])
-    return Wish(tier, _reason_code(reason, words), words)
+    return step
 
 
 def _words(reason: Resource) -> Any:
@@ -140,19 +148,18 @@ def _reason_code(reason: Resource, words: str | None) -> str:
     raise FhirError(Category.BUSINESS_RULE, [Issue(text, "code-invalid", place)])
 
 
-def _direction(proposal: Resource, wish: Wish) -> str:
-    """Whether the wish is for less or for more than was proposed."""
-    proposed = tiers().by_code(builders.tier_code(proposal))
-    return LESS if proposed is not None and wish.tier.rank < proposed.rank else MORE
+def _direction(policy: Policy, proposal: Resource, step: Step) -> str:
+    """Whether the step is less or more than was proposed."""
+    proposed = policy.step_of(builders.step_code(proposal))
+    return LESS if proposed is not None and step.rank < proposed.rank else MORE
 
 
 def _refuse_another(plan: Resource, wish: Wish) -> None:
-    if builders.tier_code(plan) != wish.tier.code:
+    if builders.step_code(plan) != wish.step:
         raise FhirError(Category.CONFLICT, "this proposal was overridden already, by another tier")
 
 
-def _refuse_unready(proposal: Resource, wish: Wish) -> None:
-    policy = active_policies()[PATHWAY]
+def _refuse_unready(proposal: Resource, policy: Policy, step: Step) -> None:
     floor = safety_floor(policy, builders.rule_codes(proposal))
     expression = "ServiceRequest.status"
     if proposal["intent"] != PROPOSAL:
@@ -161,10 +168,11 @@ def _refuse_unready(proposal: Resource, wish: Wish) -> None:
         text = "a safety question is open (the reason codes say which); a clinician records a risk level first"
     elif proposal["status"] != "active":
         text = "this proposal was withdrawn; another has taken its place"
-    elif builders.tier_code(proposal) == wish.tier.code:
+    elif builders.step_code(proposal) == step.code:
         text, expression = "this tier is what was proposed: $accept it", "Parameters.parameter.where(name = 'tier')"
-    elif wish.tier.rank < floor:
-        text = f"the recorded risk asks for tier-{floor} at least; safety is not lowered by an override"
+    elif step.rank < floor:
+        lowest = policy.steps[floor - 1].code
+        text = f"the recorded risk asks for {lowest} at least; safety is not lowered by an override"
         expression = "Parameters.parameter.where(name = 'tier')"
     else:
         return
@@ -179,6 +187,8 @@ class _Override:
     tenant: str
     clinician: str
     wish: Wish
+    governed: Governing
+    step: Step
     proposal: Stored
     plan_id: str
     now: datetime
@@ -188,13 +198,15 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
     """Plan and withdrawn proposal, the episode that enters the tier, the Provenance, and the events."""
     engine, now, tenant = override.runtime.engine, override.now, override.tenant
     body = orjson.loads(override.proposal.body or b"null")
-    policy, tier = active_policies()[PATHWAY], override.wish.tier
-    direction, reason = _direction(body, override.wish), override.wish.reason(body["language"])
-    review_at = now + _review_within(policy, override.wish, direction)
+    step = override.step
+    direction = _direction(override.governed.policy, body, step)
+    reason = override.wish.reason(body["language"])
+    review_at = now + _review_within(step, override.wish, direction)
     plan = builders.overriding_assignment(
         body,
         resource_id=override.plan_id,
-        tier=tier,
+        offering=step.offering,
+        tier=tier_of(step),
         reason=reason,
         practitioner=override.clinician,
         overridden_at=now,
@@ -214,7 +226,7 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
     )
     key = key_of(override.runtime, body["subject"])
     changes = [made, withdrawn, _episode(override, body, key, standing), built(engine, provenance, now)]
-    entered = Known(STEP, tier.code, now, f"ServiceRequest/{override.plan_id}", made.stored.version)
+    entered = Known(STEP, step.code, now, f"ServiceRequest/{override.plan_id}", made.stored.version)
     answer = answered(body, standing, now, direction, reason=override.wish.code)
     effects = [*_events(override, key, made.stored, withdrawn.stored), evidence_effect(key, entered), answer]
     unit = UnitOfWork(tenant, changes, effects)
@@ -222,22 +234,21 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
     return unit, made.stored
 
 
-def _review_within(policy: Policy, wish: Wish, direction: str) -> timedelta:
+def _review_within(step: Step, wish: Wish, direction: str) -> timedelta:
     """How soon the step is looked at again: early where the person chose less than was proposed (pathways rule 5)."""
-    usual = policy.steps[wish.tier.rank - 1].review_within
     chose_less = direction == LESS and wish.code == PERSON_PREFERS
-    return min(usual, early_review_after()) if chose_less else usual
+    return min(step.review_within, early_review_after()) if chose_less else step.review_within
 
 
 def _episode(override: _Override, proposal: Resource, key: str, standing: Standing) -> Change:
     earlier = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
     episode = builders.episode(
         resource_id=standing.episode_id,
-        pathway=PATHWAY,
+        pathway=override.governed.pathway,
         subject=proposal["subject"],
         requests=[f"ServiceRequest/{override.plan_id}", *earlier],
         moment=override.now,
-        tier=override.wish.tier.code,
+        entered=(override.step.code, override.step.tier_code),
         previous=standing.episode_body,
     )
     version = standing.version

@@ -17,7 +17,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.policies import active_policies
 from stepwell_routing.policies.publications import PolicyStep, policy_step_effect
-from stepwell_routing.policies.published import compile_document, in_force, steps_of
+from stepwell_routing.policies.published import compile_document, in_force, publishing
 from stepwell_routing.rules.lifecycle import Life, base_of, check_move, life_of, site_of
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.reading import DocumentError, Finding
@@ -49,8 +49,8 @@ async def change_policy(runtime: Runtime, write: Write) -> None:
 async def _publish(runtime: Runtime, write: Write, document: Resource, life: Life) -> None:
     tenant = write.access.tenant
     policy = await _compiled(runtime, tenant, document)
-    steps = await steps_of(runtime, tenant, policy.pathway)
-    site, id_ = site_of(document), write.stored.id
+    steps = (await publishing(runtime).read(tenant)).of(policy.pathway)
+    site, id_ = runtime.engine.localise(site_of(document)), write.stored.id
     taken = {step.plan_definition_id for step in steps if (step.url, step.version) == (policy.url, policy.version)}
     if taken - {id_}:
         text = f"PlanDefinition/{min(taken - {id_})} is published under this url and version; take another version"
@@ -60,12 +60,13 @@ async def _publish(runtime: Runtime, write: Write, document: Resource, life: Lif
     standing = in_force(steps, site) if life is Life.ACTIVE else None
     if standing is not None:
         number += 1
-        await _retire(runtime, write, policy.pathway, standing._replace(number=number, life=Life.RETIRED.value), by)
-    step = PolicyStep(site, number + 1, life.value, policy.url, policy.version, id_, write.stored.version)
-    write.unit.effects.append(policy_step_effect(policy.pathway, step, write.now, by))
+        await _retire(runtime, write, standing._replace(number=number, life=Life.RETIRED.value, at=write.now), by)
+    named = policy.url, policy.version, id_
+    step = PolicyStep(policy.pathway, site, number + 1, life.value, *named, write.now, write.stored.version)
+    write.unit.effects.append(policy_step_effect(step, by))
 
 
-async def _retire(runtime: Runtime, write: Write, pathway: str, step: PolicyStep, by: str) -> None:
+async def _retire(runtime: Runtime, write: Write, step: PolicyStep, by: str) -> None:
     """What was in force so far is retired in the same commit."""
     stored = await runtime.store.read(write.access.tenant, "PlanDefinition", step.plan_definition_id)
     if stored is not None and stored.body is not None:
@@ -74,7 +75,7 @@ async def _retire(runtime: Runtime, write: Write, pathway: str, step: PolicyStep
         write.unit.changes.append(
             built(runtime.engine, {**kept, "status": "retired"}, write.now, version=stored.version + 1)
         )
-    write.unit.effects.append(policy_step_effect(pathway, step, write.now, by))
+    write.unit.effects.append(policy_step_effect(step, by))
 
 
 async def _compiled(runtime: Runtime, tenant: str, document: Resource) -> Policy:

@@ -1,4 +1,7 @@
-"""What stands for a person in a pathway: the episode, the open proposal, and the plan in which care has begun."""
+"""What stands for a person, on the one pathway that they are on: the episode, the open proposal, and the plan.
+
+In the plan care has begun.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,10 +13,14 @@ from stepwell_shared.canonical import derived_id
 from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
-PATHWAY = "stepped-care"
+from stepwell_routing import builders
+
+COURSE = "stepped-care"
+"""Part of the ids of a person's episodes, decisions and assignments, whatever the pathway: one cause, one decision."""
 PROPOSAL = "proposal"
 BOOSTERS_MAX = 8
 OPEN = frozenset({"active", "on-hold"})
+ENDED = frozenset({"finished", "cancelled"})
 
 Resource = dict[str, Any]
 
@@ -31,8 +38,13 @@ class Assignment:
 
     @property
     def tier(self) -> str:
-        """The code of its tier."""
-        return str(self.body["category"][0]["coding"][0]["code"])
+        """The code of the tier by whose places it is given."""
+        return builders.tier_code(self.body)
+
+    @property
+    def step(self) -> str:
+        """The code of its step on the ladder of its policy; a shared tier is a step of its own name."""
+        return builders.step_code(self.body)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,18 @@ class Standing:
     @property
     def episode_body(self) -> Resource | None:
         return None if self.episode is None or self.episode.body is None else orjson.loads(self.episode.body)
+
+    @property
+    def pathway(self) -> str | None:
+        """The pathway that the person is on: that of the episode, or of the one that ended last."""
+        body = self.episode_body or _body(self.prior)
+        return None if body is None else str(body["type"][0]["coding"][0]["code"])
+
+    @property
+    def organization(self) -> Resource | None:
+        """The site that runs the episode, as a Reference."""
+        found: Resource | None = (self.episode_body or {}).get("managingOrganization")
+        return found
 
     @property
     def version(self) -> int:
@@ -86,7 +110,7 @@ async def standing_of(runtime: Runtime, tenant: str, subject_key: str) -> Standi
     """Reads the episode that goes on, then the requests that it names, with their reviews."""
     id_, prior = episode_id(runtime, tenant, subject_key), None
     episode = await runtime.store.read(tenant, "EpisodeOfCare", id_)
-    while episode is not None and episode.body is not None and orjson.loads(episode.body)["status"] == "finished":
+    while episode is not None and episode.body is not None and orjson.loads(episode.body)["status"] in ENDED:
         prior, id_ = episode, derived_id(runtime.engine.base_url, tenant, "episode-after", id_)
         episode = await runtime.store.read(tenant, "EpisodeOfCare", id_)
     if episode is None or episode.body is None:
@@ -116,6 +140,10 @@ async def standing_of(runtime: Runtime, tenant: str, subject_key: str) -> Standi
     )
 
 
+def _body(stored: Stored | None) -> Resource | None:
+    return None if stored is None or stored.body is None else orjson.loads(stored.body)
+
+
 async def _boosters(runtime: Runtime, tenant: str, prior: Stored | None) -> tuple[Stored, ...]:
     """The boosters after the episode that ended last."""
     if prior is None:
@@ -131,8 +159,8 @@ def booster_id(runtime: Runtime, tenant: str, ended_id: str, number: int) -> str
 
 
 def episode_id(runtime: Runtime, tenant: str, subject_key: str) -> str:
-    """The id of a person's first episode in the pathway; the id of each later one is derived from the one before."""
-    return derived_id(runtime.engine.base_url, tenant, "episode", PATHWAY, subject_key)
+    """The id of a person's first episode; the id of each later one is derived from the one before."""
+    return derived_id(runtime.engine.base_url, tenant, "episode", COURSE, subject_key)
 
 
 def resume_id(runtime: Runtime, tenant: str, resting: Stored) -> str:

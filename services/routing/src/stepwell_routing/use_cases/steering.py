@@ -1,5 +1,6 @@
 """People steer a course: a hold with a date, going on again, the end of care, and what the person has agreed to."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,19 +17,19 @@ from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
-from stepwell_routing.policies import active_policies
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import AGREED, EXIT, HOLD, MANUAL_TRIAGE, RED_FLAG, Known, evidence_effect
 from stepwell_routing.timers import REVIEW
-from stepwell_routing.use_cases.assignment import decide_on_review, known_of
+from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.boosters import date_boosters
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.course import AGREEMENTS, RELEASED, Course, course_of
-from stepwell_routing.use_cases.evidence import gather
+from stepwell_routing.use_cases.governing import Governing, governing
+from stepwell_routing.use_cases.knowledge import evidence_now, known_of
 from stepwell_routing.use_cases.outcomes import with_status
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Keeping, close_task, rest, resume
-from stepwell_routing.use_cases.standing import PATHWAY, Assignment, Standing, key_of, standing_of
+from stepwell_routing.use_cases.standing import Assignment, Standing, key_of, standing_of
 
 REASONS = {
     "not-ready": "It is not the right time yet.",
@@ -50,6 +51,7 @@ class _Steering:
     request: Request
     clinician: str
     standing: Standing
+    governed: Governing
     course: Course
     plan: Assignment
     subject_key: str
@@ -107,7 +109,7 @@ async def finish_course(runtime: Runtime, request: Request) -> Response:
         if steering.is_safety_open:
             _refuse("a safety question is open; a clinician records a risk level first", "EpisodeOfCare.status")
         _refuse_open(steering, RED_FLAG, MANUAL_TRIAGE)
-        _row(steering, unit, EXIT, steering.plan.tier)
+        _row(steering, unit, EXIT, steering.plan.step)
         keeping, standing = _keeping(steering, unit), steering.standing
         _move(steering, unit, "completed")
         for earlier in standing.earlier:
@@ -117,7 +119,7 @@ async def finish_course(runtime: Runtime, request: Request) -> Response:
         for review in standing.reviews.values():
             close_task(keeping, review, REVIEW, "completed")
         resume(keeping)
-        step = next((each for each in active_policies()[PATHWAY].steps if each.code == steering.plan.tier), None)
+        step = steering.governed.policy.step_of(steering.plan.step)
         date_boosters(keeping, steering.plan.body["subject"], step.booster_after if step else ())
         return "finished"
 
@@ -187,15 +189,17 @@ async def _steer(
 async def _steering(runtime: Runtime, request: Request, clinician: str, stored: Stored) -> _Steering:
     tenant = request.access.tenant
     key = key_of(runtime, orjson.loads(stored.body or b"null")["patient"])
-    standing, known = await standing_of(runtime, tenant, key), await known_of(runtime, tenant, key)
+    standing, known = await asyncio.gather(standing_of(runtime, tenant, key), known_of(runtime, tenant, key))
     if standing.episode_id != stored.id:
         _refuse("this episode has ended; another may have taken its place", "EpisodeOfCare.status")
     if standing.plan is None:
         _refuse("care has not begun in any step: accept a proposal first", "EpisodeOfCare.referralRequest")
-    risk = gather(active_policies()[PATHWAY], known).risk
+    governed, now = await governing(runtime, tenant, standing, key), runtime.clock()
+    risk = evidence_now(governed.policy, known, standing, now).risk
     is_open = risk.positive_item_open or risk.unanswered_item_open
-    now = runtime.clock()
-    return _Steering(runtime, request, clinician, standing, course_of(known), standing.plan, key, now, is_open)
+    return _Steering(
+        runtime, request, clinician, standing, governed, course_of(known), standing.plan, key, now, is_open
+    )
 
 
 def _keeping(steering: _Steering, unit: UnitOfWork) -> Keeping:
@@ -228,7 +232,7 @@ def _episode(steering: _Steering, unit: UnitOfWork, status: str, activity: str) 
     standing, engine = steering.standing, steering.runtime.engine
     body = builders.episode(
         resource_id=standing.episode_id,
-        pathway=PATHWAY,
+        pathway=steering.governed.pathway,
         subject=steering.plan.body["subject"],
         requests=standing.references,
         moment=steering.now,
