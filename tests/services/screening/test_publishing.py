@@ -158,7 +158,7 @@ class TestWhatIsKept:
         form = await publish(http, status="draft", url=None)
         await publish(http, status="draft", title="Changed", item=form["item"][:1])
 
-    async def test_answers_to_a_form_without_scoring_are_checked_and_kept(
+    async def test_answers_to_a_form_without_scoring_are_checked_kept_and_announced_without_a_score(
         self, runtime: Runtime, http: httpx.AsyncClient
     ) -> None:
         form = await publish(http)
@@ -167,7 +167,9 @@ class TestWhatIsKept:
         response["item"].append({"linkId": "when", "answer": [{"valueDate": "2026-01-01"}]})
         refused = await http.post("QuestionnaireResponse", json=response, headers=EHR)
         assert (refused.status_code, places(refused)) == (422, ["QuestionnaireResponse.item[1]"])
-        assert await said(runtime, "score-finalized") == []
+        (event,) = await said(runtime, "score-finalized")
+        assert [each["resourceType"] for each in event.entries.values()] == ["QuestionnaireResponse", "Patient"]
+        assert await stored(runtime, NORTH, "Provenance") == []
 
     async def test_a_retired_version_still_takes_the_answers_that_name_it(
         self, runtime: Runtime, http: httpx.AsyncClient

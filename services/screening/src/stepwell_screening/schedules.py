@@ -64,6 +64,8 @@ class Facts:
     pace: str = "usual"
     until: str = ""
     prompted: str = ""
+    wanted: str = ""
+    wanted_measures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ SCORE_FINALIZED = Topic(
     "score-finalized",
     ("QuestionnaireResponse",),
     ("patient", "questionnaire"),
-    "A response was validated and scored. Beside it come its score Observations, as measurement will keep them, the"
-    " RiskAssessment of a positive or unanswered safety item, and the Patient.",
+    "A response was finished, validated and, where its form has scores, scored. Beside it come its score Observations,"
+    " as measurement will keep them, the RiskAssessment of a positive or unanswered safety item, and the Patient.",
     ("Observation", "RiskAssessment", "Patient"),
 )
 SAFETY_ALERT = Topic(
@@ -39,3 +39,4 @@ QUESTIONNAIRE_CHANGED = Topic(
 TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED, QUESTIONNAIRE_CHANGED)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")
+REVIEW_DUE = ("routing", "review-due")

@@ -191,6 +191,59 @@ class TestWhat:
         assert (found.questionnaire, found.at) == (form("phq-9"), day(14))
 
 
+class TestReviewsWithoutMeasures:
+    """A review that falls due with no data asks for data."""
+
+    def wanted(self, number: float, *names: str, **more: Any) -> History:
+        return after("phq-9", wanted=day(number), wanted_measures=frozenset(names), **more)
+
+    def test_a_pause_holds_for_a_review_too(self) -> None:
+        assert decided(self.wanted(10), "tier-3", now=10, pause=Pace(PAUSED, day(60))).questionnaire == ""
+
+    def test_what_was_asked_for_lately_is_not_asked_for_again(self) -> None:
+        history = self.wanted(10, asked={form("phq-9"): day(5)}, last_unprompted=day(5))
+        assert not decided(history, "tier-4", now=12).is_due(day(12))
+
+    def test_at_most_one_unprompted_form_a_week_goes_out(self) -> None:
+        history = self.wanted(10, asked={form("readiness-rulers"): day(9)}, last_unprompted=day(9))
+        assert decided(history, "tier-4", now=10).at == day(16)
+
+    def test_the_scores_are_asked_for_at_once_and_once(self) -> None:
+        found = decided(self.wanted(10), "tier-4", now=10)
+        assert (found.questionnaire, found.at, found.rule) == (form("phq-9"), day(10), "CADENCE-REVIEW")
+        asked = self.wanted(10, asked={form("phq-9"): day(10)}, last_unprompted=day(10))
+        assert not decided(asked, "tier-4", now=20).is_due(day(20))
+
+    def test_what_else_is_lacking_follows_once_the_scores_are_there(self) -> None:
+        assert decided(self.wanted(10, "goals"), "tier-4", now=10).questionnaire == form("phq-9")
+        history = self.wanted(10, "goals", last_unprompted=day(10))
+        scored = replace(history, answered={**history.answered, "phq-9": Answered(day(12), True)})
+        found = decided(scored, "tier-4", now=20)
+        assert (found.questionnaire, found.is_due(day(20))) == (form("goals"), True)
+
+    def test_an_answer_settles_it(self) -> None:
+        history = after("phq-9", wanted=day(10))
+        answered = replace(history, answered={**history.answered, "phq-9": Answered(day(11), True)})
+        assert not decided(answered, "tier-4", now=20).is_due(day(20))
+
+    def test_after_the_end_a_booster_asks_once_and_waits_no_longer_than_the_longest_interval(self) -> None:
+        ended = Tier(is_ended=True)
+        for number, asked, expected in (
+            (100, {}, (form("phq-9"), "CADENCE-REVIEW")),
+            (101, {form("phq-9"): day(100)}, ("", "CADENCE-REVIEW")),
+            (156, {form("phq-9"): day(100)}, ("", "CADENCE-ENDED")),
+        ):
+            history = self.wanted(100, asked=asked)
+            found = next_solicitation(history, ended, Stability(), Pace(), CADENCE, day(number))
+            assert (found.questionnaire, found.rule) == expected
+
+    def test_after_the_end_an_answered_booster_leaves_people_in_peace(self) -> None:
+        history = after(wanted=day(100))
+        answered = replace(history, answered={**history.answered, "phq-9": Answered(day(101), False)})
+        ended = Tier(is_ended=True)
+        assert next_solicitation(answered, ended, Stability(), Pace(), CADENCE, day(102)).rule == "CADENCE-ENDED"
+
+
 class TestStability:
     @pytest.mark.parametrize(
         ("changes", "expected"),

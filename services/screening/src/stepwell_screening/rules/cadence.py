@@ -32,7 +32,8 @@ class History:
     """What has been asked and answered. `asked` is when each form was last asked for, by its canonical.
 
     `since` is when the schedule began. `prompted` is when somebody last asked for a form by themselves, if no form has
-    been made for that yet; `last_unprompted` when a form last went out that nobody asked for.
+    been made for that yet; `last_unprompted` when a form last went out that nobody asked for. `wanted` is when a review
+    last fell due without measures, and `wanted_measures` what it lacks beside those that are watched.
     """
 
     since: datetime
@@ -41,6 +42,8 @@ class History:
     is_safety_open: bool = False
     prompted: datetime | None = None
     last_unprompted: datetime | None = None
+    wanted: datetime | None = None
+    wanted_measures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def next_solicitation(
     asked for at a session or contact is asked at once: that is no unprompted form.
     """
     if tier.is_ended and not history.is_safety_open:
-        return Solicitation("", None, ENDED, "Care has ended: nothing is asked for.")
+        return _after_the_end(history, cadence, now)
     situation = situation_of(cadence, tier, stability, is_safety_open=history.is_safety_open)
     watched = watched_measures(history, cadence)
     if history.prompted is not None:
@@ -117,9 +120,13 @@ def next_solicitation(
     every = _interval(situation, stability, cadence, pace)
     review = _review_from(tier, cadence, now) if pace == USUAL else None
     due = {code: _due(code, every, history, review, cadence) for code in watched}
+    lacking = _lacking(history, cadence)
+    due |= {code: min(due.get(code, wanted), wanted) for code, wanted in lacking.items()}
     earliest = min(due.values())
     at = max(earliest, _next_unprompted(history, cadence))
-    form = _form_for(cadence, [code for code in watched if due[code] <= max(at, now)], history)
+    form = _form_for(cadence, [code for code in due if due[code] <= max(at, now)], history)
+    if earliest in lacking.values():
+        return Solicitation(form, at, REVIEW, f"{situation.display}: a review is due and has no new scores.")
     if review is not None and earliest == review:
         return Solicitation(form, at, REVIEW, f"{situation.display}: scores are wanted before the review.")
     return Solicitation(form, at, situation.code, _reason(situation, every, pace, is_stable=stability.is_stable))
@@ -170,6 +177,43 @@ def covering(cadence: Cadence, questionnaire: str) -> Sequence[str]:
     return next((form.measures for form in cadence.forms if form.questionnaire.partition("|")[0] == url), ())
 
 
+def _lacking(history: History, cadence: Cadence) -> dict[str, datetime]:
+    """The measures that a review which fell due still lacks, and since when: neither answered since then nor asked for
+    so lately that the answer may yet come."""
+    wanted = history.wanted
+    if wanted is None:
+        return {}
+    asked_from = wanted - timedelta(days=cadence.limit("answerDays"))
+    codes = [code for code in watched_measures(history, cadence) if cadence.measures[code].every_days is None]
+    # One form at a time: what else is lacking follows once the scores are there.
+    unanswered = [code for code in codes if not _is_answered(code, history, wanted)] or [
+        code for code in sorted(history.wanted_measures) if not _is_answered(code, history, wanted)
+    ]
+    return {code: wanted for code in unanswered if _asked(code, history, cadence, asked_from) == asked_from}
+
+
+def _is_answered(code: str, history: History, since: datetime) -> bool:
+    return code in history.answered and history.answered[code].last >= since
+
+
+def _after_the_end(history: History, cadence: Cadence, now: datetime) -> Solicitation:
+    """After the end of care only a booster asks, once; what it asks for waits no longer than the longest interval."""
+    wanted = history.wanted
+    until = None if wanted is None else wanted + timedelta(days=cadence.slowest_days)
+    if (
+        wanted is None
+        or until is None
+        or now >= until
+        or any(each.last >= wanted for each in history.answered.values())
+    ):
+        return Solicitation("", None, ENDED, "Care has ended: nothing is asked for.")
+    lacking = _lacking(history, cadence)
+    if not lacking:
+        return Solicitation("", until, REVIEW, "Care has ended: a booster waits for its answer.")
+    at = max(wanted, _next_unprompted(history, cadence))
+    return Solicitation(_form_for(cadence, lacking, history), at, REVIEW, "Care has ended: a booster is due.")
+
+
 def _interval(situation: Situation, stability: Stability, cadence: Cadence, pace: str) -> timedelta:
     days = situation.stable_every_days if stability.is_stable else situation.every_days
     if pace == SLOWER:
@@ -193,9 +237,14 @@ def _review_from(tier: Tier, cadence: Cadence, now: datetime) -> datetime | None
 
 
 def _touched(code: str, history: History, cadence: Cadence) -> datetime:
+    answered = history.answered[code].last if code in history.answered else history.since
+    return _asked(code, history, cadence, answered)
+
+
+def _asked(code: str, history: History, cadence: Cadence, otherwise: datetime) -> datetime:
+    """When a measure was last asked for, if that was later than another moment."""
     asked = (moment for form, moment in history.asked.items() if code in covering(cadence, form))
-    answered = [history.answered[code].last] if code in history.answered else [history.since]
-    return max([*answered, *asked])
+    return max([otherwise, *asked])
 
 
 def _next_unprompted(history: History, cadence: Cadence) -> datetime:

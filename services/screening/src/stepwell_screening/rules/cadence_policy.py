@@ -25,13 +25,17 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something that is asked again. `score` is the code of its score, elevated from `elevated_from` points on."""
+    """Something that is asked again. `score` is the code of its score, elevated from `elevated_from` points on.
+
+    `evidence` are the names by which routing asks for it when a review lacks it.
+    """
 
     code: str
     score: ScoreCode | None = None
     elevated_from: int | None = None
     every_days: int | None = None
     is_watched_by_default: bool = False
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +141,5 @@ def _measure(data: Mapping[str, Any]) -> Measure:
         data.get("elevatedFrom"),
         data.get("everyDays"),
         data.get("watchedByDefault", False),
+        tuple(data.get("evidence", ())),
     )

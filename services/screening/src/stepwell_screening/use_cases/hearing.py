@@ -1,8 +1,8 @@
-"""What screening hears of a person, for when they are asked again: their tier from routing, their course from
-measurement. Peers may be down: what was heard last holds, and without any tier the default does.
+"""What screening hears of a person, for when they are asked again: their tier and reviews from routing, their course
+from measurement. Peers may be down: what was heard last holds, and without any tier the default does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,17 @@ from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening.rules.safety_reviews import OPEN_STATUSES
 from stepwell_screening.schedules import Facts, keep_facts, read_schedule
+from stepwell_screening.use_cases.site import cadence_of
 from stepwell_screening.use_cases.subjects import subject_key
 
 ATTEMPTS_MAX = 8
 OVER = frozenset({"revoked", "entered-in-error"})
 PLANNED = frozenset({"plan", "order"})
 RELIABLE_CHANGE = "-reliable-change"
+# Tasks of routing for which measures are wanted, by where they stand: checks and ends are for people alone.
+WANTING = frozenset({("course-review", "overdue"), ("booster", "due")})
 
 Resource = Mapping[str, Any]
 
@@ -35,6 +39,20 @@ async def hear_course(runtime: Runtime, received: ReceivedEvent, tenant: str) ->
     observation = _focus(received)
     if is_reachable(observation):
         await change_facts(runtime, tenant, _key(runtime, observation), lambda facts: with_course(facts, observation))
+
+
+async def hear_review(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
+    """Topic review-due: a review or booster is due and has no new measures, so that the person is asked for them."""
+    task = _focus(received)
+    kind = _code([task.get("code", {})], code_system("task"))
+    stands = _code([task.get("businessStatus", {})], code_system("review-status"))
+    if (kind, stands) not in WANTING or task.get("status") not in OPEN_STATUSES or "reference" not in task["for"]:
+        return
+    heard = instant(received.timestamp)
+    names = {str(each.get("valueString")) for each in task.get("input", ())}
+    measures = [each.code for each in cadence_of(runtime, tenant).measures.values() if names & set(each.evidence)]
+    subject = subject_key(runtime, task["for"], "Task.for")
+    await change_facts(runtime, tenant, subject, lambda facts: with_wanted(facts, heard, measures))
 
 
 def is_reachable(resource: Resource) -> bool:
@@ -73,6 +91,13 @@ def with_tier(facts: Facts, request: Resource, heard: str) -> Facts:
         intent=intent,
         is_ended=False,
     )
+
+
+def with_wanted(facts: Facts, heard: str, measures: Sequence[str]) -> Facts:
+    """The facts after a review fell due without measures; one that was heard of later holds."""
+    if heard <= facts.wanted:
+        return facts
+    return replace(facts, since=facts.since or heard, wanted=heard, wanted_measures=sorted(measures))
 
 
 def with_course(facts: Facts, observation: Resource) -> Facts:

@@ -56,6 +56,8 @@ def history_of(cadence: Cadence, facts: Facts, progress: Progress, record: Recor
         is_safety_open=record.safety_open > 0,
         prompted=moment_of(facts.prompted) if is_prompted else None,
         last_unprompted=optional(progress.last_unprompted),
+        wanted=optional(facts.wanted),
+        wanted_measures=frozenset(facts.wanted_measures) & cadence.measures.keys(),
     )
 
 

@@ -46,7 +46,7 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
     watched = instrument.whole if isinstance(instrument, Assembled) else instrument
     alerts = await open_alerts(runtime, write, subject, watched)
     made = list(alerts.opened)
-    if results and _says_a_score(response, before):
+    if _is_told(response, before):
         scores = [_score_entry(runtime, write, instrument, subject, result) for result in results]
         made[:0] = [url for url, _ in scores]
         focus = f"QuestionnaireResponse/{write.stored.id}"
@@ -79,8 +79,8 @@ def _context(instrument: Instrument | Assembled, subject: Subject) -> Context | 
     return None
 
 
-def _says_a_score(response: Resource, before: Resource | None) -> bool:
-    """Whether others hear of it: a finished response, or a finished one that is withdrawn."""
+def _is_told(response: Resource, before: Resource | None) -> bool:
+    """Whether others hear of it, with a score or without: a finished response, or a finished one that is withdrawn."""
     if response["status"] == RETRACTED:
         return before is not None and before["status"] in FINISHED
     return response["status"] in FINISHED
