@@ -1,14 +1,17 @@
 """What every test may ask for: databases of its own on the run's PostgreSQL, and a place for what the services emit."""
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 
 from tests.support import corpus, postgres
+from tests.support.scheduling import FileByFile
 
 DatabaseOf = Callable[..., Awaitable[DatabaseUrls]]
 
@@ -39,6 +42,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     emitting = [item for item in items if "emitted" in getattr(item, "fixturenames", ())]
     config.hook.pytest_deselected(items=[item for item in items if item not in emitting])
     items[:] = emitting
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what lives as long as the run: modules and thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
+    """A file's tests stay together."""
+    return FileByFile(config, log)
 
 
 @pytest.fixture
