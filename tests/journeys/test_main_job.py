@@ -58,9 +58,9 @@ async def test_the_referral_is_requested_once_when_the_proposal_is_accepted(suit
             assert accepted.status_code == 200
             assert accepted.json()["intent"] == "plan"
             assert accepted.json()["requester"]["reference"] == "Practitioner/north-clinician"
-        (task,) = await clinic.wait_for("referral", "Task", subject=subject, status="requested")
+        (task,) = await clinic.wait_for("referral", "Task", subject=subject, status="requested", code="tier-referral")
         assert task["id"] == draft["id"]
-        assert len(await clinic.search("referral", "Task", subject=subject)) == 1
+        assert len(await clinic.search("referral", "Task", subject=subject, code="tier-referral")) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ async def test_the_same_submission_twice_leaves_one_of_each(suite: Suite) -> Non
         assert len(await clinic.search("screening", "QuestionnaireResponse", subject=subject)) == 1
         assert len(await clinic.search("measurement", "Observation", subject=subject)) == 1
         assert len(await clinic.search("routing", "ServiceRequest", subject=subject)) == 1
-        assert len(await clinic.search("referral", "Task", subject=subject)) == 1
+        assert len(await clinic.search("referral", "Task", subject=subject, code="tier-referral")) == 1

@@ -10,7 +10,7 @@ from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.rules.shipped import NOW, decided
-from tests.support.runtime import NORTH, URLS, received
+from tests.support.runtime import NORTH, URLS, Announced, announced, received, stored
 
 Resource = dict[str, Any]
 
@@ -46,3 +46,18 @@ async def hear(runtime: Runtime, *events: ReceivedEvent, tenant: str = NORTH) ->
     handler = listens(runtime)[TIER_ASSIGNED]
     for each in events:
         await handler(each, tenant)
+
+
+async def referrals(runtime: Runtime, tenant: str = NORTH, resource_type: str = "Task") -> list[Resource]:
+    """The referrals, oldest change first, without support while waiting and Tasks of people beside them."""
+    beside = ("interim-support", "next-step", "answer-message")
+    found = await stored(runtime, tenant, resource_type)
+    concepts = [[each.get("code", {}), *each.get("category", ())] for each in found]
+    codes = [{coding.get("code") for concept in each for coding in concept.get("coding", ())} for each in concepts]
+    return [each for each, named in zip(found, codes, strict=True) if not named & set(beside)]
+
+
+async def referral_events(runtime: Runtime, tenant: str = NORTH) -> list[Announced]:
+    """What was said of referrals, without messages and support while waiting."""
+    others = {"communication-changed", "interim-changed"}
+    return [each for each in await announced(runtime, tenant) if each.topic not in others]

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 from stepwell_referral import builders
-from stepwell_referral.use_cases.assignments import REFERRAL_IDENTIFIERS
+from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.federation.partners import Partner, partner_scopes, save_partner
 from stepwell_shared.fhir.access import Access

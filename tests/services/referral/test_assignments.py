@@ -16,14 +16,23 @@ from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
-from tests.services.referral.assigning import CLINICIAN, PATIENT, accepted, assigned, assignment, hear
-from tests.support.runtime import NORTH, SOUTH, URLS, Clock, announced, received, stored
+from tests.services.referral.assigning import (
+    CLINICIAN,
+    PATIENT,
+    accepted,
+    assigned,
+    assignment,
+    hear,
+    referral_events,
+    referrals,
+)
+from tests.support.runtime import NORTH, SOUTH, URLS, Clock, received, stored
 
 Resource = dict[str, Any]
 
 
 async def tasks(runtime: Runtime, tenant: str = NORTH) -> list[Resource]:
-    return await stored(runtime, tenant, "Task")
+    return await referrals(runtime, tenant)
 
 
 async def the_task(runtime: Runtime) -> Resource:
@@ -54,15 +63,15 @@ async def test_what_is_no_tier_assignment_is_refused_and_leaves_nothing(runtime:
     with pytest.raises(FhirError) as refused:
         await hear(runtime, event)
     assert refused.value.category is Category.BUSINESS_RULE
-    assert await stored(runtime, NORTH, "ServiceRequest") == await tasks(runtime) == []
+    assert await referrals(runtime, NORTH, "ServiceRequest") == await tasks(runtime) == []
 
 
 async def test_a_proposal_on_hold_is_kept_and_starts_nothing(runtime: Runtime) -> None:
     await hear(runtime, assigned(assignment(status="on-hold")))
-    (request,) = await stored(runtime, NORTH, "ServiceRequest")
+    (request,) = await referrals(runtime, NORTH, "ServiceRequest")
     assert request["status"] == "on-hold"
     assert await tasks(runtime) == []
-    assert await announced(runtime, NORTH) == []
+    assert await referral_events(runtime, NORTH) == []
 
 
 async def test_the_other_tenant_has_its_own_referrals_and_queue_only(runtime: Runtime) -> None:
@@ -91,14 +100,14 @@ async def test_a_proposal_gets_one_draft_with_place_wait_and_support(
     assert (support["system"], support["code"]) == (code_system("interim-support"), "brief-intervention")
     validation.check(encode(task), "Task")
     emitted(task)
-    (request,) = await stored(runtime, NORTH, "ServiceRequest")
+    (request,) = await referrals(runtime, NORTH, "ServiceRequest")
     assert {**request, "meta": None} == {**proposal, "meta": None}
     assert request["meta"]["source"] == f"{url}/_history/1"
 
 
 async def test_subscribers_get_the_task_with_what_authorises_it(runtime: Runtime) -> None:
     await hear(runtime, assigned(assignment()))
-    (event,) = await announced(runtime, NORTH)
+    (event,) = await referral_events(runtime, NORTH)
     task = await the_task(runtime)
     assert (event.topic, event.subject, event.focus) == ("referral-changed", "Patient/p1", task)
     assert list(event.entries) == [f"{URLS['referral']}/Task/{task['id']}", f"{URLS['routing']}/ServiceRequest/s1"]
@@ -112,7 +121,7 @@ async def test_once_accepted_the_same_task_is_requested(runtime: Runtime, emitte
     task = await the_task(runtime)
     assert (task["id"], task["owner"]) == (draft["id"], draft["owner"])
     assert (task["status"], task["meta"]["versionId"], len(task["note"])) == ("requested", "2", 2)
-    assert [event.focus["status"] for event in await announced(runtime, NORTH)] == ["draft", "requested"]
+    assert [event.focus["status"] for event in await referral_events(runtime, NORTH)] == ["draft", "requested"]
     validation.check(encode(task), "Task")
     emitted(task)
 
@@ -132,7 +141,7 @@ async def test_the_same_event_twice_changes_nothing(runtime: Runtime) -> None:
     before = await the_task(runtime)
     await hear(runtime, *events, *events)
     assert await the_task(runtime) == before
-    assert len(await announced(runtime, NORTH)) == 2
+    assert len(await referral_events(runtime, NORTH)) == 2
 
 
 async def test_a_hold_leaves_the_draft_and_a_plan_after_it_starts_it(runtime: Runtime) -> None:
@@ -169,7 +178,7 @@ async def test_a_revoked_request_takes_its_waiting_task_back(
     assert (task["status"], task["statusReason"]["text"] != "") == ("cancelled", True)
     validation.check(encode(task), "Task")
     emitted(task)
-    assert (await announced(runtime, NORTH))[-1].focus["status"] == "cancelled"
+    assert (await referral_events(runtime, NORTH))[-1].focus["status"] == "cancelled"
 
 
 async def test_a_revoked_request_does_not_end_care_that_somebody_has_taken_up(runtime: Runtime) -> None:
@@ -248,7 +257,9 @@ async def test_a_person_named_by_an_identifier_is_referred_like_anybody(runtime:
     subject = {"identifier": {"system": "https://ehr.example/patient-numbers", "value": "a b"}}
     await hear(runtime, assigned(assignment(subject=subject)))
     assert (await the_task(runtime))["for"] == subject
-    assert [event.subject for event in await announced(runtime, NORTH)] == ["https://ehr.example/patient-numbers|a b"]
+    assert [event.subject for event in await referral_events(runtime, NORTH)] == [
+        "https://ehr.example/patient-numbers|a b"
+    ]
 
 
 async def test_many_handlers_at_once_leave_one_task_at_the_newest_version(runtime: Runtime) -> None:
@@ -256,7 +267,7 @@ async def test_many_handlers_at_once_leave_one_task_at_the_newest_version(runtim
     await asyncio.gather(*(hear(runtime, event) for event in events * 4))
     task = await the_task(runtime)
     assert task["status"] == "requested"
-    assert len(await announced(runtime, NORTH)) == int(task["meta"]["versionId"])
+    assert len(await referral_events(runtime, NORTH)) == int(task["meta"]["versionId"])
 
 
 async def test_many_persons_at_once_read_the_places_together(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

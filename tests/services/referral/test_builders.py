@@ -116,7 +116,9 @@ def test_people_read_the_wait_and_the_support_in_every_language() -> None:
     assert "Until your therapy begins" in interim["valueCodeableConcept"]["text"]
 
 
-@pytest.mark.parametrize(("language", "begins", "others"), [("de", "Bis Ihre", {"en", "es", "fr"}), ("tr", "Until", {"de", "es", "fr"})])
+@pytest.mark.parametrize(
+    ("language", "begins", "others"), [("de", "Bis Ihre", {"en", "es", "fr"}), ("tr", "Until", {"de", "es", "fr"})]
+)
 def test_texts_are_in_the_chosen_language_or_in_a_readable_one(language: str, begins: str, others: set[str]) -> None:
     wait = wait_of(8)
     task = referral_task(

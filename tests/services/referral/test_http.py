@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from stepwell_referral.app import service
-from stepwell_shared.canonical import extension_url
+from stepwell_shared.canonical import code_system, extension_url
 from stepwell_shared.runtime import Runtime
 
-from tests.services.referral.assigning import accepted, assigned, assignment, hear
-from tests.support.runtime import NORTH, SOUTH, URLS, announced, http_of, stored, token
+from tests.services.referral.assigning import accepted, assigned, assignment, hear, referral_events, referrals
+from tests.support.runtime import NORTH, SOUTH, URLS, http_of, token
 
 CLINICIAN, COORDINATOR, EHR = (token(NORTH, role) for role in ("clinician", "coordinator", "ehr"))
 Resource = dict[str, Any]
@@ -26,7 +26,7 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
 async def task(runtime: Runtime) -> Resource:
     """A referral that was requested."""
     await hear(runtime, assigned(accepted(assignment())))
-    (found,) = await stored(runtime, NORTH, "Task")
+    (found,) = await referrals(runtime, NORTH)
     return found
 
 
@@ -36,18 +36,24 @@ async def put(
     return await http.put(f"Task/{task['id']}", json={**task, **changed}, headers=headers)
 
 
+def declined(code: str, status: str = "rejected") -> Resource:
+    """A place says no, for this reason."""
+    coding = {"system": code_system("decline-reason"), "code": code}
+    return {"status": status, "statusReason": {"coding": [coding], "text": "for this reason"}}
+
+
 def why(response: httpx.Response) -> str:
     return " ".join(issue["diagnostics"] for issue in response.json()["issue"])
 
 
 async def test_nobody_gets_round_a_hold_or_an_unaccepted_proposal(runtime: Runtime, http: httpx.AsyncClient) -> None:
     await hear(runtime, assigned(assignment()))
-    (draft,) = await stored(runtime, NORTH, "Task")
+    (draft,) = await referrals(runtime, NORTH)
     refused = await put(http, draft, CLINICIAN, status="requested")
     assert (refused.status_code, "accepted in routing" in why(refused)) == (422, True)
     await hear(runtime, assigned({**accepted(assignment()), "status": "on-hold"}, 2))
     assert (await put(http, draft, CLINICIAN, status="requested")).status_code == 422
-    assert await stored(runtime, NORTH, "Task") == [draft]
+    assert await referrals(runtime, NORTH) == [draft]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +73,11 @@ async def test_a_move_that_is_not_the_callers_is_refused_with_what_is_allowed(
     assert refused.status_code == 422
     assert why(refused).endswith(f"may move it to: {allowed}.")
     assert refused.json()["issue"][0]["expression"] == ["Task.status"]
-    assert await stored(runtime, NORTH, "Task") == [task]
+    assert await referrals(runtime, NORTH) == [task]
 
 
 async def test_a_closed_task_stays_closed(http: httpx.AsyncClient, task: Resource) -> None:
-    assert (await put(http, task, status="rejected")).status_code == 200
+    assert (await put(http, task, **declined("not-reached"))).status_code == 200
     refused = await put(http, task, status="accepted")
     assert (refused.status_code, why(refused).endswith("nothing.")) == (422, True)
 
@@ -112,7 +118,7 @@ async def test_the_other_tenant_can_neither_see_nor_move_it(
         assert (await http.get(path, headers=token(SOUTH, "ehr"))).status_code == 404
     moved = await put(http, task, token(SOUTH, "coordinator"), status="accepted")
     assert moved.status_code == 405
-    assert await stored(runtime, SOUTH, "Task") == []
+    assert await referrals(runtime, SOUTH) == []
 
 
 async def test_the_way_of_a_referral_is_announced_step_by_step_and_written_as_sent(
@@ -128,7 +134,7 @@ async def test_the_way_of_a_referral_is_announced_step_by_step_and_written_as_se
             "status": status,
             "note": [{"text": "as agreed"}],
         }
-    events = (await announced(runtime, NORTH))[1:]
+    events = (await referral_events(runtime, NORTH))[1:]
     assert [event.focus["status"] for event in events] == steps
     assert all(f"{URLS['routing']}/ServiceRequest/s1" in event.entries for event in events)
 
@@ -140,8 +146,8 @@ async def test_who_refers_may_take_it_back(http: httpx.AsyncClient, task: Resour
 @pytest.mark.parametrize(
     "query",
     [
-        "Task?patient=p1",
-        "Task?subject=Patient/p1&status=requested",
+        "Task?patient=p1&code=tier-referral",
+        "Task?subject=Patient/p1&status=requested&code=tier-referral",
         "Task?owner=HealthcareService/default-tier-3&status=requested,received",
         f"Task?focus={URLS['routing']}/ServiceRequest/s1",
         "Task?focus=ServiceRequest/s1",
@@ -151,7 +157,7 @@ async def test_who_refers_may_take_it_back(http: httpx.AsyncClient, task: Resour
         "ServiceRequest?category=tier-3",
         "ServiceRequest?identifier=s1&priority=routine",
         "ServiceRequest?instantiates-canonical=https://stepwell.health/fhir/PlanDefinition/stepped-care|1.0.0",
-        "ServiceRequest?authored=2026-11-21",
+        "ServiceRequest?authored=2026-11-21&category=tier-3",
     ],
 )
 async def test_a_referral_is_found_by_each_way_that_is_promised(

@@ -12,8 +12,9 @@ from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
+from tests.services.referral.assigning import referral_events, referrals
 from tests.services.referral.partnering import add_practice, caller_of, cancellation, door_for, referral
-from tests.support.runtime import NORTH, SOUTH, announced, caller, stored
+from tests.support.runtime import NORTH, SOUTH, caller
 
 Resource = dict[str, Any]
 
@@ -40,7 +41,7 @@ async def other(runtime: Runtime, alder: Partner) -> AsyncIterator[httpx.AsyncCl
 async def counts(runtime: Runtime) -> tuple[int, int, int]:
     """How many Patients, ServiceRequests and Tasks there are."""
     patients, requests, tasks = [
-        len(await stored(runtime, NORTH, name)) for name in ("Patient", "ServiceRequest", "Task")
+        len(await referrals(runtime, NORTH, name)) for name in ("Patient", "ServiceRequest", "Task")
     ]
     return patients, requests, tasks
 
@@ -94,14 +95,16 @@ async def test_what_a_referral_may_not_say_refuses_all_of_it(
     refused = await practice.post("", json=bundle)
     assert refused.status_code == status, refused.text
     assert await counts(runtime) == (0, 0, 0)
-    assert await announced(runtime, NORTH) == []
+    assert await referral_events(runtime, NORTH) == []
 
 
 async def test_another_practice_can_neither_see_use_nor_end_what_is_not_its_own(
     runtime: Runtime, practice: httpx.AsyncClient, other: httpx.AsyncClient
 ) -> None:
     assert (await practice.post("", json=referral("alder"))).status_code == 200
-    (patient,), (request,), (task,) = [await stored(runtime, NORTH, n) for n in ("Patient", "ServiceRequest", "Task")]
+    (patient,), (request,), (task,) = [
+        await referrals(runtime, NORTH, n) for n in ("Patient", "ServiceRequest", "Task")
+    ]
     for resource_type, id_ in (("Patient", patient["id"]), ("ServiceRequest", request["id"]), ("Task", task["id"])):
         assert (await other.get(f"{resource_type}/{id_}")).status_code == 404
         assert "entry" not in (await other.get(resource_type)).json()
@@ -134,10 +137,10 @@ async def test_a_referral_is_here_once_however_often_it_comes(
     assert [answer.status_code for answer in answers] == [200] * 4
     assert (await practice.post("", json=bundle)).json()["type"] == "transaction-response"
     assert await counts(runtime) == (1, 1, 1)
-    (event,) = await announced(runtime, NORTH)
+    (event,) = await referral_events(runtime, NORTH)
     assert (event.topic, event.focus["status"]) == ("referral-changed", "requested")
     assert [url.rsplit("/", 2)[-2] for url in event.entries] == ["Task", "ServiceRequest"]
-    assert await stored(runtime, SOUTH, "Task") == []
+    assert await referrals(runtime, SOUTH) == []
 
 
 async def test_a_person_who_is_referred_twice_is_one_person(runtime: Runtime, practice: httpx.AsyncClient) -> None:
@@ -154,9 +157,9 @@ async def test_a_referral_is_taken_back_with_the_request_to_do_so_once(
     emitted(bundle)
     for _ in range(2):
         assert (await practice.post("", json=bundle)).status_code == 200
-    tasks = {task["status"]: task for task in await stored(runtime, NORTH, "Task")}
+    tasks = {task["status"]: task for task in await referrals(runtime, NORTH)}
     assert (sorted(tasks), tasks["cancelled"]["meta"]["versionId"]) == (["cancelled", "requested"], "2")
-    assert [event.focus["status"] for event in await announced(runtime, NORTH)] == ["requested", "cancelled"]
+    assert [event.focus["status"] for event in await referral_events(runtime, NORTH)] == ["requested", "cancelled"]
 
 
 @pytest.mark.parametrize("status", ["completed", "rejected", "failed"])
@@ -164,7 +167,7 @@ async def test_what_is_closed_here_is_not_taken_back(
     runtime: Runtime, practice: httpx.AsyncClient, status: str
 ) -> None:
     await practice.post("", json=referral("alder"))
-    (task,) = await stored(runtime, NORTH, "Task")
+    (task,) = await referrals(runtime, NORTH)
     await move(runtime, task, status)
     assert (await practice.post("", json=cancellation("alder"))).status_code == 200
     assert (await practice.get(f"Task/{task['id']}")).json()["status"] == status

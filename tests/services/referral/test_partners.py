@@ -26,10 +26,10 @@ from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
-from tests.services.referral.assigning import accepted, assigned, assignment, hear
+from tests.services.referral.assigning import accepted, assigned, assignment, hear, referral_events, referrals
 from tests.shared.federation.pairs import HUB_URL, hub
 from tests.support.consents import label, of_types, opt_in, provision, sharing
-from tests.support.runtime import NORTH, START, URLS, Clock, announced, received, stored
+from tests.support.runtime import NORTH, START, URLS, Clock, received, stored
 
 Resource = dict[str, Any]
 
@@ -70,13 +70,15 @@ async def refer(runtime: Runtime, request_id: str = "s1", *, consent: Resource |
     heard = received(topic("patient-changed"), [(f"{URLS['screening']}/Patient/p1", patient)])
     await listens(runtime)[PATIENT_CHANGED](heard, NORTH)
     await hear(runtime, assigned(accepted(assignment(request_id))))
-    return (await stored(runtime, NORTH, "Task"))[-1]
+    return (await referrals(runtime, NORTH))[-1]
 
 
 async def pending(runtime: Runtime, number: int = -1) -> PendingEvent:
     """An event of the outbox as delivery takes it."""
     async with runtime.database.transaction(NORTH) as connection:
-        rows = await connection.fetch("SELECT subject, focus, payload FROM outbox ORDER BY position")
+        rows = await connection.fetch(
+            "SELECT subject, focus, payload FROM outbox WHERE topic = $1 ORDER BY position", topic("referral-changed")
+        )
     row = rows[number]
     (entries,) = await completed(runtime.database, NORTH, [decode_payload(row["payload"])])
     return PendingEvent((1, 1), row["subject"], row["focus"], entries, None, START)
@@ -98,7 +100,7 @@ def news(task: Resource, status: str, version: int, **changed: Any) -> ReceivedE
 
 
 async def ours(runtime: Runtime) -> Resource:
-    (task,) = await stored(runtime, NORTH, "Task")
+    (task,) = await referrals(runtime, NORTH)
     return task
 
 
@@ -279,7 +281,7 @@ async def test_ours_follows_with_reasons_results_and_what_was_said(
     assert extensions[extension_url("partner-task")]["extension"][0]["valueUri"].endswith("/Task/there/_history/5")
     validation.check(encode(task), "Task")
     emitted(task)
-    assert (await announced(runtime, NORTH))[-1].focus["status"] == "completed"
+    assert (await referral_events(runtime, NORTH))[-1].focus["status"] == "completed"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

@@ -54,7 +54,7 @@ PROMISED = {
         "tier-overridden",
     ),
     *("referral-changed", "capacity-changed", "trajectory-changed", "measure-report-ready"),
-    "questionnaire-changed",
+    *("questionnaire-changed", "communication-changed", "interim-changed"),
 }
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
 

@@ -15,6 +15,7 @@ from stepwell_referral.subscriptions import PATIENT_CHANGED, TIER_ASSIGNED, TOPI
 from stepwell_referral.tables import READ_PLACES
 from stepwell_referral.use_cases.assignments import take_assignment
 from stepwell_referral.use_cases.consents import take_consent
+from stepwell_referral.use_cases.due import loops
 from stepwell_referral.use_cases.partners import exchange
 from stepwell_referral.use_cases.shipping import ship_catalogue
 
@@ -37,6 +38,7 @@ service = Service(
     listens=listens,
     exchange=exchange,
     seed=ship_catalogue,
+    loops=loops,
     tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
     functions=(READ_PLACES, *directory_tables.FUNCTIONS, *timers.FUNCTIONS, *booking_tables.FUNCTIONS),
     package=Path(__file__).parent,

@@ -17,6 +17,22 @@ CAPACITY_CHANGED = Topic(
     "A place takes more or fewer people in a week than before, begins to take people, or stops. Waits that were"
     " promised from its capacity may no longer hold.",
 )
-TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED)
+COMMUNICATION_CHANGED = Topic(
+    "communication-changed",
+    ("Communication",),
+    ("patient", "status", "category", "recipient"),
+    "There is something to bring to a person or to a team: what a person is told of their referral, whom an open one"
+    " was brought to, a message or its answer. Whoever brings messages to people follows it, and says by its status"
+    " that one was sent.",
+)
+INTERIM_CHANGED = Topic(
+    "interim-changed",
+    ("Task",),
+    ("patient", "status", "code", "owner"),
+    "Support while waiting was asked for, goes on or has ended. Beside the Task comes the ServiceRequest that"
+    " authorises it.",
+    ("ServiceRequest",),
+)
+TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED, COMMUNICATION_CHANGED, INTERIM_CHANGED)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 PATIENT_CHANGED = ("screening", "patient-changed")

@@ -96,7 +96,8 @@ async def _referral(clinic: SuiteClient, console: Console, patient: Resource, pr
     console.print("\n[bold]4. The clinician accepts the proposal; the referral goes out.[/bold]")
     accepted = await clinic.call("POST", "routing", f"ServiceRequest/{proposal['id']}/$accept")
     accepted.raise_for_status()
-    task = (await clinic.wait_for("referral", "Task", status="requested", subject=_reference(patient)))[0]
+    subject = _reference(patient)
+    task = (await clinic.wait_for("referral", "Task", status="requested", code="tier-referral", subject=subject))[0]
     _say(console, f"ServiceRequest/{proposal['id']} is now a {accepted.json()['intent']};")
     _say(console, f"Task/{task['id']} is {task['status']}.")
 

@@ -5,7 +5,7 @@ from stepwell_referral.rules.authorisation import Step, authorises, next_step
 from stepwell_referral.rules.transitions import STATUSES, Actor, actors_of
 
 
-@pytest.mark.parametrize("status", ["draft", "on-hold", "completed", "unknown"])
+@pytest.mark.parametrize("status", ["draft", "on-hold", "unknown"])
 @pytest.mark.parametrize("intent", ["proposal", "plan", "order"])
 @pytest.mark.parametrize("task", [None, *STATUSES])
 def test_a_request_that_is_not_active_starts_and_moves_nothing(status: str, intent: str, task: str | None) -> None:
@@ -38,7 +38,13 @@ def test_an_accepted_plan_is_requested_whether_or_not_its_draft_came(intent: str
     assert next_step("active", intent, task).outcome is Step.REQUEST
 
 
-@pytest.mark.parametrize("status", ["revoked", "entered-in-error"])
+@pytest.mark.parametrize("status", ["revoked", "entered-in-error", "completed"])
+@pytest.mark.parametrize("task", ["received", "accepted", "in-progress", "on-hold"])
+def test_what_a_place_has_taken_up_is_ended_by_people_who_are_told(status: str, task: str) -> None:
+    assert next_step(status, "plan", task).outcome is Step.TELL
+
+
+@pytest.mark.parametrize("status", ["revoked", "entered-in-error", "completed"])
 def test_a_withdrawn_request_takes_back_only_what_nobody_has_taken_up(status: str) -> None:
     cancelled = {task for task in STATUSES if next_step(status, "plan", task).outcome is Step.CANCEL}
     assert cancelled == {"draft", "requested"}

@@ -189,15 +189,15 @@ def _interim_input(interim: InterimOffer, language: str) -> Json:
     }
     return {
         "type": {"coding": [{"system": code_system("task"), "code": "interim-support"}]},
-        "valueCodeableConcept": {"coding": [coding], **_translated("text", interim.text, language)},
+        "valueCodeableConcept": {"coding": [coding], **translated("text", interim.text, language)},
     }
 
 
 def _note(words: Mapping[str, str], language: str, at: datetime) -> Json:
-    return {"time": instant(at), **_translated("text", words, language)}
+    return {"time": instant(at), **translated("text", words, language)}
 
 
-def _translated(element: str, words: Mapping[str, str], language: str) -> Json:
+def translated(element: str, words: Mapping[str, str], language: str) -> Json:
     """A string element in this language, or in the fallback where it is missing; the others as translations."""
     written = language if language in words else FALLBACK_LANGUAGE
     translations = [_translation(other, text) for other, text in words.items() if other != written]

@@ -13,6 +13,7 @@ AUTHORISING_INTENTS = frozenset({
 WITHDRAWN = frozenset({"revoked", "entered-in-error"})
 # Once somebody at the place has taken a Task up, people end it, with the person; not a notification.
 NOT_TAKEN_UP = frozenset({"draft", "requested"})
+TAKEN_UP = frozenset({"received", "accepted", "in-progress", "on-hold"})
 
 
 class Step(StrEnum):
@@ -22,6 +23,7 @@ class Step(StrEnum):
     RENEW = "renew"
     REQUEST = "request"
     CANCEL = "cancel"
+    TELL = "tell"
     NOTHING = "nothing"
 
 
@@ -46,6 +48,8 @@ def next_step(status: str, intent: str, task_status: str | None, *, priority_cha
     """
     if status in WITHDRAWN:
         return _withdrawn(task_status)
+    if status == "completed":
+        return _over(task_status)
     if status != "active":
         return NextStep(Step.NOTHING, f"A request that is {status} starts no referral.", "REFERRAL-NOT-ACTIVE")
     if authorises(status, intent):
@@ -58,7 +62,18 @@ def next_step(status: str, intent: str, task_status: str | None, *, priority_cha
 def _withdrawn(task_status: str | None) -> NextStep:
     if task_status in NOT_TAKEN_UP:
         return NextStep(Step.CANCEL, "The request behind this referral was withdrawn.", "REFERRAL-WITHDRAWN")
+    if task_status in TAKEN_UP:
+        return NextStep(Step.TELL, "It was taken back, and a place has taken it up: people end it.", "REFERRAL-TOLD")
     return NextStep(Step.NOTHING, "Nothing is waiting that could be taken back.", "REFERRAL-NOT-WAITING")
+
+
+def _over(task_status: str | None) -> NextStep:
+    """The step of care that was asked for has ended, as it does with the first contact in the next one."""
+    if task_status in NOT_TAKEN_UP:
+        return NextStep(Step.CANCEL, "The step of care behind this referral has ended.", "REFERRAL-OVER")
+    if task_status in TAKEN_UP:
+        return NextStep(Step.TELL, "The step has ended, and care is open here: people end it.", "REFERRAL-TOLD")
+    return NextStep(Step.NOTHING, "Nothing is open here.", "REFERRAL-NOT-WAITING")
 
 
 def _accepted(task_status: str | None) -> NextStep:

@@ -5,11 +5,9 @@ Copy, Task and event are one unit of work, so that a version that was kept is a 
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-from stepwell_shared.canonical import CANONICAL, code_system, derived_id
+from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.copies import copy_change
 from stepwell_shared.fhir.interactions import built
@@ -20,17 +18,19 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
 from stepwell_referral.rules.authorisation import Step, next_step
-from stepwell_referral.rules.transitions import Actor, check_transition
+from stepwell_referral.rules.interim import InterimOffer
+from stepwell_referral.rules.transitions import TERMINAL, Actor, check_transition
+from stepwell_referral.timers import timer_effect
+from stepwell_referral.use_cases.elsewhere import CHAIN_MAX, REFERRAL_IDENTIFIERS, next_task_id
+from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.offers import Offer, Offers, offers_for
-from stepwell_referral.use_cases.tasks import referral_changed, subject_key
+from stepwell_referral.use_cases.progress import Progress, content, subject_key
+from stepwell_referral.use_cases.requests import has_safety_rule, priority_of, tier_of
 
 ATTEMPTS_MAX = 16
-REFERRAL_IDENTIFIERS = f"{CANONICAL}/NamingSystem/referral"
-SAFETY_RULES = "SAF-"
+WITHDRAWN = "withdrawn"
 
 Resource = dict[str, Any]
-
-_resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Assignment:
 
     @property
     def priority(self) -> str:
-        """How soon; R4 reads a missing priority as routine."""
-        return str(self.resource.get("priority", "routine"))
+        """How soon."""
+        return priority_of(self.resource)
 
-    @property
-    def safety_item(self) -> bool:
-        """Whether a safety rule had a say in it."""
-        concepts = self.resource.get("reasonCode", ())
-        codings = (coding for concept in concepts for coding in concept.get("coding", ()))
-        return any(
-            coding.get("system") == code_system("rule") and str(coding.get("code", "")).startswith(SAFETY_RULES)
-            for coding in codings
-        )
+
+@dataclass(frozen=True)
+class _Next:
+    """The Task's next version, or none; `interim` is what is offered until care begins. `is_told` when people must hear
+    that a Task is open whose request is not."""
+
+    task: Resource | None = None
+    interim: InterimOffer | None = None
+    is_told: bool = False
 
 
 async def take_assignment(runtime: Runtime, event: ReceivedEvent, tenant: str) -> None:
@@ -86,8 +86,7 @@ def _assignment(runtime: Runtime, event: ReceivedEvent) -> Assignment:
     if resource is None or resource.get("resourceType") != "ServiceRequest":
         raise _refusal("the event brings a ServiceRequest", event.expression)
     version = resource.get("meta", {}).get("versionId")
-    codings = (coding for category in resource.get("category", ()) for coding in category.get("coding", ()))
-    tier = next((coding.get("code") for coding in codings if coding.get("system") == code_system("tier")), None)
+    tier = tier_of(resource)
     subject = resource.get("subject", {})
     if version is None or tier is None or not ("reference" in subject or "value" in subject.get("identifier", {})):
         raise _refusal("a tier assignment has a version, a tier as its category, and a subject", event.expression)
@@ -102,46 +101,67 @@ async def _unit(runtime: Runtime, tenant: str, assignment: Assignment) -> UnitOf
     if change is None:
         return UnitOfWork(tenant)
     unit = UnitOfWork(tenant, [change])
-    id_ = task_id(runtime, tenant, assignment.resource["id"])
-    stored = await runtime.store.read(tenant, "Task", id_)
-    task = await _next_task(runtime, tenant, assignment, stored, now)
-    if task is not None:
-        moved = built(runtime.engine, task, now, version=1 if stored is None else stored.version + 1)
+    id_, stored = await _newest(runtime, tenant, assignment.resource["id"])
+    before = content(stored) or None
+    found = await _next_task(runtime, tenant, assignment, before, now)
+    if found.is_told:
+        unit.effects.append(timer_effect(id_, WITHDRAWN, now))
+    if found.task is not None:
+        moved = built(runtime.engine, found.task, now, version=1 if stored is None else stored.version + 1)
         unit.changes.append(moved)
-        context = [(assignment.url, change.stored)]
-        unit.effects.append(referral_changed(runtime, moved.stored, task, context, now))
+        progress = Progress(runtime, unit, before, found.task, moved.stored, change.stored, now, found.interim)
+        progress.announce(moved.stored, found.task)
+        await follow_up(progress)
     return unit
 
 
+async def _newest(runtime: Runtime, tenant: str, request_id: str) -> tuple[str, Stored | None]:
+    """The Task that stands for the request: the first, or the one of the place that was asked after a refusal."""
+    id_ = task_id(runtime, tenant, request_id)
+    stored = await runtime.store.read(tenant, "Task", id_)
+    for _ in range(CHAIN_MAX):
+        if stored is None or content(stored).get("status") not in TERMINAL:
+            break
+        further = next_task_id(runtime, tenant, request_id, id_)
+        found = await runtime.store.read(tenant, "Task", further)
+        if found is None:
+            break
+        id_, stored = further, found
+    return id_, stored
+
+
 async def _next_task(
-    runtime: Runtime, tenant: str, assignment: Assignment, stored: Stored | None, now: datetime
-) -> Resource | None:
-    """The Task's next version, or none when this ServiceRequest asks for nothing."""
-    before = _resource.decode(stored.body) if stored is not None and stored.body else None
+    runtime: Runtime, tenant: str, assignment: Assignment, before: Resource | None, now: datetime
+) -> _Next:
+    """What this ServiceRequest asks for as things stand now."""
     status = before["status"] if before else None
     changed = before is not None and before.get("priority") != assignment.priority
     request = assignment.resource
     step = next_step(request["status"], request["intent"], status, priority_changed=changed)
-    if step.outcome is Step.NOTHING:
-        return None
+    if step.outcome in {Step.NOTHING, Step.TELL}:
+        return _Next(is_told=step.outcome is Step.TELL)
     if step.outcome is Step.CANCEL:
         refused = before is None or check_transition(status, "cancelled", Actor.REQUESTER) is not None
-        return None if refused or before is None else builders.cancelled_task(before, reason=step.reason, at=now)
+        return (
+            _Next() if refused or before is None else _Next(builders.cancelled_task(before, reason=step.reason, at=now))
+        )
     offers = await offers_for(
         runtime,
         tenant,
         tier=assignment.tier,
         priority=assignment.priority,
         subject_key=assignment.subject_key,
-        safety_item=assignment.safety_item,
+        safety_item=has_safety_rule(request),
         now=now,
     )
     if before is None:
         task = _prepared(runtime, tenant, assignment, offers.best(), now)
-        return builders.requested_task(task, at=now) if step.outcome is Step.REQUEST else task
+        task = builders.requested_task(task, at=now) if step.outcome is Step.REQUEST else task
+        return _Next(task, offers.interim)
     task, offer = _with_place({**before, "priority": assignment.priority}, assignment.tier, offers)
     advance = builders.requested_task if step.outcome is Step.REQUEST else builders.renewed_task
-    return advance(task, at=now, wait=offer.wait if offer else None, words=offer.words if offer else None)
+    task = advance(task, at=now, wait=offer.wait if offer else None, words=offer.words if offer else None)
+    return _Next(task, offers.interim)
 
 
 def _prepared(runtime: Runtime, tenant: str, assignment: Assignment, offer: Offer, now: datetime) -> Resource:

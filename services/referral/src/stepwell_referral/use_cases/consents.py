@@ -11,7 +11,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
 from stepwell_referral.use_cases.partners import change_referral
-from stepwell_referral.use_cases.tasks import subject_key
+from stepwell_referral.use_cases.progress import subject_key
 
 WAITING_MAX = 100
 

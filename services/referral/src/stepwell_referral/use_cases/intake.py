@@ -20,8 +20,10 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import builders
 from stepwell_referral.rules.authorisation import authorises
 from stepwell_referral.rules.transitions import Actor, check_transition
+from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.partners import partners_of
-from stepwell_referral.use_cases.tasks import change_task, context_of, referral_changed
+from stepwell_referral.use_cases.progress import Progress, context_of, referral_changed
+from stepwell_referral.use_cases.tasks import change_task
 
 TAKEN_BACK = "The organisation that referred has taken this back."
 
@@ -94,6 +96,8 @@ async def _take(runtime: Runtime, partner: Partner, write: Write, task: Resource
         _refuse_all([_issue("Task.identifier", "this referral was taken back before it came")])
     context = [] if request is None else [context_of(runtime, task, request)]
     write.unit.effects.append(referral_changed(runtime, write.stored, task, context, write.now))
+    kept = {**task, "id": write.stored.id}
+    await follow_up(Progress(runtime, write.unit, None, kept, write.stored, request, write.now))
 
 
 async def _take_back(runtime: Runtime, partner: Partner, write: Write, abort: Resource) -> None:
@@ -117,6 +121,7 @@ async def _take_back(runtime: Runtime, partner: Partner, write: Write, abort: Re
         request = await _local(write.read, "ServiceRequest", task.get("focus"))
         context = [] if request is None else [context_of(runtime, task, request)]
         write.unit.effects.append(referral_changed(runtime, change.stored, cancelled, context, write.now))
+        await follow_up(Progress(runtime, write.unit, task, cancelled, change.stored, request, write.now))
 
 
 async def _found(runtime: Runtime, partner: Partner, write: Write, identifier: Resource) -> list[Stored]:

@@ -13,7 +13,6 @@ from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import Exchange, NotReadyError, Outgoing
 from stepwell_shared.federation.partners import Partner, Partners
 from stepwell_shared.fhir.copies import version_in
-from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import UnitOfWork
@@ -22,8 +21,9 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import builders
 from stepwell_referral.rules.exchange import Message, Step, follow, message_for
 from stepwell_referral.subscriptions import REFERRAL_CHANGED
-from stepwell_referral.use_cases.assignments import REFERRAL_IDENTIFIERS
-from stepwell_referral.use_cases.tasks import context_of, referral_changed, request_of, subject_key
+from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
+from stepwell_referral.use_cases.following import follow_up
+from stepwell_referral.use_cases.progress import referral_with_request, subject_key
 
 ATTEMPTS_MAX = 16
 URI_IDENTIFIERS = "urn:ietf:rfc:3986"
@@ -159,16 +159,14 @@ async def change_referral(
     """Commits the next version of a Task with its event; nothing when there is nothing to change any more."""
     for _ in range(ATTEMPTS_MAX):
         stored = await runtime.store.read(tenant, "Task", id_)
-        task = changed(_resource.decode(stored.body)) if stored is not None and stored.body else None
-        if stored is None or task is None:
+        before = _resource.decode(stored.body) if stored is not None and stored.body else None
+        task = None if before is None else changed(before)
+        if stored is None or before is None or task is None:
             return
-        now = runtime.clock()
-        moved = built(runtime.engine, task, now, version=stored.version + 1)
-        request = await request_of(partial(runtime.store.read, tenant), task)
-        context = [] if request is None else [context_of(runtime, task, request)]
-        effects = [referral_changed(runtime, moved.stored, task, context, now)]
+        unit = UnitOfWork(tenant)
+        await follow_up(await referral_with_request(runtime, unit, before, stored, task, runtime.clock()))
         try:
-            await runtime.store.commit(UnitOfWork(tenant, [moved], effects))
+            await runtime.store.commit(unit)
         except WriteConflictError:
             continue  # somebody here was first: look again
         return
