@@ -67,7 +67,8 @@ async def has_tried(practice: Organisation, attempts: int) -> bool:
 
 async def order_of(where: Organisation) -> list[str]:
     """The identifiers of referrals in the order in which they were first announced there."""
-    found = await rows(where, "SELECT focus FROM outbox WHERE focus LIKE 'Task/%' ORDER BY transaction, position")
+    told = "SELECT focus FROM outbox WHERE topic LIKE '%/referral-changed' ORDER BY transaction, position"
+    found = await rows(where, told)
     names = {f"Task/{task['id']}": value for value, task in (await where.referrals()).items()}
     return [names[focus] for focus in dict.fromkeys(row["focus"] for row in found)]
 

@@ -6,8 +6,9 @@ from typing import Any
 from stepwell_shared.canonical import CANONICAL, derived_id
 from stepwell_shared.runtime import Runtime
 
-from stepwell_referral import builders
+from stepwell_referral import builders, data
 from stepwell_referral.builders import support as support_builders
+from stepwell_referral.rules.waits import wait_words
 from stepwell_referral.use_cases.offers import Offer, Offers, offers_for
 from stepwell_referral.use_cases.progress import Progress
 from stepwell_referral.use_cases.requests import has_safety_rule, priority_of, tier_of
@@ -56,7 +57,8 @@ def _chosen(offers: Offers, wanted: str | None, tried: set[str]) -> Offer:
     named = offers.at(wanted) if wanted is not None and wanted not in tried else None
     left = (f"HealthcareService/{place.place_id}" for place in offers.places)
     found = named or next((offers.at(each) for each in left if each not in tried), None)
-    return found or replace(offers, places=()).best()
+    words = wait_words(offers.nowhere, None, data.wait_templates())
+    return found or Offer(None, offers.nowhere, offers.interim, words)
 
 
 def _task(progress: Progress, id_: str, tier: str, offer: Offer) -> Resource:
