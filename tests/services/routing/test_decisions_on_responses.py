@@ -65,7 +65,9 @@ async def test_scores_from_elsewhere_than_measurement_are_no_evidence(runtime: R
     event = scored(27)
     event.resources["https://evil.example/fhir/Observation/o1"] = event.resources.pop(score_url())
     await hear(runtime, event)
-    assert rules(await the(runtime, "ServiceRequest")) == ["NO-SCORE"]
+    assert await requests(runtime) == []
+    await hear(runtime, scored(3, "r2"))
+    assert tier(await the(runtime, "ServiceRequest")) == "tier-1"
 
 
 async def test_a_response_becomes_a_proposal_with_episode_and_provenance(

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
+from stepwell_shared.consent.serving import CONSENT_CHANGED
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
@@ -16,6 +16,7 @@ from stepwell_routing.pages import policy_pages
 from stepwell_routing.policies.publications import READ_PUBLICATIONS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import (
+    CAPACITY_CHANGED,
     PATIENT_CHANGED,
     REFERRAL_CHANGED,
     SAFETY_ALERT,
@@ -32,6 +33,7 @@ from stepwell_routing.use_cases.assignment import (
     hear_of_referral,
 )
 from stepwell_routing.use_cases.dues import loops
+from stepwell_routing.use_cases.hearing import hear_of_capacity, hear_of_consent
 from stepwell_routing.use_cases.shipping import ship_policies
 
 service = Service(
@@ -46,7 +48,8 @@ service = Service(
         TRAJECTORY_CHANGED: partial(decide_on_course, runtime),
         REFERRAL_CHANGED: partial(hear_of_referral, runtime),
         PATIENT_CHANGED: partial(keep_patient, runtime),
-        CONSENT_CHANGED: partial(keep_consent, runtime),
+        CONSENT_CHANGED: partial(hear_of_consent, runtime),
+        CAPACITY_CHANGED: partial(hear_of_capacity, runtime),
     },
     seed=ship_policies,
     loops=lambda runtime, meter: [*loops(runtime, meter), *answering(runtime, meter)],

@@ -16,6 +16,13 @@ RISK = "risk"
 RED_FLAG, MANUAL_TRIAGE, RELIABLE = "red-flag", "manual-triage", "reliable-change/"
 STEP, ATTENDED, MISSED = "course/step", "course/attended", "course/missed"
 HOLD, EXIT, BOOSTER, AGREED = "course/hold", "course/exit", "course/booster", "course/agreed/"
+# What was answered, under the name that policies use; the outcome of a decision; and what the services around know.
+SAID, OUTCOME = "said/", "course/outcome"
+BORN, SEX, WAIT_UNTIL = "person/birth-date", "person/sex", "referral/wait-until"
+SITE, PLACE = "place/site", "place/weekly-starts"
+CONDITION, MEDICINE = "condition/", "medicine/"
+PLACES = "HealthcareService"
+"""Not a person: the subject under which the rows of all places of a tenant are kept."""
 
 
 def _text(*, key: bool = False, optional: bool = False) -> Column[str]:

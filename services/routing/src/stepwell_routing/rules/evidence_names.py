@@ -203,6 +203,45 @@ _COURSE = {
     "tier_3_course_without_benefit": _flag("step", "EpisodeOfCare", worse=1),
 }
 NAMES: Mapping[str, Known] = MappingProxyType({**_SCORES, **_RISK, **_CHECKLIST, **_PERSON, **_COURSE})
+_LOINC, _INSTRUMENT = "http://loinc.org", "https://stepwell.health/fhir/CodeSystem/instrument"
+CODES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        name: ((_LOINC if code[0].isdigit() else _INSTRUMENT, code),)
+        for name, code in {
+            "phq9": "44261-6",
+            "phq2": "55758-7",
+            "phq8": "phq-8",
+            "gad7": "70274-6",
+            "gad2": "gad-2",
+            "phq15": "70273-8",
+            "sss8": "sss-8",
+            "ssd12": "ssd-12",
+            "euronet_intensity": "euronet-soma-intensity",
+            "euronet_interference": "euronet-soma-interference",
+            "wsas": "wsas",
+            "whodas": "whodas-12",
+            "gph": "promis-global-10-physical-t",
+            "gmh": "promis-global-10-mental-t",
+            "peg": "91147-9",
+            "pi4a": "promis-pain-interference-4a-t",
+            "pcs": "pcs",
+            "tsk11": "tsk-11",
+            "pseq": "pseq",
+            "start_back": "start-back",
+            "start_back_psychosocial": "start-back-psychosocial",
+            "isi": "isi",
+            "sd4a": "77860-5",
+            "pcptsd5": "pc-ptsd-5",
+            "auditc": "75626-2",
+            "asq": "asq",
+            "readiness": "readiness",
+            "importance": "importance",
+            "confidence": "confidence",
+            "experience": "experience",
+        }.items()
+    }
+)
+"""By which score each measure is found where a policy names no codes: those of the instruments that ship."""
 STEP_NAMES = frozenset({"step", "current_tier"})
 """The rank of the step in which care has begun."""
 

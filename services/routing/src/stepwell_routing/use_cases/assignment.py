@@ -23,7 +23,7 @@ from stepwell_routing import builders
 from stepwell_routing.builders import course as course_builders
 from stepwell_routing.rules.decisions import decide
 from stepwell_routing.subscriptions import TIER_ASSIGNED
-from stepwell_routing.tables import ATTENDED, Known, evidence_effect
+from stepwell_routing.tables import ATTENDED, SAID, Known, evidence_effect
 from stepwell_routing.timers import REVIEW
 from stepwell_routing.use_cases.boosters import cancel_boosters, complete_boosters
 from stepwell_routing.use_cases.causes import (
@@ -38,6 +38,7 @@ from stepwell_routing.use_cases.evidence import WITHDRAWN
 from stepwell_routing.use_cases.governing import Governing, governing
 from stepwell_routing.use_cases.knowledge import evidence_of, known_of, situation_of, with_step
 from stepwell_routing.use_cases.outcomes import EXIT, PAUSE, Making, Outcome, outcome_of, with_status
+from stepwell_routing.use_cases.persons import surroundings
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import (
     Dated,
@@ -57,9 +58,15 @@ Resource = dict[str, Any]
 
 
 async def decide_on_response(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
-    """Topic score-finalized: a response was scored; its safety state comes with it."""
+    """Topic score-finalized: a response was scored or has answers that count; its safety state comes with it.
+
+    Answers without a score are decided on where a course has begun; elsewhere the first score is decided with them.
+    """
     cause = cause_of_response(runtime, received)
-    if cause.status == WITHDRAWN:
+    counts = cause.status != WITHDRAWN and bool(cause.known)
+    if counts and all(row.name.startswith(SAID) for row in cause.known):
+        counts = (await standing_of(runtime, tenant, cause.subject_key)).status is not None
+    if not counts:
         await _keep_evidence(runtime, tenant, cause)
     else:
         await _decide(runtime, tenant, cause, received)
@@ -131,7 +138,8 @@ async def _decide(
             return
         governed = await governing(runtime, tenant, standing, cause.subject_key, received=received)
         policy, now = governed.policy, runtime.clock()
-        rows = with_step([*known, *cause.known], standing)
+        around = await surroundings(runtime, tenant, policy, governed.site, cause.subject_key, cause.person)
+        rows = with_step([*known, *cause.known, *around], standing)
         course = course_of(rows)
         evidence = evidence_of(policy, rows, course, situation_of(standing), now, is_overdue=is_overdue)
         decision = decide(policy, evidence, now)

@@ -1,16 +1,19 @@
 """From an event to the cause of a decision: who it is about, what came to be known, and which version says so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from stepwell_shared.canonical import code_system
+from stepwell_shared.canonical import code_system, extension_url
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.copies import version_in
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
 
-from stepwell_routing.tables import ATTENDED, MISSED, RELIABLE, RISK, Known
-from stepwell_routing.use_cases.evidence import WITHDRAWN, moment, risk_of, score_of
+from stepwell_routing.data.answers import readings
+from stepwell_routing.rules.answers import said_by
+from stepwell_routing.tables import ATTENDED, MISSED, RELIABLE, RISK, SAID, WAIT_UNTIL, Known
+from stepwell_routing.use_cases.evidence import WITHDRAWN, moment, person_rows, risk_of, score_of
 from stepwell_routing.use_cases.standing import key_of
 
 RISK_TYPE = "RiskAssessment"
@@ -26,7 +29,8 @@ Resource = dict[str, Any]
 class Cause:
     """Why we decide now: `id` names it once and for all, `source` is the version of the resource that says so.
 
-    `status` is that of the resource; `subject` can be followed from anywhere.
+    `status` is that of the resource; `subject` can be followed from anywhere. `person` is what the Patient who came
+    with the event says, which is not kept: None where none came.
     """
 
     id: tuple[str, ...]
@@ -36,14 +40,17 @@ class Cause:
     subject_key: str
     subject: Resource
     known: tuple[Known, ...]
+    person: tuple[Known, ...] | None = None
 
 
 def cause_of_response(runtime: Runtime, received: ReceivedEvent) -> Cause:
-    """Of topic score-finalized: the scores and the safety state of one version of a response."""
+    """Of topic score-finalized: scores, answers and safety state of one version of a response, and who answered."""
     screening, measurement = runtime.settings.url_of("screening"), runtime.settings.url_of("measurement")
     url, response = _focus(received, "QuestionnaireResponse", screening)
     try:
-        return _cause(runtime, url, response, url, response["subject"], tuple(_known(received, screening, measurement)))
+        known = (*_known(received, screening, measurement), *_answers(url, response))
+        cause = _cause(runtime, url, response, url, response["subject"], known)
+        return replace(cause, person=_person(runtime, received, cause.subject_key))
     except (KeyError, IndexError, ValueError) as error:
         raise _incomplete(received) from error
 
@@ -86,7 +93,8 @@ def cause_of_course(runtime: Runtime, received: ReceivedEvent) -> Cause:
 
 
 def cause_of_referral(runtime: Runtime, received: ReceivedEvent) -> Cause:
-    """Of topic referral-changed: that somebody came, or did not. Each day counts once, however often it is said.
+    """Of topic referral-changed: that somebody came, or did not, and until when they wait. Each day counts once,
+    however often it is said.
 
     BSeR's business states say so of an event; a Task that is in progress or completed says that care has begun.
     """
@@ -96,10 +104,41 @@ def cause_of_referral(runtime: Runtime, received: ReceivedEvent) -> Cause:
         states = {coding.get("code") for coding in task.get("businessStatus", {}).get("coding", ())}
         name = MISSED if UNATTENDED in states else ATTENDED
         said = name == MISSED or HELD in states or task["status"] in BEGUN
-        known = Known(name, "1", heard, f"{url}#{heard.date().isoformat()}", int(task["meta"]["versionId"]))
-        return _cause(runtime, url, task, task["focus"]["reference"], task["for"], (known,) if said else ())
+        version = int(task["meta"]["versionId"])
+        known = Known(name, "1", heard, f"{url}#{heard.date().isoformat()}", version)
+        wait = _wait(task, heard, url, version)
+        known_now = (known, *wait) if said else wait
+        return _cause(runtime, url, task, task["focus"]["reference"], task["for"], known_now)
     except (KeyError, IndexError, ValueError) as error:
         raise _incomplete(received) from error
+
+
+def _wait(task: Resource, heard: datetime, url: str, version: int) -> tuple[Known, ...]:
+    """Until when somebody waits by the promise of their referral; no more once care has begun or that has ended."""
+    url_of_promise = extension_url("wait-promise")
+    promise = next((each for each in task.get("extension", ()) if each.get("url") == url_of_promise), None)
+    if promise is None:
+        return ()
+    can_say = any(part.get("url") == "upper" for part in promise.get("extension", ()))
+    is_over = task["status"] in BEGUN or task["status"] in CLOSED
+    until = None if is_over or not can_say else task["restriction"]["period"]["end"]
+    return (Known(WAIT_UNTIL, until, heard, url, version),)
+
+
+def _answers(url: str, response: Resource) -> tuple[Known, ...]:
+    """What the answers to a form that is read say, as of when they were given."""
+    form = readings().get(str(response.get("questionnaire", "")).partition("|")[0])
+    if form is None:
+        return ()
+    given, version = moment(response["authored"]), int(response["meta"]["versionId"])
+    return tuple(Known(SAID + name, value, given, url, version) for name, value in said_by(form, response).items())
+
+
+def _person(runtime: Runtime, received: ReceivedEvent, subject_key: str) -> tuple[Known, ...] | None:
+    for url, resource in received.resources.items():
+        if resource["resourceType"] == "Patient" and runtime.engine.localise(url) == subject_key:
+            return person_rows(resource, url, runtime.clock())
+    return None
 
 
 def _said_by_alert(task: Resource, assessment: Resource, address: str) -> Known:

@@ -1,16 +1,20 @@
 """From notifications and stored rows to the evidence that policies ask for. What is absent is unknown, never zero."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from stepwell_shared.fhir.values import date_range
 
+from stepwell_routing.rules.answers import NOTHING
 from stepwell_routing.rules.decisions import Evidence, EvidenceValue, RiskState
-from stepwell_routing.rules.policies import Policy
+from stepwell_routing.rules.evidence_names import CODES
+from stepwell_routing.rules.expressions import Kind, Scalar
+from stepwell_routing.rules.policies import Input, Policy
 from stepwell_routing.rules.series import Measure
-from stepwell_routing.tables import MANUAL_TRIAGE, RED_FLAG, RISK, Known
+from stepwell_routing.tables import BORN, MANUAL_TRIAGE, RED_FLAG, RISK, SAID, SEX, Known
+from stepwell_routing.use_cases.derivations import Rows, derivation_of, rows_of
 
 Resource = Mapping[str, Any]
 
@@ -22,13 +26,13 @@ ASKED_OF_PEOPLE = {"SAF-6": RED_FLAG, "SAF-7": MANUAL_TRIAGE}
 
 
 def score_of(observation: Resource, url: str, source_version: int) -> Known:
-    """A score by its first code; without a value when it was entered in error or could not be computed.
+    """A score by its first code, a number or the code of its result; without a value when it was entered in error or
+    could not be computed.
 
     So a response that is amended until too little of it is answered takes its earlier score back.
     """
     coding = observation["code"]["coding"][0]
-    quantity = None if observation["status"] == WITHDRAWN else observation.get("valueQuantity")
-    value = None if quantity is None else str(quantity["value"])
+    value = None if observation["status"] == WITHDRAWN else _said(observation)
     return Known(
         f"{coding['system']}|{coding['code']}", value, moment(observation["effectiveDateTime"]), url, source_version
     )
@@ -45,34 +49,42 @@ def risk_of(assessment: Resource, url: str) -> Known:
     return Known(name, value, moment(assessment["meta"]["lastUpdated"]), url, version)
 
 
-def gather(policy: Policy, known: Iterable[Known], since: datetime | None = None) -> Evidence:
+def person_rows(patient: Resource, url: str, now: datetime) -> tuple[Known, ...]:
+    """Date of birth and sex of a Patient, as far as they say it."""
+    said = ((BORN, patient.get("birthDate")), (SEX, patient.get("gender")))
+    version = int(patient.get("meta", {}).get("versionId", 0))
+    return tuple(Known(name, str(value), now, url, version) for name, value in said if value)
+
+
+def gather(
+    policy: Policy,
+    known: Iterable[Known],
+    since: datetime | None = None,
+    *,
+    now: datetime | None = None,
+    tiers: Collection[str] = (),
+) -> Evidence:
     """The latest of each kind, under the names of the policy, and the course of what is measured again and again.
 
     A course begins with the episode: what was observed until `since`, the end of the one before, is no part of it.
+    `now` is for what grows with time, such as age, and `tiers` for the places of a step: without them that is missing.
     """
-    current = newest_versions(known)
+    rows = rows_of(newest_versions(known), now, tiers)
     values: dict[str, EvidenceValue] = {}
     courses: dict[str, list[Measure]] = {}
     for item in policy.inputs:
-        names = {f"{system}|{code}" for system, code in item.codes}
-        found = [row for row in current if row.name in names and row.value is not None]
-        if not found:
-            continue
-        found.sort(key=lambda row: (row.observed_at, row.reference))
-        last = found[-1]
-        values[item.name] = EvidenceValue(_number(str(last.value)), last.observed_at, last.reference)
-        if item.name in policy.derived:
-            courses[item.name] = [
-                Measure(_number(str(row.value)), row.observed_at)
-                for row in found
-                if since is None or row.observed_at > since
-            ]
-    return Evidence(values, _risk([row for row in current if row.name == RISK]), courses)
+        derive = derivation_of(item.name)
+        value = _latest(item, rows, courses if item.name in policy.derived else None, since)
+        if derive is not None and value is None:
+            value = derive(item, rows)
+        if value is not None:
+            values[item.name] = value
+    return Evidence(values, _risk(rows.by_name.get(RISK, ())), courses)
 
 
 def is_score(row: Known) -> bool:
-    """Whether a row is something that was measured: scores alone are kept under a system and a code."""
-    return "|" in row.name
+    """Whether a row is something that was measured in numbers: scores alone are kept under a system and a code."""
+    return "|" in row.name and (row.value is None or _number(row.value) is not None)
 
 
 def moment(text: str) -> datetime:
@@ -93,7 +105,46 @@ def newest_versions(known: Iterable[Known]) -> list[Known]:
     return [newest[key] for key in sorted(newest)]
 
 
-def _risk(rows: list[Known]) -> RiskState:
+def _said(observation: Resource) -> str | None:
+    """The number of a score, or the code of a result that is a class."""
+    if "valueQuantity" in observation:
+        return str(observation["valueQuantity"]["value"])
+    codings = observation.get("valueCodeableConcept", {}).get("coding", ())
+    return next((str(each["code"]) for each in codings if "code" in each), None)
+
+
+def _latest(
+    item: Input, rows: Rows, courses: dict[str, list[Measure]] | None, since: datetime | None
+) -> EvidenceValue | None:
+    """What was measured or answered last, found by the codes of the policy, or by the usual ones."""
+    codes = item.codes or CODES.get(item.name, ())
+    found = [row for system, code in codes for row in rows.by_name.get(f"{system}|{code}", ())]
+    found += rows.by_name.get(SAID + item.name, ())
+    if not found:
+        return None
+    known = [(value, row) for row in found if (value := _value(item.kind, row)) is not None or row.value == NOTHING]
+    known.sort(key=lambda each: (each[1].observed_at, each[1].reference))
+    if courses is not None:
+        courses[item.name] = [
+            Measure(value, row.observed_at)
+            for value, row in known
+            if isinstance(value, int | Decimal) and (since is None or row.observed_at > since)
+        ]
+    value, last = known[-1] if known else (None, None)
+    return None if value is None or last is None else EvidenceValue(value, last.observed_at, last.reference)
+
+
+def _value(kind: Kind, row: Known) -> Scalar | None:
+    """A row's value as the policy declares it; None for one of another kind, and for what says that there is none."""
+    text = row.value or ""
+    if kind is Kind.NUMBER:
+        return _number(text)
+    if kind is Kind.BOOLEAN:
+        return {"true": True, "false": False}.get(text)
+    return text or None
+
+
+def _risk(rows: Sequence[Known]) -> RiskState:
     recorded = [row for row in rows if row.value in LEVELS]
     opened = [row for row in rows if row.value not in LEVELS]
     last = max(recorded, key=lambda row: (row.observed_at, row.reference), default=None)
@@ -106,7 +157,12 @@ def _risk(rows: list[Known]) -> RiskState:
     )
 
 
-def _number(text: str) -> int | Decimal:
-    """A score as the expressions compare it: exact, and an integer when it is one."""
-    value = Decimal(text)
+def _number(text: str) -> int | Decimal | None:
+    """A score as the expressions compare it: exact, and an integer when it is one; None for what is no number."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not value.is_finite():
+        return None
     return int(value) if value == value.to_integral_value() else value
