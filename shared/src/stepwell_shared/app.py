@@ -66,7 +66,7 @@ class Doors:
     fhir: ASGIApp | None = None
     people_below: str = ""
     people: Page | None = None
-    staff_below: str = ""
+    staff_below: str | tuple[str, ...] = ""
     staff: Page | None = None
 
 

@@ -97,6 +97,10 @@ class Runtime:
         return self.engine.store
 
 
+# Pages for staff: the address or addresses that they are below, and what answers there to whoever a token names.
+StaffPages = Callable[[Runtime, Callable[[str | None], Awaitable[Any]]], tuple[str | tuple[str, ...], Page]]
+
+
 @dataclass(frozen=True)
 class Service:
     """All that makes one service: what it serves, says, hears, keeps and ships."""
@@ -114,8 +118,8 @@ class Service:
     pages: Callable[[Runtime], tuple[str, Page]] | None = None
     # what the OpenAPI document says of addresses beside FHIR: its `paths`, their `tags` and `securitySchemes`
     documented: Callable[[], Mapping[str, Any]] = dict
-    # pages for bearers of a token, whom the second argument finds: their address and what answers there, as above
-    staff_pages: Callable[[Runtime, Callable[[str | None], Awaitable[Any]]], tuple[str, Page]] | None = None
+    # pages for bearers of a token, whom the second argument finds: their addresses and what answers there, as above
+    staff_pages: StaffPages | None = None
     # resource type -> whether a new one with this body is let in when others are turned away for want of room
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing

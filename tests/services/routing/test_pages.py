@@ -4,7 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
-from stepwell_routing.pages import policy_pages
+from stepwell_routing.pages import staff_pages
 from stepwell_routing.pages.simulation import simulation_page
 from stepwell_routing.rules.simulation import Frame, Tally, count, published
 from stepwell_routing.rules.synthetic import people
@@ -71,7 +71,7 @@ async def asked(runtime: Runtime, role: str | None, path: str) -> list[dict[str,
     async def send(message: Any) -> None:
         sent.append(message)
 
-    below, answer = policy_pages(runtime, authenticate)
+    (below, _), answer = staff_pages(runtime, authenticate)
     scope = {"method": "GET", "path": below + path, "headers": [], "query_string": b"cohort=synthetic&people=60"}
     await answer(Exchange(scope, receive, send))
     return sent

@@ -12,7 +12,7 @@ from stepwell_routing.cds import cds_services
 from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
 from stepwell_routing.cds.tables import TABLES as CDS_TABLES
-from stepwell_routing.pages import policy_pages
+from stepwell_routing.pages import staff_pages
 from stepwell_routing.policies.publications import READ_PUBLICATIONS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import (
@@ -63,7 +63,7 @@ service = Service(
         *proposal_answers.FUNCTIONS,
     ),
     pages=cds_services,
-    staff_pages=policy_pages,
+    staff_pages=staff_pages,
     documented=documented,
     package=Path(__file__).parent,
 )

@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import TASK_PARAMETERS
 
 from stepwell_routing.use_cases.care_plans import ask_to_come_back, change_care_plan, print_plan, write_letter
+from stepwell_routing.use_cases.case_reviews import change_list, conclude, put_up
 from stepwell_routing.use_cases.content import change_definition, complete_task, deliver_content, keep_document
 from stepwell_routing.use_cases.econsults import send_message
 
@@ -102,6 +103,26 @@ def _plan_operations(runtime: Runtime) -> Iterator[Operation]:
     )
 
 
+def _review_operations(runtime: Runtime) -> Iterator[Operation]:
+    yield Operation(
+        "put-up",
+        partial(put_up, runtime),
+        Interaction.UPDATE,
+        "Puts somebody up for a case review: a Task on the list. Parameters with subject (valueReference), reason"
+        " (valueString) and perhaps due (valueDate). Needs the right to create Tasks.",
+        result="Task",
+    )
+    yield Operation(
+        "conclude",
+        partial(conclude, runtime),
+        Interaction.UPDATE,
+        "What the team decided: an Appointment and Provenance that name who took part. Parameters with task"
+        " (valueReference), decision = agree, other-tier, more-information or keep (valueCode), participant"
+        " (valueReference, many), perhaps words (valueString) and period (valuePeriod). It changes nobody's step.",
+        result="Appointment",
+    )
+
+
 def _plan_types(runtime: Runtime) -> Iterator[ServedType]:
     yield served(
         "CarePlan",
@@ -124,6 +145,10 @@ def _plan_types(runtime: Runtime) -> Iterator[ServedType]:
             *("status", "subject", "title"),
         ],
         interactions=KEPT,
+        on_write=partial(change_list, runtime),
+        operations=tuple(_review_operations(runtime)),
+        documentation="With code case-review: people whom the team reviews together. $put-up adds somebody (why, since"
+        " when, due), $conclude records what was decided and who took part; /routing/reviews/{id} is its page.",
     )
     yield served(
         "Appointment",

@@ -28,7 +28,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         "user": {
             "crus": "Patient RelatedPerson QuestionnaireResponse Condition MedicationStatement Goal CarePlan"
             " RequestGroup ServiceRequest Task Communication CommunicationRequest Appointment Encounter EpisodeOfCare"
-            " Consent CareTeam DocumentReference",
+            " Consent CareTeam DocumentReference List",
             "rus": "Flag RiskAssessment",
             "rs": f"Observation Schedule Slot Group Measure MeasureReport Provenance {_DIRECTORY} {_KNOWLEDGE}",
         }
@@ -36,7 +36,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "coordinator": {
         "user": {
             "crus": "Patient RelatedPerson QuestionnaireResponse Task Communication CommunicationRequest Appointment"
-            " Schedule Slot CareTeam DocumentReference HealthcareService",
+            " Schedule Slot CareTeam DocumentReference HealthcareService List",
             "rs": "ServiceRequest Observation Flag RiskAssessment EpisodeOfCare CarePlan Consent Provenance Measure"
             " MeasureReport Questionnaire Organization Location Practitioner PractitionerRole PlanDefinition",
         }

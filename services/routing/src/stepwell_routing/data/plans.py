@@ -44,6 +44,11 @@ def early_review_after() -> timedelta:
     return timedelta(weeks=plan_settings()["early_review"]["weeks"])
 
 
+def case_review_within() -> timedelta:
+    """How soon a person who was put up for review is reviewed at the latest."""
+    return timedelta(weeks=plan_settings()["case_review"]["within_weeks"])
+
+
 def said(words: Words, language: str) -> str:
     """In this language, or a related one, or English."""
     return words.get(language) or words.get(language.partition("-")[0]) or words["en"]

@@ -1,5 +1,5 @@
-"""Pages for people who answer for a policy; each is behind a token."""
+"""Pages for people who answer for a policy, and for teams that review together; each is behind a token."""
 
-from stepwell_routing.pages.routes import policy_pages
+from stepwell_routing.pages.routes import staff_pages
 
-__all__ = ["policy_pages"]
+__all__ = ["staff_pages"]

@@ -20,12 +20,12 @@ from stepwell_routing import builders
 from stepwell_routing.builders import choices
 from stepwell_routing.builders.course import OPEN, due_at
 from stepwell_routing.data.plans import early_review_after, said
-from stepwell_routing.policies import active_policies
 from stepwell_routing.rules.choices import Menu, menu_of
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.steps import Step
 from stepwell_routing.rules.tiers import Option
 from stepwell_routing.tables import Known, evidence_effect, evidence_reader
+from stepwell_routing.use_cases.governing import governing_now
 from stepwell_routing.use_cases.people import (
     acting_person,
     content,
@@ -91,10 +91,12 @@ async def choose(runtime: Runtime, request: Request) -> Response:
         patient = own_patient(request)
         if body is None or (patient is not None and key_of(runtime, body["subject"]) != patient):
             raise FhirError(Category.NOT_FOUND, "there is no ServiceRequest with this id")
-        standing = await standing_of(runtime, tenant, key_of(runtime, body["subject"]))
-        policy = _policy_of(body)
-        step_code = _step_code(body)
-        menu = menu_of(policy, builders.rule_codes(body), step_code, _options(body))
+        key = key_of(runtime, body["subject"])
+        standing = await standing_of(runtime, tenant, key)
+        policy = (await governing_now(runtime, tenant, standing, key)).policy
+        if policy.step_of(builders.step_code(body)) is None:
+            raise unprocessable("the policy of this request is not in force any more", "ServiceRequest.status")
+        menu = menu_of(policy, builders.rule_codes(body), builders.step_code(body), _options(body))
         lower = None if step is None or step == menu.step.code else _lower(menu, policy, step)
         chosen = _Chosen(body, policy, lower, _option(menu, lower, option), words, recorded_by)
         _refuse_closed(body, standing)
@@ -102,22 +104,6 @@ async def choose(runtime: Runtime, request: Request) -> Response:
 
     text = "choices of this person are being recorded by too many at once; try again"
     return await until_committed(attempt, FhirError(Category.CONFLICT, text))
-
-
-def _policy_of(request: Resource) -> Policy:
-    """The policy that proposed it. Raises BUSINESS_RULE for one that is not in force any more."""
-    url = request["instantiatesCanonical"][0].partition("|")[0]
-    found = next((each for each in active_policies().values() if each.url == url), None)
-    if found is None or _step_code(request) not in {step.code for step in found.steps}:
-        raise unprocessable(
-            "the policy of this request is not in force any more", "ServiceRequest.instantiatesCanonical"
-        )
-    return found
-
-
-def _step_code(request: Resource) -> str:
-    """The code of the proposed step; where a ladder has steps of its own, the tier stands before it."""
-    return str(request["category"][-1]["coding"][0]["code"])
 
 
 def _options(request: Resource) -> list[str]:
