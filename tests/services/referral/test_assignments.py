@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from stepwell_referral.app import listens
+from stepwell_referral.directory_tables import revision_effect
 from stepwell_referral.subscriptions import PATIENT_CHANGED
 from stepwell_shared.canonical import code_system, extension_url, topic
 from stepwell_shared.fhir import validation
@@ -47,12 +48,12 @@ def wait_of(task: Resource) -> Resource:
 
 
 async def change(runtime: Runtime, resource_type: str, id_: str, **changed: Any) -> None:
-    """A new version of a stored resource, past the service's hooks."""
+    """A new version of a stored resource, past the service's hooks but for the count of changes of the directory."""
     (found,) = [each for each in await stored(runtime, NORTH, resource_type) if each["id"] == id_]
     version = int(found["meta"]["versionId"]) + 1
     body = {name: value for name, value in {**found, **changed}.items() if value is not None}
     change = built(runtime.engine, body, runtime.clock(), version=version)
-    await runtime.store.commit(UnitOfWork(NORTH, [change]))
+    await runtime.store.commit(UnitOfWork(NORTH, [change], [revision_effect(f"{resource_type}/{id_}")]))
 
 
 @pytest.mark.parametrize("missing", ["category", "subject", "meta"])

@@ -172,8 +172,8 @@ def test_requesting_replaces_the_promise_and_tells_the_person_again() -> None:
 def test_a_service_is_read_as_the_rules_need_it() -> None:
     place = PLACES["default-tier-3"]
     assert place.tiers == {"tier-3"}
-    assert place.modalities == {"in-person", "telehealth"}
-    assert place.languages == {"en", "de"}
+    assert place.profile.modalities == {"in-person", "telehealth"}
+    assert place.profile.languages == {"en", "de"}
     assert place.weekly_starts == 8
 
 

@@ -73,10 +73,18 @@ BEGIN
     FROM unnest(subject_in) AS s(subject);
 END $function$"""
 
-_DIRECTORY = " UNION ALL ".join(
-    f"SELECT '{name}' AS resource_type, d.id, d.version, d.body FROM fhir_{name.lower()} AS d"
-    " WHERE d.tenant = tenant_in AND d.body IS NOT NULL"
-    for name in DIRECTORY_TYPES
+_STAFF_FORMS = (
+    " UNION ALL SELECT 'QuestionnaireResponse' AS resource_type, d.id, d.version, d.body"
+    " FROM fhir_questionnaireresponse AS d WHERE d.tenant = tenant_in AND d.body IS NOT NULL"
+    " AND d.p_subject >= 'Practitioner' AND d.p_subject < 'Practitioner|'"
+)
+_DIRECTORY = (
+    " UNION ALL ".join(
+        f"SELECT '{name}' AS resource_type, d.id, d.version, d.body FROM fhir_{name.lower()} AS d"
+        " WHERE d.tenant = tenant_in AND d.body IS NOT NULL"
+        for name in DIRECTORY_TYPES
+    )
+    + _STAFF_FORMS
 )
 # Revision before content: what is committed in between is read again next time.
 READ_DIRECTORY = f"""CREATE OR REPLACE FUNCTION read_directory(tenant_in text, known_in text[])

@@ -15,11 +15,11 @@ from stepwell_referral.builders.exchange import (
     undelivered_task,
     withheld_task,
 )
+from stepwell_referral.builders.places import competence, place_of, tokens
 from stepwell_referral.builders.referral import (
     FALLBACK_LANGUAGE,
     Referral,
     cancelled_task,
-    place_of,
     placed_task,
     referral_task,
     renewed_task,
@@ -36,6 +36,7 @@ __all__ = [
     "Placer",
     "Referral",
     "cancelled_task",
+    "competence",
     "followed_task",
     "is_withheld",
     "noted_task",
@@ -47,6 +48,7 @@ __all__ = [
     "referral_task",
     "renewed_task",
     "requested_task",
+    "tokens",
     "undelivered_task",
     "wait_extension",
     "withheld_task",

@@ -3,7 +3,7 @@
 Pure: ids, times, references and decisions are passed in. Task: https://hl7.org/fhir/R4/task.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -151,30 +151,6 @@ def wait_extension(wait: WaitPromise) -> Json:
         {"url": "rule", "valueCoding": {"system": code_system("rule"), "code": wait.rule}},
     ]
     return {"url": extension_url("wait-promise"), "extension": parts}
-
-
-def place_of(service: Mapping[str, Any]) -> Place:
-    """A HealthcareService as the rules see it. A service without numbers has no starts to promise from."""
-    return Place(
-        place_id=service["id"],
-        name=service.get("name", service["id"]),
-        tiers=_codes(service.get("category", ()), code_system("tier")),
-        modalities=_codes(service.get("characteristic", ()), code_system("modality")),
-        languages=_codes(service.get("communication", ()), "urn:ietf:bcp:47"),
-        active=service.get("active", True),
-        weekly_starts=_weekly_starts(service),
-    )
-
-
-def _weekly_starts(service: Mapping[str, Any]) -> float:
-    capacities = (item for item in service.get("extension", ()) if item["url"] == extension_url("service-capacity"))
-    parts = (part for capacity in capacities for part in capacity["extension"])
-    return float(next((part["valueDecimal"] for part in parts if part["url"] == "weekly-starts"), 0))
-
-
-def _codes(concepts: Sequence[Mapping[str, Any]], system: str) -> frozenset[str]:
-    codings = (coding for concept in concepts for coding in concept.get("coding", ()))
-    return frozenset(coding["code"] for coding in codings if coding.get("system") == system and "code" in coding)
 
 
 def _restriction(wait: WaitPromise, at: datetime) -> Json:

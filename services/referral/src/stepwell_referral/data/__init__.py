@@ -2,7 +2,8 @@
 
 - services.json: the default catalogue, one Organization and one HealthcareService per tier with fixed ids, which
   adding a tenant loads so that there is somewhere to refer to; a site replaces it by its own.
-- waits.json: urgency classes with their maximum waits. matching.json: which ways of meeting get round which barrier.
+- waits.json: urgency classes with their maximum waits. matching.json and match-words.json:
+  see directory.
 - interim.json: support while waiting, per tier. words.json: what people are told about the wait.
 - queue.toml: who is next. pace.toml: what waits at a service with a calendar are reckoned from. booking.toml: holds,
   reminders, what follows a missed appointment. booking-words.json: what people are told of an appointment.
@@ -57,12 +58,6 @@ def interim_offers() -> tuple[InterimOffer, ...]:
         )
         for row in _read("interim.json")["offers"]
     )
-
-
-@cache
-def barrier_remedies() -> dict[str, tuple[str, ...]]:
-    """For each barrier the modalities that get round it (matching.json)."""
-    return {barrier: tuple(modalities) for barrier, modalities in _read("matching.json")["barrier_remedies"].items()}
 
 
 @cache

@@ -1,20 +1,21 @@
-"""What a person can be offered now: the place that fits, the wait there, support until then, and how to say it."""
+"""What a person can be offered now: the places that fit, the wait there, support until then, and how to say it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-import orjson
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
-from stepwell_referral.builders import place_of
+from stepwell_referral.data import directory as parameters
+from stepwell_referral.directory_tables import PersonRow, person_reader, queue_reader
 from stepwell_referral.rules.interim import InterimOffer, choose_interim
-from stepwell_referral.rules.matching import Needs, Place, match
+from stepwell_referral.rules.matching import Match, Need, Place, match, with_waits
 from stepwell_referral.rules.waits import WaitPromise, promise, queue_by_urgency, wait_words
-from stepwell_referral.tables import PlaceRow, place_reader
+from stepwell_referral.use_cases.directory import directory_of
+from stepwell_referral.use_cases.needs import need_of
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,30 @@ class Offer:
 
 @dataclass(frozen=True)
 class Offers:
-    """Every place of a tier with its wait for one person, best first."""
+    """The places of a tier that fit one person, each with its wait, best first; `match` says why."""
 
-    places: tuple[Place, ...]
+    match: Match
     waits: Mapping[str, WaitPromise]
     nowhere: WaitPromise
     interim: InterimOffer | None
+    chosen: Place | None = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(option.place for option in self.match.options)
 
     def best(self) -> Offer:
         """The place that fits best, or none."""
         return self._at(self.places[0] if self.places else None)
 
+    def after(self, declined: Collection[str]) -> Offer:
+        """The best place that is none of these ids: where to go when places have declined."""
+        return self._at(next((each for each in self.places if each.place_id not in declined), None))
+
     def at(self, owner: str) -> Offer | None:
         """The offer at the place that a Task has; None when its owner is none of the places that we can reckon for."""
-        place = next((each for each in self.places if f"HealthcareService/{each.place_id}" == owner), None)
+        known = (*self.places, *([self.chosen] if self.chosen else []))
+        place = next((each for each in known if f"HealthcareService/{each.place_id}" == owner), None)
         return None if place is None else self._at(place)
 
     def _at(self, place: Place | None) -> Offer:
@@ -52,56 +63,86 @@ class Offers:
 
 
 async def offers_for(
-    runtime: Runtime, tenant: str, *, tier: str, priority: str, subject_key: str, safety_item: bool, now: datetime
+    runtime: Runtime,
+    tenant: str,
+    *,
+    tier: str,
+    priority: str,
+    subject_key: str,
+    safety_item: bool,
+    now: datetime,
+    declined: Collection[str] = (),
+    owner: str | None = None,
 ) -> Offers:
-    """The offers for one person at a tier as the queues stand now.
+    """The offers for one person at a tier as directory and queues stand now: their wishes, barriers and record are
+    those that we have a copy of.
 
-    Their languages are taken from the copy of their Patient where there is one; other needs are not known yet and
-    rule out nothing. `safety_item`: a safety rule had a say, so nothing unguided is offered.
+    `safety_item`: a safety rule had a say, so nothing unguided is offered. `declined` are ids of places that are out of
+    the question. `owner` is the place that a Task has already (`HealthcareService/id`): its wait is reckoned
+    even where it is not among the best.
     """
-    rows = await _reader(runtime).get((tenant,), tier) or []
-    waits = {row.service["id"]: _wait(row, priority, now) for row in rows}
-    found = match(
-        [place_of(row.service) for row in rows],
-        tier,
-        Needs(languages=await _languages(runtime, tenant, subject_key)),
-        remedies=data.barrier_remedies(),
-        upper_days={id_: wait.upper_days for id_, wait in waits.items()},
+    person = await person_of(runtime, tenant, subject_key)
+    need = replace(need_of(person, tier, now), declined=frozenset(declined))
+    return await offers_of_need(
+        runtime, tenant, need, person, priority=priority, safety_item=safety_item, now=now, owner=owner
     )
+
+
+async def offers_of_need(
+    runtime: Runtime,
+    tenant: str,
+    need: Need,
+    person: PersonRow,
+    *,
+    priority: str,
+    safety_item: bool,
+    now: datetime,
+    owner: str | None = None,
+) -> Offers:
+    """The offers for a need. `person` says which revision of the directory is the newest."""
+    directory = await directory_of(runtime, tenant, person.revision)
+    found = match(need, directory.catalogue, now, parameters.parameters())
+    chosen = directory.places.get((owner or "").removeprefix("HealthcareService/"))
+    asked = {option.place.place_id: option.place for option in found.options}
+    if chosen is not None:
+        asked[chosen.place_id] = chosen
+    waits = await waits_at(runtime, tenant, asked, priority, now)
+    found = with_waits(found, {id_: wait.upper_days for id_, wait in waits.items()}, parameters.parameters())
     return Offers(
-        places=tuple(ranked.place for ranked in found.places),
+        match=found,
         waits=waits,
         nowhere=promise({}, 0, priority, now, data.urgency_classes()),
-        interim=choose_interim(tier, data.interim_offers(), safety_open=safety_item).offer,
+        interim=choose_interim(need.tier, data.interim_offers(), safety_open=safety_item).offer,
+        chosen=chosen,
     )
 
 
-def _wait(row: PlaceRow, priority: str, now: datetime) -> WaitPromise:
-    limits = data.urgency_classes()
-    queue = queue_by_urgency(row.waiting, limits)
-    return promise(queue, place_of(row.service).weekly_starts, priority, now, limits)
+async def waits_at(
+    runtime: Runtime, tenant: str, places: Mapping[str, Place], priority: str, now: datetime
+) -> dict[str, WaitPromise]:
+    """The wait of one more person of this priority at each of the places, as the queues stand now."""
+    limits, queues = data.urgency_classes(), _queues(runtime)
+    counted = await asyncio.gather(*(queues.get((tenant,), id_) for id_ in places))
+    return {
+        id_: promise(queue_by_urgency(waiting or {}, limits), place.weekly_starts, priority, now, limits)
+        for (id_, place), waiting in zip(places.items(), counted, strict=True)
+    }
 
 
-async def _languages(runtime: Runtime, tenant: str, subject_key: str) -> tuple[str, ...]:
-    """The languages of a person whose Patient is ours, the preferred one first."""
-    resource_type, _, id_ = subject_key.partition("/")
-    stored = await runtime.store.read(tenant, "Patient", id_) if resource_type == "Patient" else None
-    if stored is None or stored.body is None:
-        return ()
-    spoken = orjson.loads(stored.body).get("communication", [])
-    ordered = sorted(spoken, key=lambda each: not each.get("preferred", False))
-    return tuple(code for each in ordered for code in _language_codes(each))
+async def person_of(runtime: Runtime, tenant: str, subject_key: str) -> PersonRow:
+    """What is known of the subject of a referral (empty for nobody), and the revision of the directory now."""
+    return await _people(runtime).get((tenant,), subject_key) or PersonRow(None, None, 0)
 
 
-def _language_codes(communication: dict[str, Any]) -> Iterator[str]:
-    """A region narrows a language; places name languages: de-AT asks for de-AT first, then for de."""
-    for coding in communication.get("language", {}).get("coding", ()):
-        code = coding.get("code", "")
-        yield from dict.fromkeys(each for each in (code, code.partition("-")[0]) if each)
-
-
-def _reader(runtime: Runtime) -> Coalescer[list[PlaceRow]]:
-    reader = runtime.cache.get(place_reader)
+def _people(runtime: Runtime) -> Coalescer[PersonRow]:
+    reader = runtime.cache.get(person_reader)
     if not isinstance(reader, Coalescer):
-        reader = runtime.cache[place_reader] = place_reader(runtime.database)
+        reader = runtime.cache[person_reader] = person_reader(runtime.database, parameters.WISHES)
+    return reader
+
+
+def _queues(runtime: Runtime) -> Coalescer[dict[str, int]]:
+    reader = runtime.cache.get(queue_reader)
+    if not isinstance(reader, Coalescer):
+        reader = runtime.cache[queue_reader] = queue_reader(runtime.database)
     return reader
