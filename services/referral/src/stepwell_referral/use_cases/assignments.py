@@ -153,6 +153,7 @@ async def _next_task(
         subject_key=assignment.subject_key,
         safety_item=has_safety_rule(request),
         now=now,
+        owner=(before or {}).get("owner", {}).get("reference"),
     )
     if before is None:
         task = _prepared(runtime, tenant, assignment, offers.best(), now)
