@@ -8,6 +8,8 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
+from stepwell_measurement.pages import trajectory_pages
+from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
 from stepwell_measurement.subscriptions import PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
 from stepwell_measurement.tables import FUNCTIONS, TABLES
@@ -32,5 +34,7 @@ service = Service(
     listens=listens,
     tables=TABLES,
     functions=FUNCTIONS,
+    staff_pages=trajectory_pages,
+    documented=documented,
     package=Path(__file__).parent,
 )
