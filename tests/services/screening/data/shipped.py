@@ -23,7 +23,10 @@ PUBLISHED = (
     *("peg", "audit-c", "pc-ptsd-5", "asq"),
 )
 """Instruments that others published and that may be reproduced."""
-OWN = ("readiness-rulers", "preference-and-barriers", "experience", "goals", "tracker", "pain-phase-checklist")
+OWN = (
+    *("readiness-rulers", "preference-and-barriers", "experience", "goals", "tracker"),
+    *("pain-phase-checklist", "team-review"),
+)
 """Forms whose every word is ours."""
 NAMES = (*PUBLISHED, *OWN)
 

@@ -16,7 +16,7 @@ from tests.services.screening.rules.answering import spread
 from tests.services.screening.rules.filling import DEFINITIONS, FORMS, NAMES, SCORINGS, Answers, filled, questions
 
 TABLE: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("instruments.toml").read_text())
-NOT_SCORED = {"ahc-hrsn", "goals", "pain-phase-checklist", "preference-and-barriers", "tracker"}
+NOT_SCORED = {"ahc-hrsn", "goals", "pain-phase-checklist", "preference-and-barriers", "team-review", "tracker"}
 FOR_WHOEVER_ASKS = {("phq-9", "algorithm"), ("phq-15", "somatoform-screen")}
 """Scores with tests of their own, in test_classification."""
 
