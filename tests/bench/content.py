@@ -15,6 +15,8 @@ Resource = dict[str, Any]
 
 LOINC = "http://loinc.org"
 PHQ_9_TOTAL, GAD_7_TOTAL = ("44261-6", "PHQ-9 total score"), ("70274-6", "GAD-7 total score")
+# No score: one that an EHR posts also brings the person's trajectory up to date, which is more than a create.
+HEART_RATE = ("8867-4", "Heart rate")
 PHQ_9_WEIGHTS = (2, 2, 2, 2, 2, 2, 2, 2, 0)
 PAGE = 20
 """Hits of the search: the PHQ-9 scores that each patient has."""

@@ -82,7 +82,7 @@ class EngineStage:
         """Port, request and expected status."""
         method, path, resource, status = "GET", f"Observation/{MARKER}", None, 200
         if operation == "create":
-            method, path, resource, status = "POST", "Observation", content.observation(MARKER), 201
+            method, path, resource, status = "POST", "Observation", content.observation(MARKER, content.HEART_RATE), 201
         if operation == "search":
             path = _search_path(side)
         if side == IDIOMATIC:

@@ -20,10 +20,11 @@ async def change_observation(runtime: Runtime, write: Write) -> None:
     previous = orjson.loads(write.previous.body) if write.previous and write.previous.body else {}
     for observation in (previous, write.resource or {}):
         _refuse_derived(runtime, observation)
-    kept = kept_score(write.stored.body or b"{}", write.stored.version)
-    keys = [series_key(runtime, each) for each in (previous, kept.resource)]
-    for key in dict.fromkeys(key for key in keys if key is not None):
-        await change_series(runtime, write.unit, key, changed={write.stored.id: kept})
+    keys = {series_key(runtime, each): None for each in (previous, write.resource or {})}
+    if any(keys):
+        kept = kept_score(write.stored.body or b"{}", write.stored.version)
+        for key in filter(None, keys):
+            await change_series(runtime, write.unit, key, changed={write.stored.id: kept})
 
 
 def _refuse_derived(runtime: Runtime, observation: dict[str, Any]) -> None:
