@@ -11,8 +11,6 @@ import pytest
 from stepwell_referral.app import service
 from stepwell_referral.use_cases.due import tell_of_due
 from stepwell_shared.canonical import code_system
-from stepwell_shared.fhir.interactions import built
-from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
@@ -74,13 +72,12 @@ async def timers(runtime: Runtime) -> dict[str, Any]:
     return {row["task_id"]: row["due_at"] for row in rows}
 
 
-async def another_place(runtime: Runtime) -> None:
-    (known,) = [each for each in await stored(runtime, NORTH, "HealthcareService") if each["id"] == "default-tier-3"]
-    place = {name: value for name, value in known.items() if name != "meta"} | {
-        "id": "other",
-        "name": "Another",
-    }
-    await runtime.store.commit(UnitOfWork(NORTH, [built(runtime.engine, place, runtime.clock())]))
+async def another_place(http: httpx.AsyncClient) -> None:
+    """A second place of the tier, as a site enters it."""
+    known = (await http.get("HealthcareService/default-tier-3", headers=COORDINATOR)).json()
+    place = {name: value for name, value in known.items() if name != "meta"} | {"id": "other", "name": "Another"}
+    answer = await http.put("HealthcareService/other", json=place, headers=COORDINATOR)
+    assert answer.status_code == 201, answer.text
 
 
 def said(message: Resource) -> str:
@@ -113,7 +110,7 @@ async def test_what_leaves_the_next_step_open_is_refused(
 async def test_a_no_asks_the_next_best_place_in_the_same_commit_until_people_must_look(
     runtime: Runtime, http: httpx.AsyncClient, task: Resource, emitted: Callable[[Resource], None]
 ) -> None:
-    await another_place(runtime)
+    await another_place(http)
     assert (await put(http, task, **no())).status_code == 200
     first, second = await referrals(runtime)
     assert (first["status"], second["status"]) == ("rejected", "requested")
@@ -153,7 +150,7 @@ async def test_a_no_that_no_machine_can_answer_is_a_task_of_people(
 async def test_a_transfer_goes_to_the_place_that_is_named(
     runtime: Runtime, http: httpx.AsyncClient, task: Resource
 ) -> None:
-    await another_place(runtime)
+    await another_place(http)
     task = await move(http, task, "accepted")
     kind = {"coding": [{"system": code_system("task"), "code": "transfer-to"}]}
     place = {"reference": "HealthcareService/other"}
@@ -233,7 +230,7 @@ async def test_what_has_lost_its_request_while_a_place_cares_is_brought_to_peopl
 async def test_whoever_moves_what_in_any_order_only_the_contract_succeeds_and_nothing_dangles(
     runtime: Runtime, http: httpx.AsyncClient, task: Resource, seed: int
 ) -> None:
-    await another_place(runtime)
+    await another_place(http)
     chance = random.Random(seed)
     sides = {"requester": CLINICIAN, "owner": COORDINATOR}
     for _ in range(40):

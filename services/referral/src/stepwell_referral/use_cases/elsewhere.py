@@ -35,6 +35,7 @@ async def refer_elsewhere(progress: Progress) -> Progress | None:
     tier = tier_of(request[1]) if request is not None else None
     if request is None or tier is None:
         return None
+    tried, wanted = await _tried(progress), _transfer_to(progress.task)
     offers = await offers_for(
         progress.runtime,
         progress.tenant,
@@ -43,8 +44,10 @@ async def refer_elsewhere(progress: Progress) -> Progress | None:
         subject_key=progress.subject_key,
         safety_item=has_safety_rule(request[1]),
         now=progress.now,
+        declined=[each.removeprefix("HealthcareService/") for each in tried],
+        owner=wanted,
     )
-    offer = _chosen(offers, _transfer_to(progress.task), await _tried(progress))
+    offer = _chosen(offers, tier, wanted, tried)
     id_ = next_task_id(progress.runtime, progress.tenant, progress.request_id, progress.stored.id)
     task = _task(progress, id_, tier, offer)
     stored = progress.put(task)
@@ -52,9 +55,11 @@ async def refer_elsewhere(progress: Progress) -> Progress | None:
     return replace(progress, before=None, task=task, stored=stored, interim=offer.interim)
 
 
-def _chosen(offers: Offers, wanted: str | None, tried: set[str]) -> Offer:
-    """The place that a transfer names, else the best that has not said no; without any, the offer of none."""
+def _chosen(offers: Offers, tier: str, wanted: str | None, tried: set[str]) -> Offer:
+    """The place of this tier that a transfer names, else the best that has not said no; without any, the offer of none."""
     named = offers.at(wanted) if wanted is not None and wanted not in tried else None
+    if named is not None and (named.place is None or tier not in named.place.tiers):
+        named = None
     left = (f"HealthcareService/{place.place_id}" for place in offers.places)
     found = named or next((offers.at(each) for each in left if each not in tried), None)
     words = wait_words(offers.nowhere, None, data.wait_templates())
