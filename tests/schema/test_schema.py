@@ -23,7 +23,7 @@ from tests.schema.credentials import variables
 from tests.support.suite import NORTH, Clinic, Suite, running_suite
 
 # Without FUZZ_SECONDS a short run: what is said by examples, at the edges of every schema, and along the links.
-FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "6"))
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "4"))
 PHASES = "examples,coverage,fuzzing,stateful" if "FUZZ_SECONDS" in os.environ else "examples,coverage,stateful"
 SEED = os.environ.get("FUZZ_SEED", "1")
 TESTER = f"{NORTH}.tester"
