@@ -9,7 +9,8 @@ import httpx
 import pytest
 from stepwell_measurement import builders as measurement
 from stepwell_measurement.data import trajectory_parameters
-from stepwell_measurement.rules.reliable_change import Score, classify
+from stepwell_measurement.rules.reliable_change import Score
+from stepwell_measurement.rules.trajectory import trajectory
 from stepwell_routing.app import service
 from stepwell_routing.builders import current_tier
 from stepwell_routing.use_cases.dues import work_on_due
@@ -82,12 +83,12 @@ class Life:
                 [(baseline, self.now - timedelta(weeks=9)), (current, self.now - timedelta(minutes=1))]
             )
         ]
+        path = trajectory(parameters, scores)
+        assert path is not None
         result = measurement.reliable_change_observation(
             observation_id=f"change-{self.responses}",
-            parameters=parameters.change,
-            result=classify(parameters.change, *scores),
-            baseline=scores[0],
-            current=scores[1],
+            parameters=parameters,
+            path=path,
             subject=PATIENT,
             issued=self.now,
         )
