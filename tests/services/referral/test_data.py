@@ -61,9 +61,12 @@ def test_the_catalogue_is_a_fresh_copy_each_time() -> None:
     assert data.default_catalogue()[0]["name"] != "changed"
 
 
+BOOKING_EXTENSIONS = ("slot-places", "slot-subgroup", "appointment-hold", "telehealth", "overtaking")
+
+
 def test_our_extensions_are_defined_and_parse_as_fhir() -> None:
     definitions = data.structure_definitions()
-    names = ("service-capacity", "wait-promise", "partner-task", "message-channel")
+    names = ("service-capacity", "wait-promise", "partner-task", "message-channel", *BOOKING_EXTENSIONS)
     assert {item["url"] for item in definitions} == {extension_url(name) for name in names}
     for definition in definitions:
         StructureDefinition.model_validate_json(json.dumps(definition))

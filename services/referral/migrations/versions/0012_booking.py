@@ -14,6 +14,8 @@ FUNCTIONS = (
     'insert_appointment_timer(text, text[], integer[], timestamptz[])',
     'insert_service_pace(text, text[], text[], timestamptz[])',
     'read_slot_claims(text, text[])',
+    'read_queue(text, text)',
+    'read_begun(text, text, timestamptz)',
     'read_service_paces(text)',
     'claim_lapsed_holds(text[], timestamptz, float8, integer)',
     'claim_appointment_timers(text[], timestamptz, float8, integer)',

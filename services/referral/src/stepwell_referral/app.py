@@ -13,9 +13,9 @@ from stepwell_referral import booking_tables, directory_tables, timers
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.tables import READ_PLACES
+from stepwell_referral.use_cases import booking_timers, due
 from stepwell_referral.use_cases.assignments import take_assignment
 from stepwell_referral.use_cases.consents import take_consent
-from stepwell_referral.use_cases.due import loops
 from stepwell_referral.use_cases.partners import exchange
 from stepwell_referral.use_cases.shipping import ship_catalogue
 
@@ -38,7 +38,7 @@ service = Service(
     listens=listens,
     exchange=exchange,
     seed=ship_catalogue,
-    loops=loops,
+    loops=lambda runtime, meter: [*due.loops(runtime, meter), *booking_timers.loops(runtime, meter)],
     tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
     functions=(READ_PLACES, *directory_tables.FUNCTIONS, *timers.FUNCTIONS, *booking_tables.FUNCTIONS),
     package=Path(__file__).parent,

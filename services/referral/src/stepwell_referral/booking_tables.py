@@ -22,6 +22,9 @@ from stepwell_shared.database.functions import (
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
 
+from stepwell_referral.rules.booking import Claim
+from stepwell_referral.rules.transitions import WAITING
+
 # A claim with this place number gives back what the appointment has.
 GIVEN_BACK = 0
 
@@ -83,15 +86,6 @@ class ServicePace(SQLModel, table=True):
     figures: str | None = Field(sa_column=_text(optional=True))
     due_at: datetime | None = Field(sa_column=_moment(optional=True))
     lease_until: datetime = Field(sa_column=_lease())
-
-
-class Claim(NamedTuple):
-    """One row of `slot_claim` without its slot."""
-
-    place: int
-    appointment_id: str
-    person: str
-    held_until: datetime | None
 
 
 class LapsedHold(NamedTuple):
@@ -158,6 +152,19 @@ async def claim_paces(database: Database, tenants: Sequence[str], now: datetime)
     return [(row["tenant"], row["service_id"]) for row in rows]
 
 
+async def queue_of(database: Database, tenant: str, owner: str) -> list[tuple[bytes, datetime]]:
+    """The Tasks that wait at a service (`HealthcareService/...`), and when each person first asked for what it is
+    about: a Task that follows a declined one keeps the time."""
+    rows = await database.fetch("SELECT * FROM read_queue($1, $2)", tenant, owner)
+    return [(row["body"], row["entered_at"]) for row in rows]
+
+
+async def begun_since(database: Database, tenant: str, owner: str, since: datetime) -> list[datetime]:
+    """When those asked who have begun at a service and asked after this time, ascending."""
+    rows = await database.fetch("SELECT * FROM read_begun($1, $2, $3)", tenant, owner, since)
+    return sorted(row["entered_at"] for row in rows)
+
+
 async def figures_of(database: Database, tenant: str) -> Mapping[str, str]:
     """The figures of every service of a tenant that has any, by its id."""
     rows = await database.fetch("SELECT * FROM read_service_paces($1)", tenant)
@@ -200,7 +207,7 @@ END $function$"""
 
 
 def _keep_figures() -> str:
-    """The batch function of figures: figures that are not given stay as they are, and what is due sooner stays so."""
+    """The batch function of figures: without figures those that are there stay, and are due at the earlier time."""
     columns = insert_columns(_table(ServicePace))
     return f"""CREATE OR REPLACE FUNCTION insert_service_pace({array_parameters(columns)}) RETURNS void
 LANGUAGE plpgsql AS $function$
@@ -209,7 +216,8 @@ BEGIN
   INSERT INTO service_pace AS p (tenant, service_id, figures, due_at)
     SELECT tenant_in, u.service_id, max(u.figures), min(u.due_at) FROM {unnested(columns)} GROUP BY u.service_id
     ON CONFLICT (tenant, service_id) DO UPDATE SET
-      figures = coalesce(excluded.figures, p.figures), due_at = excluded.due_at, lease_until = '-infinity';
+      figures = coalesce(excluded.figures, p.figures), lease_until = '-infinity',
+      due_at = CASE WHEN excluded.figures IS NULL THEN least(p.due_at, excluded.due_at) ELSE excluded.due_at END;
 END $function$"""
 
 
@@ -220,6 +228,29 @@ BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT c.slot_id, c.place, c.appointment_id, c.person, c.held_until
     FROM slot_claim AS c WHERE c.tenant = tenant_in AND c.slot_id = ANY(slot_in) ORDER BY c.slot_id, c.place;
+END $function$"""
+READ_QUEUE = f"""CREATE OR REPLACE FUNCTION read_queue(tenant_in text, owner_in text)
+RETURNS TABLE (body bytea, entered_at timestamptz)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT t.body, coalesce(first.entered_at, t.p_authored_on_low)
+    FROM fhir_task AS t
+    CROSS JOIN LATERAL (
+      SELECT min(f.p_authored_on_low) AS entered_at FROM fhir_task AS f
+      WHERE f.tenant = tenant_in AND f.p_focus = t.p_focus
+    ) AS first
+    WHERE t.tenant = tenant_in AND t.p_owner = owner_in AND t.body IS NOT NULL
+      AND t.p_status IN ({", ".join(f"'{status}'" for status in WAITING)});
+END $function$"""
+READ_BEGUN = f"""CREATE OR REPLACE FUNCTION read_begun(tenant_in text, owner_in text, since_in timestamptz)
+RETURNS TABLE (entered_at timestamptz)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT t.p_authored_on_low FROM fhir_task AS t
+    WHERE t.tenant = tenant_in AND t.p_owner = owner_in AND t.p_status IN ('in-progress', 'completed')
+      AND t.p_authored_on_low > since_in;
 END $function$"""
 READ_PACES = f"""CREATE OR REPLACE FUNCTION read_service_paces(tenant_in text)
 RETURNS TABLE (service_id text, figures text)
@@ -236,6 +267,8 @@ FUNCTIONS = (
     timer_function(_table(AppointmentTimer), "appointment_id"),
     _keep_figures(),
     READ_CLAIMS,
+    READ_QUEUE,
+    READ_BEGUN,
     READ_PACES,
     claim_function(
         "claim_lapsed_holds",

@@ -1,9 +1,14 @@
 """Which types of booking referral serves: calendars, their slots, and the appointments that take them."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, ServedType, served
 from stepwell_shared.runtime import Runtime
+
+from stepwell_referral.booking_endpoints import appointment_operations
+from stepwell_referral.use_cases.appointments import change_appointment
+from stepwell_referral.use_cases.calendars import change_schedule, change_slot_of_site
 
 KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 
@@ -14,6 +19,7 @@ def booking_types(runtime: Runtime) -> Iterator[ServedType]:
         "Schedule",
         ["active", "actor", "date", "identifier", "service-category", "service-type", "specialty"],
         interactions=KEPT,
+        on_write=partial(change_schedule, runtime),
         documentation="The calendars: of a HealthcareService, perhaps of one Practitioner or Location there.",
     )
     yield served(
@@ -23,6 +29,7 @@ def booking_types(runtime: Runtime) -> Iterator[ServedType]:
             *("start", "status"),
         ],
         interactions=KEPT,
+        on_write=partial(change_slot_of_site, runtime),
         indexes=(("schedule", "start"),),
         documentation="The times that can be booked. A slot for a group has places; whoever holds or books one of them"
         " has it alone.",
@@ -35,6 +42,8 @@ def booking_types(runtime: Runtime) -> Iterator[ServedType]:
             *("specialty", "status", "supporting-info"),
         ],
         interactions=KEPT,
+        on_write=partial(change_appointment, runtime),
+        operations=tuple(appointment_operations(runtime)),
         update_create=False,
         documentation="Who comes when. A slot is taken with $hold and $book; an update says what became of it.",
     )

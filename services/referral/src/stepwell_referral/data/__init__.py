@@ -119,9 +119,16 @@ def booking_data() -> dict[str, Any]:
     return _toml("booking.toml")
 
 
+@cache
+def booking_words() -> dict[str, Any]:
+    """What a person is told of an appointment, by language (booking-words.json)."""
+    return {name: words for name, words in _read("booking-words.json").items() if isinstance(words, dict)}
+
+
 def structure_definitions() -> list[dict[str, Any]]:
     """Our extensions as StructureDefinitions, for publishing and for validators."""
-    return [entry["resource"] for entry in _read("structure-definitions.json")["entry"]]
+    files_of_them = ("structure-definitions.json", "booking-structure-definitions.json")
+    return [entry["resource"] for name in files_of_them for entry in _read(name)["entry"]]
 
 
 def _toml(name: str) -> dict[str, Any]:

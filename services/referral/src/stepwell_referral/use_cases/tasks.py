@@ -10,6 +10,7 @@ from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.builders import support as builders
+from stepwell_referral.builders.booking import CONTINGENCY, OUTREACH
 from stepwell_referral.builders.referral import BSER_BUSINESS_STATUS
 from stepwell_referral.data.loop import reasons
 from stepwell_referral.rules.authorisation import authorises
@@ -25,7 +26,7 @@ from stepwell_referral.use_cases.progress import Progress, content, context_of, 
 # What people may change on a Task; the rest says what was asked for, of whom and why, and stays.
 CHANGEABLE = frozenset({"id", "meta", "text", "status", "statusReason", "businessStatus", "owner", "note", "output",
                         "lastModified", "executionPeriod"})  # fmt: skip
-SUPPORT = (builders.INTERIM, builders.NEXT_STEP, builders.MESSAGE)
+SUPPORT = (builders.INTERIM, builders.NEXT_STEP, builders.MESSAGE, OUTREACH, CONTINGENCY)
 # BSeR: who asked wants it to end; then who was asked may end it.
 CANCEL_REQUESTED = "5.2"
 

@@ -1,0 +1,160 @@
+"""What becomes of an Appointment: it is cancelled, attended or missed, and what follows goes into the same commit."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from stepwell_shared.canonical import derived_id
+from stepwell_shared.fhir.interactions import built
+from stepwell_shared.fhir.interactions.reach import query_of
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.registry import Write
+from stepwell_shared.fhir.unit import UnitOfWork
+from stepwell_shared.runtime import Runtime
+
+from stepwell_referral import data
+from stepwell_referral.booking_tables import DueReminder, reminder_effect
+from stepwell_referral.builders import booking as builders
+from stepwell_referral.rules.booking import GIVES_BACK, TERMINAL, after_missed, check_move, next_reminder
+from stepwell_referral.rules.transitions import WAITING
+from stepwell_referral.use_cases.booking import announce_event
+from stepwell_referral.use_cases.messages import add_message, language_of
+from stepwell_referral.use_cases.progress import referral_changed, subject_key
+from stepwell_referral.use_cases.taking import give_back, read_resource, refused, until_committed
+
+Resource = dict[str, Any]
+
+# With a slot these say which place was taken, and change with $reschedule alone.
+_FIXED = ("slot", "start", "end", "identifier", "basedOn", "extension", "appointmentType")
+_EVENTS = {
+    "noshow": builders.UNATTENDED,
+    "cancelled": builders.EVENT_CANCELLED,
+    "arrived": builders.EVENT_COMPLETED,
+    "fulfilled": builders.EVENT_COMPLETED,
+}
+
+
+async def change_appointment(runtime: Runtime, write: Write) -> None:
+    """Holds a client's Appointment to the states that it may have; what follows is in the same unit of work.
+
+    Raises FhirError BUSINESS_RULE: for a slot, which is taken with $hold and $book; for a move that is not allowed,
+    with those that are; for a change of what was booked.
+    """
+    after = write.resource
+    if after is None:
+        return
+    before = orjson.loads(write.previous.body) if write.previous is not None and write.previous.body else None
+    _refuse_slots(before, after)
+    status = None if before is None else before["status"]
+    refusal = check_move(status, after["status"])
+    if refusal is not None:
+        allowed = ", ".join(refusal.allowed) or "nothing"
+        raise refused(f"{refusal.reason} From here it may go to: {allowed}.", "Appointment.status")
+    if before is None or status == after["status"]:
+        return
+    slot_id = builders.slot_id_of(after)
+    if slot_id is not None and after["status"] == "booked":
+        raise refused("a held time is booked with $book", "Appointment.status")
+    if slot_id is not None and after["status"] in GIVES_BACK:
+        await give_back(runtime, write.unit, slot_id, write.stored.id, write.now)
+    if after["status"] in TERMINAL:
+        write.unit.effects.append(reminder_effect(write.stored.id, 0, None))
+    await _tell_referral(runtime, write, after)
+    if after["status"] == "noshow":
+        await _reach_out(runtime, write, after)
+
+
+def _refuse_slots(before: Resource | None, after: Resource) -> None:
+    if before is None:
+        if "slot" in after:
+            raise refused("a slot is taken with $hold or $book", "Appointment.slot")
+        return
+    fixed = _FIXED if "slot" in before else ("slot",)
+    changed = [name for name in fixed if before.get(name) != after.get(name)]
+    if before.get("slot") and builders.person_in(before) != builders.person_in(after):
+        changed.append("participant")
+    if changed:
+        text = "this says which time was taken and for whom; $reschedule moves it, and another person books their own"
+        issues = [Issue(text, "business-rule", f"Appointment.{name}") for name in changed]
+        raise FhirError(Category.BUSINESS_RULE, issues)
+
+
+async def _tell_referral(runtime: Runtime, write: Write, after: Resource) -> None:
+    """The referral whose first appointment this is says what became of it; care begins with the first that took
+    place, and a referral is never ended by one that did not."""
+    event = _EVENTS.get(after["status"])
+    task = None if event is None else await referral_of(runtime, write.unit.tenant, after)
+    if task is None or event is None:
+        return
+    begins = event == builders.EVENT_COMPLETED and task["status"] == "accepted"
+    await announce_event(runtime, write.unit, task, event, write.now, status="in-progress" if begins else None)
+
+
+async def _reach_out(runtime: Runtime, write: Write, after: Resource) -> None:
+    """Opens the Task by which somebody asks how the person is, once for each missed Appointment."""
+    person = builders.person_in(after)
+    id_ = derived_id(runtime.engine.base_url, write.unit.tenant, "outreach", write.stored.id)
+    if person is None or await write.read("Task", id_) is not None:
+        return
+    missed = after_missed(write.now, data.booking_data()["outreach"]["due_hours"])
+    task = builders.outreach_task(id_, after, person, missed, write.now)
+    change = built(runtime.engine, task, write.now)
+    write.unit.changes.append(change)
+    write.unit.effects.append(referral_changed(runtime, change.stored, task, [], write.now))
+
+
+async def referral_of(runtime: Runtime, tenant: str, appointment: Resource) -> Resource | None:
+    """The waiting referral that an Appointment is for: at one of its services, of its person."""
+    person = builders.person_in(appointment)
+    services = {
+        f"HealthcareService/{each['actor']['reference'].rpartition('/')[2]}"
+        for each in appointment.get("participant", ())
+        if "HealthcareService/" in str(each.get("actor", {}).get("reference", ""))
+    }
+    if person is None or not services:
+        return None
+    name = "patient" if "reference" in person else "patient:identifier"
+    key = subject_key(runtime, person)
+    criteria = [(name, key), ("status", ",".join(WAITING)), ("owner", ",".join(sorted(services)))]
+    query = query_of(runtime.engine, runtime.engine.registry.types["Task"], criteria, (), strict=True)
+    query.count = 1
+    rows = await runtime.store.search(tenant, *query.page_statement())
+    found = await read_resource(runtime, tenant, "Task", rows[0]["id"]) if rows else None
+    return None if found is None else found[0]
+
+
+async def send_reminder(runtime: Runtime, due: DueReminder) -> None:
+    """Writes one reminder and sets the next; an Appointment that is no longer booked reminds nobody."""
+
+    async def attempt() -> None:
+        now = runtime.clock()
+        unit = UnitOfWork(due.tenant)
+        found = await read_resource(runtime, due.tenant, "Appointment", due.appointment_id)
+        appointment = found[0] if found is not None else {}
+        person = builders.person_in(appointment)
+        if appointment.get("status") != "booked" or person is None:
+            unit.effects.append(reminder_effect(due.appointment_id, due.step, None))
+            await runtime.store.commit(unit)
+            return
+        start = datetime.fromisoformat(appointment["start"])
+        id_ = derived_id(
+            runtime.engine.base_url, due.tenant, "reminder", due.appointment_id, appointment["start"], str(due.step)
+        )
+        if start > now and await runtime.store.read(due.tenant, "Communication", id_) is None:
+            key = subject_key(runtime, person)
+            language = await language_of(runtime, due.tenant, key, "en")
+            words = _words(appointment, start, language)
+            add_message(runtime, unit, builders.reminder(id_, appointment, person, words, language), key, now)
+        hours = data.booking_data()["reminders"]["hours_before"]
+        step, moment = next_reminder(start, hours, now, due.step) or (due.step, None)
+        unit.effects.append(reminder_effect(due.appointment_id, step, moment))
+        await runtime.store.commit(unit)
+
+    await until_committed(attempt)
+
+
+def _words(appointment: Resource, start: datetime, language: str) -> str:
+    is_remote, asked = builders.space_asked(appointment)
+    return builders.reminder_words(
+        data.booking_words()[language], start, is_remote=is_remote, asks_for_space=is_remote and not asked
+    )
