@@ -7,7 +7,7 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_routing import proposal_answers, timers
+from stepwell_routing import proposal_answers, shadow_decisions, timers
 from stepwell_routing.cds import cds_services
 from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
@@ -34,6 +34,7 @@ from stepwell_routing.use_cases.assignment import (
 )
 from stepwell_routing.use_cases.dues import loops
 from stepwell_routing.use_cases.hearing import hear_of_capacity, hear_of_consent
+from stepwell_routing.use_cases.shadowing import shadowing
 from stepwell_routing.use_cases.shipping import ship_policies
 
 service = Service(
@@ -52,8 +53,15 @@ service = Service(
         CAPACITY_CHANGED: partial(hear_of_capacity, runtime),
     },
     seed=ship_policies,
-    loops=lambda runtime, meter: [*loops(runtime, meter), *answering(runtime, meter)],
-    tables=(EvidenceRow, PolicyStepRow, *CDS_TABLES, *timers.TABLES, *proposal_answers.TABLES),
+    loops=lambda runtime, meter: [*loops(runtime, meter), *answering(runtime, meter), *shadowing(runtime, meter)],
+    tables=(
+        EvidenceRow,
+        PolicyStepRow,
+        *CDS_TABLES,
+        *timers.TABLES,
+        *proposal_answers.TABLES,
+        *shadow_decisions.TABLES,
+    ),
     functions=(
         READ_EVIDENCE,
         READ_KNOWLEDGE,
@@ -61,6 +69,7 @@ service = Service(
         *CDS_FUNCTIONS,
         *timers.FUNCTIONS,
         *proposal_answers.FUNCTIONS,
+        *shadow_decisions.FUNCTIONS,
     ),
     pages=cds_services,
     staff_pages=staff_pages,

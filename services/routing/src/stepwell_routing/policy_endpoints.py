@@ -13,8 +13,9 @@ from stepwell_routing.use_cases.simulating import simulate, watch_equity
 
 _APPLY = (
     "What a policy proposes for one person: Parameters with subject (valueReference, or valueString), perhaps evidence"
-    " (parts name and value; many) in place of what is kept, policy (resource, where none is stored) and language. The"
-    " answer is a draft CarePlan whose one activity is a RequestGroup with the options. Nothing is stored."
+    " (parts name and value; many) in place of what is kept, policy (resource, where none is stored; without any the"
+    " one in force for the person) and language. The answer is a draft CarePlan whose one activity is a RequestGroup"
+    " with the options. Nothing is stored."
 )
 _EXPLAIN = (
     "Why somebody is at a step: Parameters as for $apply. The answer says the decision in words for clinicians and for"
@@ -23,10 +24,11 @@ _EXPLAIN = (
 )
 _SIMULATE = (
     "What a policy would do with many people: Parameters with policy (resource; without it the stored version), cohort"
-    " = recorded (unless given) or synthetic, seed and people (valueInteger, at most 100000), start and end"
-    " (valueDateTime), capacity (parts step, starts-per-week, waiting; many) and horizon in weeks. The answer is a"
-    " summary MeasureReport: broken safety promises first, steps, moves, load, waits, by stratum. Small groups are"
-    " merged. Nothing is stored. Takes the right to read every MeasureReport."
+    " = recorded (unless given), synthetic, or live: what a version in shadow decided beside each live decision; seed"
+    " and people (valueInteger, at most 100000), start and end (valueDateTime), capacity (parts step, starts-per-week,"
+    " waiting; many) and horizon in weeks. The answer is a summary MeasureReport: broken safety promises first, steps,"
+    " moves, load, waits, by stratum. Small groups are merged. Nothing is stored. Takes the right to read every"
+    " MeasureReport."
 )
 _EQUITY_WATCH = (
     "Whether equally ill people are offered the same, whoever they are: Parameters as for $simulate. The answer is a"

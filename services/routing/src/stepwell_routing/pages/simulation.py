@@ -18,7 +18,8 @@ def simulation_page(report: Report, about: About) -> bytes:
         "Simulation of a policy",
         _safety(report),
         element("ul", [element("li", note) for note in about.notes]),
-        element("p", f"{report.people} people in {report.weeks} weeks. In force now: {report.present_policy}."),
+        element("p", f"{report.people} {_counted(report)}. In force now: {report.present_policy}."),
+        _beside_live(report),
         _mixes(report),
         _moves(report),
         _load(report.load),
@@ -37,6 +38,22 @@ def _safety(report: Report) -> Markup:
         class_="unsafe",
         role="alert",
     )
+
+
+def _counted(report: Report) -> str:
+    return f"{'people' if report.beside is None else 'decisions'} in {report.weeks} weeks"
+
+
+def _beside_live(report: Report) -> list[Markup]:
+    """How a version in shadow decided beside the live decisions."""
+    if report.beside is None:
+        return []
+    rows = [(said(mix.steps), str(mix.people)) for mix in report.beside.moves]
+    moves = table("Steps of the draft, from those that were decided", ("Step", "Decisions"), rows)
+    rules = [(code, str(many)) for code, many in report.beside.rules]
+    caption = "Rules that fired in the draft alone (+), or alone in what was decided (-)"
+    differ = table(caption, ("Rule", "Decisions"), rules)
+    return [element("h2", "Beside the live decisions"), moves, *([differ] if rules else [])]
 
 
 def _mixes(report: Report) -> Markup:
@@ -78,14 +95,14 @@ def _strata(report: Report) -> list[Markup]:
         rows = [
             (said(stratum.values), said(mix.steps), str(before), str(mix.people))
             for stratum in strata
-            for mix, before in zip(stratum.proposed, _beside(stratum.present, stratum.proposed), strict=True)
+            for mix, before in zip(stratum.proposed, _same_steps(stratum.present, stratum.proposed), strict=True)
         ]
         heads = (dimension, "Step", "In force", "Draft")
         sections.append(joined(element("h2", f"By {dimension}"), table(f"Steps by {dimension}", heads, rows)))
     return sections
 
 
-def _beside(present: Sequence[Mix], proposed: Sequence[Mix]) -> list[str]:
+def _same_steps(present: Sequence[Mix], proposed: Sequence[Mix]) -> list[str]:
     """What the policy in force has at the same steps; empty where the two are published in other groups."""
     known = {mix.steps: str(mix.people) for mix in present}
     return [known.get(mix.steps, "") for mix in proposed]

@@ -4,6 +4,7 @@ A tenant's steps are only ever added to, so that their number says whether what 
 has just read it, as every decision does beside the evidence, needs no other look at the database, on any replica.
 """
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -155,11 +156,12 @@ async def compile_document(runtime: Runtime, tenant: str, document: Mapping[str,
     """
     base = base_of(document)
     if base is None:
-        return parse_policy(document, tiers())
+        return await asyncio.to_thread(parse_policy, document, tiers())
     found = await _base(runtime, tenant, base)
     if found is None or base_of(found) is not None:
         raise DocumentError([Finding("PlanDefinition.relatedArtifact", f"there is no policy {base} to derive from")])
-    policy = parse_policy(found, tiers(), site_parameters=settings_of(document, tiers().canonical))
+    settings = settings_of(document, tiers().canonical)
+    policy = await asyncio.to_thread(parse_policy, found, tiers(), site_parameters=settings)
     return replace(policy, url=str(document["url"]), version=str(document["version"]))
 
 

@@ -20,11 +20,15 @@ PROPOSED, PRESENT = "proposed", "present"
 
 
 class Person(NamedTuple):
-    """One person of a cohort: what was known, when that was, and the strata that the person belongs to."""
+    """One person of a cohort: what was known, when that was, and the strata that the person belongs to.
+
+    `present` is the same as the present policy names it, where that differs.
+    """
 
     evidence: Evidence
     now: datetime
     strata: Mapping[str, str]
+    present: Evidence | None = None
 
 
 class Placement(NamedTuple):
@@ -63,15 +67,17 @@ def place(policy: Policy, promises: SafetyPromises, evidence: Evidence, now: dat
     environment, _ = environment_of(policy, evidence, now)
     run = evaluate(policy, environment)
     rank = target_of(policy, run).rank
-    broken = _broken(policy, promises, run, evidence.risk, rank) if evidence.risk != _SAFE else ()
+    broken = broken_promises(policy, promises, run, evidence.risk, rank)
     return Placement(policy.steps[rank - 1].code, broken)
 
 
 _SAFE = RiskState()
 
 
-def _broken(policy: Policy, promises: SafetyPromises, run: Run, risk: RiskState, rank: int) -> tuple[str, ...]:
+def broken_promises(policy: Policy, promises: SafetyPromises, run: Run, risk: RiskState, rank: int) -> tuple[str, ...]:
     """The safety rules whose promise is not kept; a progress ladder keeps it beside its phases (pathways.md 8)."""
+    if risk == _SAFE:
+        return ()
     kinds = {kind for rule in run.fired for kind in rule.kinds}
     goes_first = run.never_waits or "urgent" in kinds
     waits = goes_first or bool(holding(run) or step_rests(run))
@@ -93,7 +99,7 @@ def _broken(policy: Policy, promises: SafetyPromises, run: Run, risk: RiskState,
 def count(tally: Tally, person: Person, proposed: Policy, present: Policy, promises: SafetyPromises) -> None:
     """Adds one person to the counts."""
     would = place(proposed, promises, person.evidence, person.now)
-    does = place(present, promises, person.evidence, person.now)
+    does = place(present, promises, person.present or person.evidence, person.now)
     tally.people += 1
     tally.proposed[would.step] += 1
     tally.present[does.step] += 1
@@ -139,9 +145,20 @@ class Load(NamedTuple):
     queue: Queue | None
 
 
+class Beside(NamedTuple):
+    """How a policy in shadow decided beside the one in force: how many decisions came to the same step, to a higher or
+    a lower one; and the rules that fired in one of the two alone, by how often."""
+
+    moves: tuple[Mix, ...]
+    rules: tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is published of a simulation. `broken` names safety rules and is empty when every promise is kept."""
+    """What is published of a simulation. `broken` names safety rules and is empty when every promise is kept.
+
+    `beside` is there where decisions were made live, and not of people that it was tried on.
+    """
 
     proposed_policy: str
     present_policy: str
@@ -154,6 +171,7 @@ class Report:
     load: tuple[Load, ...]
     strata: Mapping[str, tuple[Stratum, ...]]
     rounded_to: int
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
 from stepwell_routing.builders import course as course_builders
-from stepwell_routing.rules.decisions import decide
+from stepwell_routing.rules.decisions import Evidence, decide
+from stepwell_routing.rules.policies import Policy
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import ATTENDED, SAID, Known, evidence_effect
 from stepwell_routing.timers import REVIEW
@@ -49,6 +50,7 @@ from stepwell_routing.use_cases.reviews import (
     rest,
     resume,
 )
+from stepwell_routing.use_cases.shadowing import beside, count_shadows, shadow_effects
 from stepwell_routing.use_cases.standing import COURSE, Assignment, Standing, standing_of
 
 SETTLED = "completed"
@@ -137,16 +139,21 @@ async def _decide(
         if marker is not None:
             return
         governed = await governing(runtime, tenant, standing, cause.subject_key, received=received)
-        policy, now = governed.policy, runtime.clock()
-        around = await surroundings(runtime, tenant, policy, governed.site, cause.subject_key, cause.person)
-        rows = with_step([*known, *cause.known, *around], standing)
-        course = course_of(rows)
-        evidence = evidence_of(policy, rows, course, situation_of(standing), now, is_overdue=is_overdue)
-        decision = decide(policy, evidence, now)
+        now, rows = runtime.clock(), with_step([*known, *cause.known], standing)
+        course, situation = course_of(rows), situation_of(standing)
+
+        async def evidence_for(policy: Policy) -> Evidence:
+            around = await surroundings(runtime, tenant, policy, governed.site, cause.subject_key, cause.person)
+            return evidence_of(policy, [*rows, *around], course, situation, now, is_overdue=is_overdue)
+
+        decision = decide(governed.policy, await evidence_for(governed.policy), now)
         making = Making(runtime, tenant, cause, decision, standing, course, governed, is_overdue)
+        besides = await beside(making, evidence_for)
         unit = _unit(making, marker_id)
+        unit.effects += shadow_effects(making, marker_id, besides)
         await _propose_end(making, unit)
         await runtime.store.commit(unit)
+        count_shadows(runtime, besides)
 
     await until_committed(attempt, _contended())
 

@@ -14,15 +14,18 @@ from stepwell_routing.data.simulating import age_starts
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.simulation import Person
 from stepwell_routing.tables import Known
-from stepwell_routing.use_cases.evidence import gather
+from stepwell_routing.use_cases.course import course_of
+from stepwell_routing.use_cases.evidence import person_rows
+from stepwell_routing.use_cases.knowledge import evidence_of, situation_then
 
 PEOPLE_A_PAGE = 500
 NOT_RECORDED = "not-recorded"
 DIMENSIONS = ("sex", "age", "language", "ethnicity")
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
 
+# People are named by a reference or by system and value; whatever else rows are kept of is nobody.
 _SUBJECTS = """SELECT DISTINCT subject FROM evidence
-  WHERE subject > $1 AND observed_at >= $2 AND observed_at < $3 ORDER BY subject LIMIT $4"""
+  WHERE subject > $1 AND observed_at >= $2 AND observed_at < $3 AND subject ~ '[/|]' ORDER BY subject LIMIT $4"""
 _EVIDENCE = """SELECT subject, name, value, observed_at, reference, source_version FROM evidence
   WHERE subject = ANY($1) AND observed_at < $2 ORDER BY subject, position"""
 _PATIENTS = "SELECT id, body FROM fhir_patient WHERE id = ANY($1) AND body IS NOT NULL"
@@ -31,7 +34,10 @@ _PATIENTS = "SELECT id, body FROM fhir_patient WHERE id = ANY($1) AND body IS NO
 async def recorded(
     runtime: Runtime, tenant: str, policies: Sequence[Policy], start: datetime, end: datetime, many: int
 ) -> AsyncIterator[Person]:
-    """People of whom something was observed in the period, each as they were known at their last observation in it."""
+    """People of whom something was observed in the period, each as they were known at their last observation in it.
+
+    The first policy asks for the evidence of each, a second one for what is compared.
+    """
     after, found = "", 0
     while found < many:
         async with runtime.database.transaction(tenant) as connection:
@@ -51,13 +57,13 @@ def _persons(policies: Sequence[Policy], rows: Sequence[Any], patients: Mapping[
     for subject, found in groupby(rows, key=itemgetter("subject")):
         known = [Known(*list(row)[1:]) for row in found]
         now = max(each.observed_at for each in known)
-        # Policies may call the same measure by other names: what each of them asks for is there.
-        gathered = [gather(policy, known) for policy in policies]
-        values = {name: value for each in gathered for name, value in each.values.items()}
-        courses = {name: course for each in gathered for name, course in each.courses.items()}
-        body = patients.get(subject)
-        evidence = type(gathered[0])(values, gathered[0].risk, courses)
-        yield Person(evidence, now, strata_of(orjson.loads(body) if body else {}, now.date()))
+        patient = orjson.loads(patients.get(subject, b"{}"))
+        known += person_rows(patient, subject, now)
+        course = course_of(known)
+        situation = situation_then(course, subject)
+        # Each policy counts steps by its own ladder, and may call the same measure by another name.
+        proposed, *present = (evidence_of(policy, known, course, situation, now) for policy in policies)
+        yield Person(proposed, now, strata_of(patient, now.date()), next(iter(present), None))
 
 
 def strata_of(patient: Mapping[str, Any], today: date) -> dict[str, str]:

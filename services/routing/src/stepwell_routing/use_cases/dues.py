@@ -4,7 +4,6 @@ A review is decided anew; without new measures it stands as overdue, asks for th
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -16,6 +15,7 @@ from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.builders import course as builders
+from stepwell_routing.data.course import reminded_after
 from stepwell_routing.timers import REVIEW, Due, claim_due, timer_effect
 from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.causes import Cause
@@ -24,9 +24,6 @@ from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Keeping, keep_overdue
 from stepwell_routing.use_cases.standing import standing_of
-
-REMINDED_AFTER = timedelta(weeks=1)
-"""How soon a check whether to resume is told again: a product default, the shortest interval of the policies."""
 
 log = structlog.get_logger("stepwell.course")
 
@@ -93,7 +90,7 @@ async def _tell(runtime: Runtime, due: Due) -> None:
         unit = UnitOfWork(due.tenant)
         standing = await standing_of(runtime, due.tenant, due.subject)
         keeping = Keeping(runtime, unit, standing, due.subject, runtime.clock())
-        keep_overdue(keeping, stored, due.kind, REMINDED_AFTER)
+        keep_overdue(keeping, stored, due.kind, reminded_after())
         await runtime.store.commit(unit)
 
     text = "a Task is being changed by too many at once"

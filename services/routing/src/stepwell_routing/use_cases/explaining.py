@@ -1,5 +1,6 @@
 """`$explain`: why somebody is at this step, in the words of clinicians and of the person, and what would change it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,8 +19,9 @@ from stepwell_routing.rules.decisions import Decision, Evidence, EvidenceValue, 
 from stepwell_routing.rules.expressions import Kind, Scalar, kind_of
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.tiers import Option
-from stepwell_routing.tables import evidence_reader
-from stepwell_routing.use_cases.evidence import gather
+from stepwell_routing.use_cases.governing import governing
+from stepwell_routing.use_cases.knowledge import evidence_now, known_of
+from stepwell_routing.use_cases.persons import surroundings
 from stepwell_routing.use_cases.simulating import invalid, parameters_of, policy_asked, value_of
 from stepwell_routing.use_cases.standing import key_of, standing_of
 
@@ -58,6 +60,8 @@ async def explain(runtime: Runtime, request: Request) -> Response:
 async def consider(runtime: Runtime, request: Request) -> Considered:
     """The decision of a policy on what is known of a person, with supplied evidence in place of what is kept.
 
+    Without a policy it is the one that is in force for the person, as the next live decision would be made.
+
     Raises FhirError: INVALID for parameters that cannot be taken, FORBIDDEN for who may not read everybody's tier
     assignments and scores, NOT_FOUND for a policy that is not there.
     """
@@ -66,10 +70,14 @@ async def consider(runtime: Runtime, request: Request) -> Considered:
         if request.access.filters(kind, Interaction.READ):
             raise FhirError(Category.FORBIDDEN, f"this needs a token that reaches every {kind}")
     given = parameters_of(request, KNOWN)
-    policy = await policy_asked(runtime, request, given)
-    subject = _subject(given)
-    now = runtime.clock()
-    evidence = await _evidence(runtime, request.access.tenant, policy, key_of(runtime, subject), now)
+    subject, tenant, now = _subject(given), request.access.tenant, runtime.clock()
+    key = key_of(runtime, subject)
+    standing, known = await asyncio.gather(standing_of(runtime, tenant, key), known_of(runtime, tenant, key))
+    governed = await governing(runtime, tenant, standing, key)
+    is_named = bool(request.id) or "policy" in given
+    policy = await policy_asked(runtime, request, given) if is_named else governed.policy
+    around = await surroundings(runtime, tenant, policy, governed.site, key, None)
+    evidence = evidence_now(policy, [*known, *around], standing, now)
     supplied = dict(_supplied(policy, row, now) for row in given.get("evidence", ()))
     evidence = replace(evidence, values={**evidence.values, **supplied})
     decision = decide(policy, evidence, now)
@@ -90,20 +98,6 @@ def _language(request: Request, given: Given, policy: Policy) -> str:
     asked = value_of(given, "language") or request.headers.get("accept-language", "")
     wanted = [part.partition(";")[0].strip().partition("-")[0] for part in str(asked).split(",")]
     return next((each for each in wanted if each in policy.languages), policy.language)
-
-
-async def _evidence(runtime: Runtime, tenant: str, policy: Policy, subject_key: str, now: datetime) -> Evidence:
-    """What is kept of the person, with the step in which care has begun."""
-    known = await evidence_reader(runtime.database).get((tenant,), subject_key) or []
-    evidence = gather(policy, known)
-    standing = await standing_of(runtime, tenant, subject_key)
-    if standing.plan is None:
-        return evidence
-    rank = next((step.rank for step in policy.steps if step.code == standing.plan.tier), None)
-    if rank is None:
-        return evidence
-    step = EvidenceValue(rank, now, standing.plan.reference)
-    return replace(evidence, values={**evidence.values, "step": step, "current_tier": step})
 
 
 def _supplied(policy: Policy, row: Resource, now: datetime) -> tuple[str, EvidenceValue]:

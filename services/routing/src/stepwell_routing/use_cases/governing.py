@@ -4,7 +4,7 @@ The episode names both: its type is the pathway, its managing organization the s
 that the site has made its default, at the managing organization of the Patient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,13 @@ import orjson
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
 
-from stepwell_routing.policies import active_policies, default_pathway, policy_in_force, publishing
+from stepwell_routing.policies import (
+    active_policies,
+    default_pathway,
+    policies_in_shadow,
+    policy_in_force,
+    publishing,
+)
 from stepwell_routing.policies.published import DEFAULT_PATHWAY
 from stepwell_routing.rules.lifecycle import EVERYWHERE
 from stepwell_routing.rules.policies import Policy
@@ -25,13 +31,15 @@ Resource = dict[str, Any]
 class Governing:
     """The pathway that somebody is on, the site that treats them, and the policy in force there.
 
-    `organization` is the site as a Reference that can be followed from anywhere, where it is known.
+    `organization` is the site as a Reference that can be followed from anywhere, where it is known. `shadows` are the
+    versions that decide beside the policy, without consequence.
     """
 
     pathway: str
     site: str
     organization: Resource | None
     policy: Policy
+    shadows: Sequence[Policy] = ()
 
 
 async def governing(
@@ -57,7 +65,8 @@ async def governing(
     site = _site(runtime, organization)
     pathway = pathway or standing.pathway or await default_pathway(runtime, tenant, published, site)
     policy = await policy_in_force(runtime, tenant, published, pathway, site)
-    return Governing(pathway, site, organization, policy or active_policies()[DEFAULT_PATHWAY])
+    shadows = await policies_in_shadow(runtime, tenant, published, pathway, site)
+    return Governing(pathway, site, organization, policy or active_policies()[DEFAULT_PATHWAY], shadows)
 
 
 async def governing_now(

@@ -56,6 +56,7 @@ def simulation_report(report: Report, about: About) -> Resource:
             ]
         },
         *_load_groups(report),
+        *_beside_groups(report),
     ]
     for dimension, strata in report.strata.items():
         found = [
@@ -138,6 +139,16 @@ def _load_groups(report: Report) -> Iterable[Resource]:
     for code, strata in (("use-of-places", use), ("wait", waits)):
         if strata:
             yield _group(code, report.people) | {"stratifier": [_stratifier("step", strata)]}
+
+
+def _beside_groups(report: Report) -> Iterable[Resource]:
+    """What a version decided in shadow: where its steps lie from those that were decided, and which rules differ."""
+    if report.beside is not None:
+        moves = [_stratum(mix.steps, people=mix.people) for mix in report.beside.moves]
+        rules = [_stratum((code,), people=many) for code, many in report.beside.rules]
+        yield _group("shadow-moves", report.people) | {"stratifier": [_stratifier("move", moves)]}
+        if rules:
+            yield _group("shadow-rules", report.people) | {"stratifier": [_stratifier("rule", rules)]}
 
 
 def _quantity(value: float, unit: str) -> Resource:

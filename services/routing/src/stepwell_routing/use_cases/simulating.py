@@ -1,4 +1,7 @@
-"""`$simulate`: a draft policy, or a stored version, over people of the past or synthetic ones. Nothing is stored."""
+"""`$simulate`: a draft policy, or a stored version, over people of the past, synthetic ones, or beside live decisions.
+
+Nothing is stored.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,13 +18,17 @@ from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.data.simulating import assumption_notes, assumptions, promises, scales
-from stepwell_routing.policies import active_policies, tiers
+from stepwell_routing.policies import find_policy
+from stepwell_routing.policies.published import compile_document
 from stepwell_routing.rules.equity import EquityTally, Watch, severity_of, watch
-from stepwell_routing.rules.policies import Policy, parse_policy
+from stepwell_routing.rules.lifecycle import site_of
+from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.reading import DocumentError
+from stepwell_routing.rules.shadowing import compared
 from stepwell_routing.rules.simulation import Frame, Person, Report, Tally, count, place, published
 from stepwell_routing.rules.statistics import Capacity
 from stepwell_routing.rules.synthetic import people
+from stepwell_routing.shadow_decisions import read_shadows
 from stepwell_routing.use_cases.cohorts import recorded, unhurried
 from stepwell_routing.use_cases.evidence import moment
 from stepwell_routing.use_cases.reporting import About, equity_report, simulation_report
@@ -29,7 +36,7 @@ from stepwell_routing.use_cases.reporting import About, equity_report, simulatio
 PEOPLE_MAX = 100_000
 WEEKS_MAX, HORIZON_MAX, CAPACITIES_MAX = 260, 104, 20
 ROUND_TO = 5
-SYNTHETIC, RECORDED = "synthetic", "recorded"
+SYNTHETIC, RECORDED, LIVE = "synthetic", "recorded", "live"
 PEOPLE_AT_ONCE = 50
 
 Resource = dict[str, Any]
@@ -85,18 +92,30 @@ async def simulated(runtime: Runtime, request: Request) -> Simulated:
     """The figures of `$simulate`, for its MeasureReport and its page."""
     _require_figures(request)
     given = parameters_of(request, KNOWN)
-    policy = await policy_asked(runtime, request, given)
-    asked = _asked(given, runtime.clock())
-    present = active_policies().get(policy.pathway, policy)
-    tally = Tally()
-    async with _alone(runtime):
-        async for person in _cohort(runtime, request.access.tenant, asked, [policy, present]):
-            count(tally, person, policy, present, promises())
+    document = await document_asked(runtime, request, given)
+    policy, site = await compiled(runtime, request.access.tenant, document), runtime.engine.localise(site_of(document))
+    asked = _asked(given, runtime.clock(), RECORDED, SYNTHETIC, LIVE)
+    present = await find_policy(runtime, request.access.tenant, policy.pathway, site) or policy
     frame = Frame(asked.weeks, asked.capacities, asked.horizon_weeks, asked.rounding)
-    report = published(tally, policy, present, frame)
+    if asked.cohort == LIVE:
+        rows = await read_shadows(runtime.database, request.access.tenant, policy.canonical, asked.start, asked.end)
+        report = compared(rows, policy, present, frame)
+    else:
+        report = await _tried(runtime, request.access.tenant, asked, policy, present, frame)
     if report is None:
         raise _too_few()
     return Simulated(report, _about(runtime, request, asked, policy), policy)
+
+
+async def _tried(
+    runtime: Runtime, tenant: str, asked: Asked, policy: Policy, present: Policy, frame: Frame
+) -> Report | None:
+    """What the policy would do with the people of the cohort."""
+    tally = Tally()
+    async with _alone(runtime):
+        async for person in _cohort(runtime, tenant, asked, [policy, present]):
+            count(tally, person, policy, present, promises())
+    return published(tally, policy, present, frame)
 
 
 async def watch_equity(runtime: Runtime, request: Request) -> Response:
@@ -110,7 +129,7 @@ async def watched(runtime: Runtime, request: Request) -> tuple[Watch, About]:
     _require_figures(request)
     given = parameters_of(request, KNOWN)
     policy = await policy_asked(runtime, request, given)
-    asked = _asked(given, runtime.clock())
+    asked = _asked(given, runtime.clock(), RECORDED, SYNTHETIC)
     tally, ranks = EquityTally(), {step.code: step.rank for step in policy.steps}
     async with _alone(runtime):
         async for person in _cohort(runtime, request.access.tenant, asked, [policy]):
@@ -186,10 +205,10 @@ REPEATED = ("capacity", "evidence")
 KNOWN = ("policy", "cohort", "seed", "people", "start", "end", "capacity", "horizon")
 
 
-def _asked(given: Mapping[str, list[Resource]], now: datetime) -> Asked:
+def _asked(given: Mapping[str, list[Resource]], now: datetime, *cohorts: str) -> Asked:
     cohort = str(value_of(given, "cohort") or RECORDED)
-    if cohort not in (SYNTHETIC, RECORDED):
-        raise invalid(f"a cohort is {RECORDED} or {SYNTHETIC}", "cohort")
+    if cohort not in cohorts:
+        raise invalid(f"a cohort is one of {', '.join(cohorts)}", "cohort")
     end = _moment(given, "end") or now
     start = _moment(given, "start") or end - timedelta(weeks=26)
     if not timedelta(0) < end - start <= timedelta(weeks=WEEKS_MAX):
@@ -253,8 +272,8 @@ def _capacity(row: Resource) -> tuple[str, Capacity]:
     return step, Capacity(starts, waiting)
 
 
-async def policy_asked(runtime: Runtime, request: Request, given: Mapping[str, list[Resource]]) -> Policy:
-    """The policy that is given, or the stored one; it is held to all that publishing asks. Raises FhirError."""
+async def document_asked(runtime: Runtime, request: Request, given: Mapping[str, list[Resource]]) -> Resource:
+    """The policy that is given, or the stored one, as a PlanDefinition. Raises FhirError."""
     document = next(iter(given.get("policy", ())), {}).get("resource")
     if document is None and request.id:
         stored = await runtime.store.read(request.access.tenant, "PlanDefinition", request.id)
@@ -263,8 +282,13 @@ async def policy_asked(runtime: Runtime, request: Request, given: Mapping[str, l
         document = _decoder.decode(stored.body)
     if not isinstance(document, dict) or document.get("resourceType") != "PlanDefinition":
         raise invalid("give the policy as a PlanDefinition, or ask a stored one", "policy")
+    return document
+
+
+async def compiled(runtime: Runtime, tenant: str, document: Resource) -> Policy:
+    """The policy of a document, held to all that publishing asks. Raises FhirError with every finding."""
     try:
-        return await asyncio.to_thread(parse_policy, document, tiers())
+        return await compile_document(runtime, tenant, document)
     except DocumentError as error:
         issues = [Issue(finding.text, "business-rule", finding.path) for finding in error.findings]
         raise FhirError(Category.BUSINESS_RULE, issues) from error
@@ -272,9 +296,19 @@ async def policy_asked(runtime: Runtime, request: Request, given: Mapping[str, l
         raise invalid("this is no policy that can be read", "policy") from error
 
 
+async def policy_asked(runtime: Runtime, request: Request, given: Mapping[str, list[Resource]]) -> Policy:
+    """The policy that is given, or the stored one; it is held to all that publishing asks. Raises FhirError."""
+    return await compiled(runtime, request.access.tenant, await document_asked(runtime, request, given))
+
+
 def _about(runtime: Runtime, request: Request, asked: Asked, policy: Policy) -> About:
     notes = [f"Policy {policy.canonical}."]
-    if asked.is_synthetic:
+    if asked.cohort == LIVE:
+        notes.append(
+            "What this version decided in shadow beside each live decision; somebody with several decisions counts with"
+            f" each. Small groups are merged before anything is counted; counts are rounded to {asked.rounding}."
+        )
+    elif asked.is_synthetic:
         notes += [f"{asked.people} synthetic people, seed {asked.seed}.", *assumption_notes()]
     else:
         notes.append(
