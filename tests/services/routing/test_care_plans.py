@@ -19,7 +19,7 @@ from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.caring import CLINICIAN, PERSON, add, add_person, as_patient, parameters, read
-from tests.support.runtime import NORTH, START, Clock, Resource, http_of, stored, token
+from tests.support.runtime import NORTH, START, Clock, Resource, announced, http_of, stored, token
 from tests.support.terminology import unknown_codings
 
 KINDS = {code: list(kind.sections) for code, kind in plan_kinds().items()}
@@ -121,6 +121,17 @@ async def test_somebody_elses_plan_is_not_there_for_a_patient(runtime: Runtime, 
         with pytest.raises(FhirError, match="no CarePlan"):
             await operation(runtime, as_patient(runtime, "CarePlan", made["id"], patient="p2"))
     assert await stored(runtime, NORTH, "Task") == []
+
+
+async def test_a_safety_plan_is_told_of_with_every_change_and_no_other_plan_is(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await written(http, plan("relapse-prevention"))
+    made = await written(http, plan())
+    closed = {**made, "status": "revoked"}
+    assert (await http.put(f"CarePlan/{made['id']}", json=closed, headers=CLINICIAN)).status_code == 200
+    told = [(each.topic, each.subject, each.focus["status"]) for each in await announced(runtime, NORTH)]
+    assert told == [("safety-plan-changed", "Patient/p1", status) for status in (made["status"], "revoked")]
 
 
 async def test_a_plan_reads_offline_and_nothing_in_it_becomes_markup(

@@ -47,6 +47,7 @@ PROMISED = {
     *(
         "score-finalized",
         "review-due",
+        "safety-plan-changed",
         "safety-alert",
         "patient-changed",
         "consent-changed",

@@ -136,7 +136,8 @@ def _plan_types(runtime: Runtime) -> Iterator[ServedType]:
         indexes=(("patient", "-date"),),
         operations=tuple(_plan_operations(runtime)),
         documentation="Plans in a person's own words: safety-plan, relapse-prevention and return-to-work, each with its"
-        " sections as activities. $print gives a page that reads offline; a chart's Flag names it by its address.",
+        " sections as activities. $print gives a page that reads offline; Flags in the chart name a safety plan by its"
+        " address.",
     )
     yield served(
         "List",

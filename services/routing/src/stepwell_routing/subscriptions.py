@@ -23,7 +23,14 @@ REVIEW_DUE = Topic(
     "A review, a booster or a check whether to resume is due, or overdue because no measures have come; or the end of"
     " care is proposed. Somebody talks with the person, and asks for measures.",
 )
-TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE)
+SAFETY_PLAN_CHANGED = Topic(
+    "safety-plan-changed",
+    ("CarePlan",),
+    ("patient", "status"),
+    "A person's safety plan was written, changed or closed. Screening links it from the Flags that whoever opens the"
+    " record sees.",
+)
+TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE, SAFETY_PLAN_CHANGED)
 SCORE_FINALIZED = ("screening", "score-finalized")
 SAFETY_ALERT = ("screening", "safety-alert")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")

@@ -9,10 +9,17 @@ from stepwell_screening import schedules, timers
 from stepwell_screening.instruments.publications import READ_PUBLICATIONS, PublicationRow
 from stepwell_screening.pages import form_pages
 from stepwell_screening.resources import registry
-from stepwell_screening.subscriptions import REVIEW_DUE, TIER_ASSIGNED, TOPICS, TRAJECTORY_CHANGED
+from stepwell_screening.subscriptions import (
+    REVIEW_DUE,
+    SAFETY_PLAN_CHANGED,
+    TIER_ASSIGNED,
+    TOPICS,
+    TRAJECTORY_CHANGED,
+)
 from stepwell_screening.tables import FormLink
 from stepwell_screening.use_cases import escalation, solicitation
 from stepwell_screening.use_cases.hearing import hear_course, hear_review, hear_tier
+from stepwell_screening.use_cases.safety_plans import hear_safety_plan
 from stepwell_screening.use_cases.shipping import ship_questionnaires
 from stepwell_screening.use_cases.urgency import cannot_wait
 
@@ -26,6 +33,7 @@ service = Service(
         TIER_ASSIGNED: partial(hear_tier, runtime),
         TRAJECTORY_CHANGED: partial(hear_course, runtime),
         REVIEW_DUE: partial(hear_review, runtime),
+        SAFETY_PLAN_CHANGED: partial(hear_safety_plan, runtime),
     },
     urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,

@@ -94,7 +94,7 @@ def safety_flag(*, flag_id: str, assessment: str, cause: SafetyCause) -> Resourc
         "resourceType": "Flag",
         "id": flag_id,
         "extension": [
-            {"url": f"{CORE}/flag-detail", "valueReference": {"reference": assessment}},
+            flag_detail(assessment),
             {"url": f"{CORE}/flag-priority", "valueCodeableConcept": _concept(FLAG_PRIORITY, "PH", "High priority")},
         ],
         "status": "active",
@@ -103,6 +103,44 @@ def safety_flag(*, flag_id: str, assessment: str, cause: SafetyCause) -> Resourc
         "subject": dict(cause.subject),
         "period": {"start": instant(cause.opened)},
     }
+
+
+def safety_plan_flag(
+    *,
+    flag_id: str,
+    plan: str,
+    source: str,
+    subject: Reference,
+    period: Mapping[str, str],
+    previous: Mapping[str, Any] | None = None,
+) -> Resource:
+    """The mark that a person has a safety plan, with its address; it ends with the plan. `source` is the version of the
+    plan that it was made from."""
+    ended = "end" in period
+    start = (period if previous is None else previous["period"])["start"]
+    return {
+        "resourceType": "Flag",
+        "id": flag_id,
+        "meta": {"source": source},
+        "extension": [flag_detail(plan)],
+        "status": "inactive" if ended else "active",
+        "category": [_concept(f"{TERMINOLOGY}/flag-category", "safety", "Safety")],
+        "code": _concept(code_system("care-plan"), "safety-plan", "My safety plan"),
+        "subject": dict(subject),
+        "period": {**period, "start": start},
+    }
+
+
+def flag_detail(reference: str) -> Resource:
+    """What a Flag leads to."""
+    return {"url": f"{CORE}/flag-detail", "valueReference": {"reference": reference}}
+
+
+def linked_flag(flag: Mapping[str, Any], plan: str, *, is_open: bool) -> Resource:
+    """The Flag with the address of the person's safety plan while that is in use, and without it afterwards."""
+    detail = flag_detail(plan)
+    others = [each for each in flag.get("extension", ()) if each != detail]
+    return {**flag, "extension": [*others, detail] if is_open else others}
 
 
 def safety_task(

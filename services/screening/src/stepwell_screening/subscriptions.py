@@ -40,3 +40,4 @@ TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED, QUEST
 TIER_ASSIGNED = ("routing", "tier-assigned")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")
 REVIEW_DUE = ("routing", "review-due")
+SAFETY_PLAN_CHANGED = ("routing", "safety-plan-changed")

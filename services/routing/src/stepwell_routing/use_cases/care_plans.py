@@ -8,6 +8,7 @@ from stepwell_shared.canonical import derived_id
 from stepwell_shared.consent.policy import shipped_policy
 from stepwell_shared.consent.rules import Actor, Kind, decide_sharing
 from stepwell_shared.consent.sharing import Sharing
+from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.messages import Request, Response, written
@@ -20,6 +21,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_routing.builders import plans as builders
 from stepwell_routing.data.plans import PlanKind, plan_kinds, plan_settings, said
 from stepwell_routing.rules.care_plans import check_plan, may_come_back, plan_kind, sections
+from stepwell_routing.subscriptions import SAFETY_PLAN_CHANGED
 from stepwell_routing.use_cases.people import (
     acting_person,
     content,
@@ -33,12 +35,16 @@ from stepwell_routing.use_cases.people import (
 
 # The purpose of a letter that the person wants: https://terminology.hl7.org/CodeSystem-v3-ActReason.html
 AT_REQUEST = "PATRQT"
+SAFETY_PLAN = "safety-plan"
 
 Resource = dict[str, Any]
 
 
 async def change_care_plan(runtime: Runtime, write: Write) -> None:
-    """A plan is written or changed. Raises FhirError BUSINESS_RULE with every place that does not hold."""
+    """A plan is written or changed; a safety plan is told of, so that it is found from the Flag in the chart.
+
+    Raises FhirError BUSINESS_RULE with every place that does not hold.
+    """
     plan, before = write.resource or {}, content(write.previous)
     kinds = {code: list(kind.sections) for code, kind in plan_kinds().items()}
     found = check_plan(plan, before, kinds, builders.CARE_PLAN)
@@ -49,6 +55,10 @@ async def change_care_plan(runtime: Runtime, write: Write) -> None:
         earlier = await person_of(runtime, write.read, before["subject"], "CarePlan.subject")
         if earlier.key != person.key:
             raise unprocessable("a plan stays with its person", "CarePlan.subject")
+    if plan_kind(plan, builders.CARE_PLAN) == SAFETY_PLAN:
+        focus = f"CarePlan/{write.stored.id}"
+        entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
+        write.unit.effects.append(event(SAFETY_PLAN_CHANGED.canonical, person.key, focus, entries, write.now))
 
 
 async def print_plan(runtime: Runtime, request: Request) -> Response:

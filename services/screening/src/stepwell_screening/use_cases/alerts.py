@@ -26,6 +26,7 @@ from stepwell_screening.safety_builders import Ask, SafetyCause
 from stepwell_screening.subscriptions import SAFETY_ALERT
 from stepwell_screening.timers import Timer, timer_effect, timer_of
 from stepwell_screening.use_cases.on_call import Site, site_of
+from stepwell_screening.use_cases.safety_plans import plan_in_use
 from stepwell_screening.use_cases.subjects import Subject
 
 Entry = tuple[str, Stored]
@@ -117,11 +118,13 @@ async def open_alert(
     ]
     if assessment is not None:
         flag_id = alert_id(runtime, opening.tenant, "Flag", assessment_id)
+        flag = builders.safety_flag(flag_id=flag_id, assessment=assessment, cause=cause)
+        plan = await plan_in_use(runtime, opening.tenant, opening.read, subject)
         resources += [
             builders.risk_assessment(
                 assessment_id=assessment_id, cause=cause, policy=safety_policy(), performer=opening.requester
             ),
-            builders.safety_flag(flag_id=flag_id, assessment=assessment, cause=cause),
+            flag if plan is None else builders.linked_flag(flag, plan, is_open=True),
         ]
     task, *rest = changes = [built(runtime.engine, resource, opening.now) for resource in resources]
     opening.unit.changes += changes
@@ -173,6 +176,15 @@ async def _ask(runtime: Runtime, opening: Opening, subject: Subject, finding: Sa
         opening.unit.changes.append(change)
         _set_timer(opening, site, finding, task_id)
         alerts.opened.append(_version(change.stored))
+
+
+async def ask_about_safety(runtime: Runtime, opening: Opening, subject: Subject) -> None:
+    """A policy knows of no answer to any safety question: the same is asked, once for the cause in `opening`."""
+    stored = await opening.read("Task", _ask_ids(runtime, opening.tenant, subject)[0])
+    task = orjson.loads(stored.body) if stored is not None and stored.body is not None else {}
+    if task.get("focus", {}).get("reference") != opening.source:
+        rule = safety_policy().rules[NOT_ASKED]
+        await _ask(runtime, opening, subject, found(rule, "", rule.display, opening.now), Alerts())
 
 
 async def _answered(runtime: Runtime, opening: Opening, subject: Subject, alerts: Alerts) -> None:

@@ -9,12 +9,16 @@ from typing import Any
 from stepwell_shared.canonical import code_system, instant
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.store import WriteConflictError
+from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
+from stepwell_screening.rules.safety_policy import NOT_ASKED
 from stepwell_screening.rules.safety_reviews import OPEN_STATUSES
 from stepwell_screening.schedules import Facts, keep_facts, read_schedule
+from stepwell_screening.use_cases.alerts import Opening, ask_about_safety
 from stepwell_screening.use_cases.site import cadence_of
-from stepwell_screening.use_cases.subjects import subject_key
+from stepwell_screening.use_cases.subjects import subject_key, subject_of
 
 ATTEMPTS_MAX = 8
 OVER = frozenset({"revoked", "entered-in-error"})
@@ -32,6 +36,38 @@ async def hear_tier(runtime: Runtime, received: ReceivedEvent, tenant: str) -> N
     heard = instant(received.timestamp)
     if is_reachable(request):
         await change_facts(runtime, tenant, _key(runtime, request), lambda facts: with_tier(facts, request, heard))
+        if _asks_about_safety(request):
+            await _ask(runtime, tenant, request, received.focus or "")
+
+
+def _asks_about_safety(request: Resource) -> bool:
+    """Whether a proposal that stands rests on no safety question at all."""
+    rules = {
+        coding.get("code")
+        for each in request.get("reasonCode", ())
+        for coding in each.get("coding", ())
+        if coding.get("system") == code_system("rule")
+    }
+    return NOT_ASKED in rules and request.get("status") not in OVER and request.get("intent") not in PLANNED
+
+
+async def _ask(runtime: Runtime, tenant: str, request: Resource, url: str) -> None:
+    async def read(resource_type: str, id_: str) -> Any:
+        return await runtime.store.read(tenant, resource_type, id_)
+
+    now = runtime.clock()
+    for _ in range(ATTEMPTS_MAX):
+        unit = UnitOfWork(tenant)
+        opening = Opening(tenant, read, unit, now, url, instant(now))
+        subject = await subject_of(runtime, read, request["subject"], "ServiceRequest.subject")
+        await ask_about_safety(runtime, opening, subject)
+        try:
+            if unit.changes:
+                await runtime.store.commit(unit)
+        except WriteConflictError:
+            continue
+        return
+    raise FhirError(Category.UNAVAILABLE, "too much is heard of one person at once; try again shortly")
 
 
 async def hear_course(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
