@@ -208,6 +208,7 @@ async def test_an_override_is_told_once_beside_the_assignment(runtime: Runtime, 
         ("tier-assigned", plan["id"], "active"),
         ("tier-assigned", proposal["id"], "revoked"),
         ("tier-overridden", plan["id"], "active"),
+        ("episode-changed", (await the(runtime, "EpisodeOfCare"))["id"], "active"),
     ]
     assert [each["id"] for each in events[2].entries.values()] == [plan["id"], proposal["id"]]
     assert {each.subject for each in events} == {"Patient/p1"}

@@ -23,6 +23,16 @@ REVIEW_DUE = Topic(
     "A review, a booster or a check whether to resume is due, or overdue because no measures have come; or the end of"
     " care is proposed. Somebody talks with the person, and asks for measures.",
 )
+<<<<<<< yours (uncommitted)
+EPISODE_CHANGED = Topic(
+    "episode-changed",
+    ("EpisodeOfCare",),
+    ("patient", "status", "type"),
+    "A clinician changed an episode of care: a step was entered, rests or goes on, something was agreed, or care has"
+    " ended. Its statusHistory and its current step say how it stands.",
+)
+TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE, EPISODE_CHANGED)
+=======
 SAFETY_PLAN_CHANGED = Topic(
     "safety-plan-changed",
     ("CarePlan",),
@@ -31,6 +41,7 @@ SAFETY_PLAN_CHANGED = Topic(
     " record sees.",
 )
 TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE, SAFETY_PLAN_CHANGED)
+>>>>>>> landed
 SCORE_FINALIZED = ("screening", "score-finalized")
 SAFETY_ALERT = ("screening", "safety-alert")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")

@@ -16,6 +16,7 @@ from stepwell_routing.proposal_answers import ACCEPTED
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
+from stepwell_routing.use_cases.episodes import episode_told
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.standing import PROPOSAL, Standing, key_of, standing_of
 
@@ -97,5 +98,6 @@ def _accepted(
         event(TIER_ASSIGNED.canonical, key, focus, entries, now),
         evidence_effect(key, entered),
         answered(proposal, standing, now, ACCEPTED),
+        episode_told(runtime, key, moved.stored, now),
     ]
     return UnitOfWork(tenant, [change, moved, built(engine, provenance, now)], effects), change.stored

@@ -30,6 +30,7 @@ from stepwell_routing.rules.steps import Step
 from stepwell_routing.subscriptions import TIER_ASSIGNED, TIER_OVERRIDDEN
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
+from stepwell_routing.use_cases.episodes import episode_told
 from stepwell_routing.use_cases.governing import Governing, governing_now
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Dated, Keeping, keep_reviewed
@@ -225,10 +226,12 @@ def _overridden(override: _Override, standing: Standing) -> tuple[UnitOfWork, St
         overridden_at=now,
     )
     key = key_of(override.runtime, body["subject"])
-    changes = [made, withdrawn, _episode(override, body, key, standing), built(engine, provenance, now)]
+    episode = _episode(override, body, key, standing)
+    changes = [made, withdrawn, episode, built(engine, provenance, now)]
     entered = Known(STEP, step.code, now, f"ServiceRequest/{override.plan_id}", made.stored.version)
     answer = answered(body, standing, now, direction, reason=override.wish.code)
     effects = [*_events(override, key, made.stored, withdrawn.stored), evidence_effect(key, entered), answer]
+    effects.append(episode_told(override.runtime, key, episode.stored, now))
     unit = UnitOfWork(tenant, changes, effects)
     keep_reviewed(Keeping(override.runtime, unit, standing, key, now), Dated(plan, review_at, plan["priority"]))
     return unit, made.stored

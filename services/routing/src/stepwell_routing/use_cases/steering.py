@@ -24,6 +24,7 @@ from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.boosters import date_boosters
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.course import AGREEMENTS, RELEASED, Course, course_of
+from stepwell_routing.use_cases.episodes import episode_told
 from stepwell_routing.use_cases.governing import Governing, governing
 from stepwell_routing.use_cases.knowledge import evidence_now, known_of
 from stepwell_routing.use_cases.outcomes import with_status
@@ -253,6 +254,7 @@ def _episode(steering: _Steering, unit: UnitOfWork, status: str, activity: str) 
         others=targets,
     )
     unit.changes += [change, built(engine, provenance, steering.now)]
+    unit.effects.append(episode_told(steering.runtime, steering.subject_key, change.stored, steering.now))
     return change.stored
 
 
