@@ -165,6 +165,7 @@ async def test_several_scores_of_one_person_in_one_bundle_are_one_trajectory(
         {"effectiveDateTime": None, "effectivePeriod": {"end": "2026-08-01"}},
         {"code": {"coding": [{"system": "https://stepwell.health/fhir/CodeSystem/instrument"}]}},
         {"code": {"coding": [{"code": "wsas"}]}},
+        {"code": {"coding": [{"code": "42950004"}]}},
         {"subject": {"display": "Somebody"}},
     ],
 )

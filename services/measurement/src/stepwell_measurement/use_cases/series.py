@@ -63,7 +63,8 @@ def series_key(runtime: Runtime, observation: Resource) -> SeriesKey | None:
     """The series that a score belongs to; None when it is no score of an instrument that we know, or of nobody."""
     systems = score_systems()
     codings = observation.get("code", {}).get("coding", ())
-    code = next((c["code"] for c in codings if "code" in c and systems.get(c["code"]) == c.get("system")), None)
+    known = (c["code"] for c in codings if "system" in c and systems.get(c.get("code", "")) == c["system"])
+    code = next(known, None)
     person = person_key(runtime, observation.get("subject", {})) if code is not None else ""
     return SeriesKey(person, code) if code and person else None
 
