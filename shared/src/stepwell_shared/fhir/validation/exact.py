@@ -74,14 +74,15 @@ class Walk:
         for name in node:
             if name not in form.properties and not (name == "resourceType" and form.is_resource):
                 self._unknown(name, node, form, at)
+        said = {name.removeprefix("_") for name in node}
         for name, prop in form.properties.items():
-            if name in node or f"_{name}" in node:
+            if name in said:
                 self._property(node, prop, f"{at}.{_element_name(prop)}")
         for group in form.required:
-            if not any(name in node or f"_{name}" in node for name in group):
+            if said.isdisjoint(group):
                 self._add("required", f"{at}.{_element_name(form.properties[group[0]])}", _missing(group))
         for group in form.choices:
-            if sum(name in node or f"_{name}" in node for name in group) > 1:
+            if len(said.intersection(group)) > 1:
                 self._add(
                     "structure", f"{at}.{_element_name(form.properties[group[0]])}", "takes only one type of value"
                 )
