@@ -23,7 +23,6 @@ REVIEW_DUE = Topic(
     "A review, a booster or a check whether to resume is due, or overdue because no measures have come; or the end of"
     " care is proposed. Somebody talks with the person, and asks for measures.",
 )
-<<<<<<< yours (uncommitted)
 EPISODE_CHANGED = Topic(
     "episode-changed",
     ("EpisodeOfCare",),
@@ -31,8 +30,6 @@ EPISODE_CHANGED = Topic(
     "A clinician changed an episode of care: a step was entered, rests or goes on, something was agreed, or care has"
     " ended. Its statusHistory and its current step say how it stands.",
 )
-TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE, EPISODE_CHANGED)
-=======
 SAFETY_PLAN_CHANGED = Topic(
     "safety-plan-changed",
     ("CarePlan",),
@@ -40,8 +37,7 @@ SAFETY_PLAN_CHANGED = Topic(
     "A person's safety plan was written, changed or closed. Screening links it from the Flags that whoever opens the"
     " record sees.",
 )
-TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE, SAFETY_PLAN_CHANGED)
->>>>>>> landed
+TOPICS = (TIER_ASSIGNED, TIER_OVERRIDDEN, REVIEW_DUE, EPISODE_CHANGED, SAFETY_PLAN_CHANGED)
 SCORE_FINALIZED = ("screening", "score-finalized")
 SAFETY_ALERT = ("screening", "safety-alert")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")
