@@ -55,7 +55,7 @@ PROMISED = {
         "tier-overridden",
     ),
     *("referral-changed", "capacity-changed", "trajectory-changed", "measure-report-ready"),
-    *("questionnaire-changed", "communication-changed", "interim-changed"),
+    *("questionnaire-changed", "communication-changed", "interim-changed", "preference-changed"),
 }
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from functools import partial
 
-from stepwell_shared.fhir.registry import READ_ONLY, Interaction, ServedType, served
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Operation, ServedType, served
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.use_cases.catalogue import change_directory, change_service
 from stepwell_referral.use_cases.fidelity import take_form
+from stepwell_referral.use_cases.match_places import match_anybody, match_task
 
 KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 _ADDRESS = ("address", "address-city", "address-country", "address-postalcode", "address-state", "address-use")
@@ -24,6 +25,21 @@ def directory_types(runtime: Runtime) -> Iterator[ServedType]:
         ],
         interactions=KEPT,
         on_write=partial(change_service, runtime),
+        operations=(
+            Operation(
+                "match",
+                partial(match_anybody, runtime),
+                Interaction.READ,
+                "The places of a tier, or resources of the community (helps-with = codes of CodeSystem barrier), that"
+                " fit a need: age, sex, condition, spoken, modality, barrier, accessibility, feature, time, programme,"
+                " specialty, near (latitude,longitude), postal-code, city, country, travel-minutes; lists are separated"
+                " by commas. language and audience say for whom the reasons are, left-out=true adds why others"
+                " were left out, count how many are wanted. Best first, with score and reasons in each entry's search.",
+                instance=False,
+                affects_state=False,
+                result="Bundle",
+            ),
+        ),
         documentation="The places that give care, with how many people can begin there in a week, and resources of the"
         " community.",
     )
@@ -79,4 +95,21 @@ def directory_types(runtime: Runtime) -> Iterator[ServedType]:
         update_create=False,
         documentation="Copies of what people say of their wishes and barriers, as screening has them, and forms about"
         " how faithfully somebody gives a treatment: their subject is a Practitioner or PractitionerRole.",
+    )
+
+
+def match_operation(runtime: Runtime) -> Operation:
+    """The operation on a referral's Task."""
+    return Operation(
+        "match",
+        partial(match_task, runtime),
+        Interaction.READ,
+        "The places that fit the person of a referral at its tier, best first, with score and reasons in each entry's"
+        " search: by their record and by what they said of wishes and barriers. modality, spoken, barrier,"
+        " accessibility, feature, time, condition, programme, specialty, near and travel-minutes go before what is"
+        " known."
+        " audience=patient gives the person's choice in their language (language), left-out=true why others were left"
+        " out, count how many are wanted. Barriers lead to support or another way of meeting, never to a lower tier.",
+        affects_state=False,
+        result="Bundle",
     )

@@ -9,7 +9,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
 
 from stepwell_referral.booking_types import booking_types
-from stepwell_referral.directory_types import directory_types
+from stepwell_referral.directory_types import directory_types, match_operation
 from stepwell_referral.message_types import message_types
 from stepwell_referral.subscriptions import TOPICS
 from stepwell_referral.use_cases.intake import write_patient, write_request, write_task
@@ -54,6 +54,7 @@ def _referral_types(found: Registry, runtime: Runtime) -> None:
             interactions=TAKEN_IN | {Interaction.UPDATE},
             on_write=partial(write_task, runtime),
             indexes=(("patient", "-authored-on"), ("owner", "status", "priority")),
+            operations=(match_operation(runtime),),
             update_create=False,
             documentation="One referral each, with its place, its wait and the support until then. Coordinators move"
             " them for the place that was asked, clinicians for who refers. Only partner organisations create them, in"

@@ -36,3 +36,4 @@ INTERIM_CHANGED = Topic(
 TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED, COMMUNICATION_CHANGED, INTERIM_CHANGED)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 PATIENT_CHANGED = ("screening", "patient-changed")
+PREFERENCE_CHANGED = ("screening", "preference-changed")

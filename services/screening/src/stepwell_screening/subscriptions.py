@@ -36,7 +36,13 @@ QUESTIONNAIRE_CHANGED = Topic(
     " more. Beside the Task comes the Communication to bring to the person, or the Task that tells the care team.",
     ("Communication", "Task"),
 )
-TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED, QUESTIONNAIRE_CHANGED)
+PREFERENCE_CHANGED = Topic(
+    "preference-changed",
+    ("QuestionnaireResponse",),
+    ("patient", "questionnaire"),
+    "A person said what suits them and what gets in the way, or takes it back. Referral matches places by it.",
+)
+TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED, QUESTIONNAIRE_CHANGED, PREFERENCE_CHANGED)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")
 REVIEW_DUE = ("routing", "review-due")

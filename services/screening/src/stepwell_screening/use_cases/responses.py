@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from stepwell_shared.canonical import derived_id
+from stepwell_shared.canonical import CANONICAL, derived_id
 from stepwell_shared.events.outbox import Content, event
 from stepwell_shared.fhir.body import same_content
 from stepwell_shared.fhir.interactions import built
@@ -18,13 +18,15 @@ from stepwell_screening.rules.aggregation import Context, ScoreResult
 from stepwell_screening.rules.definition import ScoreDefinition
 from stepwell_screening.rules.finding import FINISHED, Finding
 from stepwell_screening.rules.succession import check_succession
-from stepwell_screening.subscriptions import SCORE_FINALIZED
+from stepwell_screening.subscriptions import PREFERENCE_CHANGED, SCORE_FINALIZED
 from stepwell_screening.use_cases.adaptive import Assembled, assembled_of
 from stepwell_screening.use_cases.alerts import open_alerts
 from stepwell_screening.use_cases.answering import heard_of
 from stepwell_screening.use_cases.subjects import Subject, subject_key, subject_of
 
 RETRACTED = "entered-in-error"
+# The form by which people say what suits them and what gets in the way.
+WISHES = f"{CANONICAL}/Questionnaire/preference-and-barriers"
 VERSION = "0.1.0"
 
 Resource = dict[str, Any]
@@ -57,10 +59,20 @@ async def submit_response(runtime: Runtime, write: Write) -> None:
             *subject.entries,
         ]
         write.unit.effects.append(event(SCORE_FINALIZED.canonical, subject.key, focus, entries, write.now))
+        if not results:
+            _announce_wishes(runtime, write, subject, response)
     if made:
         _record_origin(runtime, write, instrument, made)
     if response["status"] in FINISHED:
         heard_of(runtime).note(write.access.tenant, subject.key)
+
+
+def _announce_wishes(runtime: Runtime, write: Write, subject: Subject, response: Resource) -> None:
+    """Tells others of wishes and barriers, which have no score."""
+    if response["questionnaire"].partition("|")[0] == WISHES:
+        focus = f"QuestionnaireResponse/{write.stored.id}"
+        entries: list[tuple[str, Content]] = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
+        write.unit.effects.append(event(PREFERENCE_CHANGED.canonical, subject.key, focus, entries, write.now))
 
 
 def observation_id(runtime: Runtime, tenant: str, response_id: str, score: ScoreDefinition) -> str:
