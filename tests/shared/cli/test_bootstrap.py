@@ -1,6 +1,7 @@
 """Preparing a server: refusals in sentences, logins that cannot pass row-level security, no change the second time."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ NAMES = ("stepwell_screening", "stepwell_routing")
 
 
 @pytest.fixture
-async def foreign_server(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+async def foreign_server(tmp_path: Path, initialised: Path) -> AsyncIterator[EmbeddedPostgres]:
     """A server of its own, because logins belong to a whole server; taken as somebody else's."""
+    shutil.copytree(initialised, tmp_path / "postgres")
     with EmbeddedPostgres(tmp_path / "postgres", durable=False) as server:
         yield server
 

@@ -31,6 +31,13 @@ def folder() -> Iterator[Path]:
         yield Path(place)
 
 
+@pytest.fixture
+def cluster(folder: Path, initialised: Path) -> Path:
+    """A folder in which initdb has been run already, for tests of what comes after."""
+    shutil.copytree(initialised, folder, dirs_exist_ok=True)
+    return folder
+
+
 def ask(postgres: EmbeddedPostgres, query: str) -> object:
     """The first value that the query answers, over a connection of its own."""
 
@@ -44,8 +51,8 @@ def ask(postgres: EmbeddedPostgres, query: str) -> object:
     return asyncio.run(fetch())
 
 
-def test_data_of_another_major_version_is_refused_by_name(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder, durable=False)
+def test_data_of_another_major_version_is_refused_by_name(cluster: Path) -> None:
+    postgres = EmbeddedPostgres(cluster, durable=False)
     with postgres:
         pass
     (postgres.data / "PG_VERSION").write_text("9\n", encoding="ascii")
@@ -59,8 +66,8 @@ def test_a_missing_wheel_is_refused_with_the_two_ways_out(folder: Path, monkeypa
         EmbeddedPostgres(folder).start()
 
 
-def test_a_server_that_cannot_start_shows_its_last_log_lines(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder, durable=False)
+def test_a_server_that_cannot_start_shows_its_last_log_lines(cluster: Path) -> None:
+    postgres = EmbeddedPostgres(cluster, durable=False)
     with postgres:
         pass
     with (postgres.data / "postgresql.conf").open("a", encoding="utf-8") as settings:
@@ -92,35 +99,35 @@ def test_without_namespaces_and_without_root_there_is_a_sentence(folder: Path) -
     assert "set STEPWELL_DATABASE_URL" in done.stdout
 
 
-def test_what_was_committed_is_there_after_a_restart(folder: Path) -> None:
-    with EmbeddedPostgres(folder) as postgres:
+def test_what_was_committed_is_there_after_a_restart(cluster: Path) -> None:
+    with EmbeddedPostgres(cluster) as postgres:
         assert ask(postgres, "SHOW fsync") == "on"
         assert ask(postgres, "SHOW listen_addresses") == ""
         ask(postgres, "CREATE TABLE kept AS SELECT 16 AS score")
-    with EmbeddedPostgres(folder) as postgres:
+    with EmbeddedPostgres(cluster) as postgres:
         assert ask(postgres, "SELECT score FROM kept") == 16
 
 
-def test_nobody_enters_without_the_password(folder: Path) -> None:
-    with EmbeddedPostgres(folder, durable=False) as postgres:
+def test_nobody_enters_without_the_password(cluster: Path) -> None:
+    with EmbeddedPostgres(cluster, durable=False) as postgres:
         with pytest.raises(asyncpg.InvalidPasswordError):
             asyncio.run(asyncpg.connect(postgres.url(password="guess")))
         assert (postgres.home / "superuser-password").stat().st_mode & 0o777 == 0o600
         assert postgres.socket_folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_running_server_is_used_and_only_its_starter_stops_it(folder: Path) -> None:
-    with EmbeddedPostgres(folder, durable=False) as first:
-        with EmbeddedPostgres(folder, durable=False) as second:
+def test_a_running_server_is_used_and_only_its_starter_stops_it(cluster: Path) -> None:
+    with EmbeddedPostgres(cluster, durable=False) as first:
+        with EmbeddedPostgres(cluster, durable=False) as second:
             assert second.pid == first.pid
         assert first.running()
         assert ask(first, "SELECT 1") == 1
     assert not first.running()
 
 
-def test_a_killed_server_starts_again_and_says_that_its_lock_was_stale(folder: Path) -> None:
+def test_a_killed_server_starts_again_and_says_that_its_lock_was_stale(cluster: Path) -> None:
     sentences: list[str] = []
-    postgres = EmbeddedPostgres(folder, durable=False, say=sentences.append).start()
+    postgres = EmbeddedPostgres(cluster, durable=False, say=sentences.append).start()
     assert postgres.pid is not None
     os.kill(postgres.pid, signal.SIGKILL)
     while postgres.running():
@@ -130,9 +137,9 @@ def test_a_killed_server_starts_again_and_says_that_its_lock_was_stale(folder: P
     assert [sentence for sentence in sentences if "stale lock" in sentence]
 
 
-def test_a_stale_lock_whose_number_another_program_has_now_is_no_obstacle(folder: Path) -> None:
+def test_a_stale_lock_whose_number_another_program_has_now_is_no_obstacle(cluster: Path) -> None:
     sentences: list[str] = []
-    postgres = EmbeddedPostgres(folder, durable=False, say=sentences.append)
+    postgres = EmbeddedPostgres(cluster, durable=False, say=sentences.append)
     with postgres:
         lines = (postgres.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     lines[0] = str(os.getpid())
