@@ -1,4 +1,4 @@
-"""Which types of care content and care plans routing serves: search parameters, rules at a write, operations."""
+"""Which types of care content, plans, reviews and findings routing serves: search parameters, rules, operations."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,6 +9,7 @@ from stepwell_shared.served import TASK_PARAMETERS
 
 from stepwell_routing.use_cases.care_plans import ask_to_come_back, change_care_plan, print_plan, write_letter
 from stepwell_routing.use_cases.case_reviews import change_list, conclude, put_up
+from stepwell_routing.use_cases.clinical import keep_condition, keep_medicine
 from stepwell_routing.use_cases.content import change_definition, complete_task, deliver_content, keep_document
 from stepwell_routing.use_cases.econsults import send_message
 
@@ -20,6 +21,7 @@ def care_types(runtime: Runtime) -> Iterator[ServedType]:
     """Content, plans, reviews and messages, with what happens when they are written."""
     yield from _content_types(runtime)
     yield from _plan_types(runtime)
+    yield from _clinical_types(runtime)
 
 
 def _content_types(runtime: Runtime) -> Iterator[ServedType]:
@@ -172,4 +174,33 @@ def _plan_types(runtime: Runtime) -> Iterator[ServedType]:
         documentation="Questions among colleagues (category econsult-question) and their answers (econsult-answer,"
         " inResponseTo the question). A question makes a Task with the time until which the answer is promised:"
         " Task?code=answer-econsult&status=requested&due=lt2026-11-30 finds what is overdue.",
+    )
+
+
+def _clinical_types(runtime: Runtime) -> Iterator[ServedType]:
+    """What EHRs and clinicians bring of a person beside scores and answers."""
+    yield served(
+        "Condition",
+        [
+            *("abatement-age", "abatement-date", "abatement-string", "asserter", "body-site", "category"),
+            *("clinical-status", "code", "encounter", "evidence", "evidence-detail", "identifier", "onset-age"),
+            *("onset-date", "onset-info", "patient", "recorded-date", "severity", "stage", "subject"),
+            "verification-status",
+        ],
+        interactions=KEPT,
+        on_write=partial(keep_condition, runtime),
+        indexes=(("patient", "-recorded-date"),),
+        documentation="Conditions as EHRs and clinicians bring them. Policies find them by code; what is confirmed and"
+        " active counts, and a decision follows where a course has begun.",
+    )
+    yield served(
+        "MedicationStatement",
+        [
+            *("category", "code", "context", "effective", "identifier", "medication", "part-of", "patient"),
+            *("source", "status", "subject"),
+        ],
+        interactions=KEPT,
+        on_write=partial(keep_medicine, runtime),
+        indexes=(("patient", "-effective"),),
+        documentation="Medicines that a person takes, as EHRs and clinicians bring them. Policies find them by code.",
     )

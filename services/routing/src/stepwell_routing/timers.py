@@ -13,6 +13,8 @@ from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_fu
 from stepwell_shared.database.pool import Database
 
 REVIEW, BOOSTER, RESUME_CHECK = "review", "booster", "resume-check"
+EVIDENCE = "evidence"
+"""Something was brought that a decision follows from; `task_id` is the version of the resource, and no Task."""
 
 
 def _text(*, key: bool = False) -> Column[str]:

@@ -16,9 +16,10 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.builders import course as builders
 from stepwell_routing.data.course import reminded_after
-from stepwell_routing.timers import REVIEW, Due, claim_due, timer_effect
+from stepwell_routing.timers import EVIDENCE, REVIEW, Due, claim_due, timer_effect
 from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.causes import Cause
+from stepwell_routing.use_cases.clinical import decide_on_evidence
 from stepwell_routing.use_cases.evidence import is_score
 from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.retrying import until_committed
@@ -51,6 +52,9 @@ async def work_on_due(runtime: Runtime, tenants: Sequence[str]) -> int:
 
 
 async def _work_on(runtime: Runtime, due: Due) -> bool:
+    if due.kind == EVIDENCE:
+        await decide_on_evidence(runtime, due)
+        return True
     stored = await runtime.store.read(due.tenant, "Task", due.task_id)
     task: dict[str, Any] | None = None if stored is None or stored.body is None else orjson.loads(stored.body)
     if stored is None or task is None or task["status"] not in builders.OPEN:
