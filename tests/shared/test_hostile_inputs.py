@@ -42,7 +42,7 @@ class Answer:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    with running_suite(tmp_path_factory.mktemp("hostile")) as running:
+    with running_suite(tmp_path_factory.mktemp("hostile"), ["screening"]) as running:
         yield running
 
 
