@@ -19,6 +19,7 @@ from tests.support.terminology import unknown_codings
 
 COORDINATOR, EHR = (token(NORTH, role) for role in ("coordinator", "ehr"))
 Resource = dict[str, Any]
+UCUM = "http://unitsofmeasure.org"
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.40, 13.07), (48.137, 11.575)
 
 
@@ -271,15 +272,37 @@ async def test_a_competence_counts_until_the_end_of_its_last_day_and_again_once_
 async def test_what_asks_for_a_look_at_fidelity_is_offered_so_long_after_it(
     runtime: Runtime, http: httpx.AsyncClient
 ) -> None:
-    await put(
-        http, role(fidelity_within={"value": 30, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"})
-    )
+    await put(http, role(fidelity_within={"value": 30, "unit": "days", "system": UCUM, "code": "d"}))
     looked = datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert not await is_offered(runtime, http, looked)
     form = {"resourceType": "QuestionnaireResponse", "status": "completed", "authored": "2026-11-01T12:00:00Z",
             "subject": {"reference": "PractitionerRole/r1"}}  # fmt: skip
     assert (await http.post("QuestionnaireResponse", json=form, headers=EHR)).status_code == 201
     moments = [looked, looked + timedelta(days=29), looked + timedelta(days=30), looked + timedelta(days=31)]
+    assert [await is_offered(runtime, http, at) for at in moments] == [True, True, False, False]
+
+
+@pytest.mark.usefixtures("trauma")
+async def test_what_asks_for_supervision_is_offered_so_long_after_one_that_took_place_in_a_room_or_from_afar(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await put(http, role(supervised_within={"value": 2, "unit": "weeks", "system": UCUM, "code": "wk"}))
+    met = datetime(2026, 12, 1, 9, tzinfo=UTC)
+    meeting = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "appointmentType": concept("appointment-kind", "supervision"),
+        "serviceType": [concept("modality", "telehealth")],
+        "start": "2026-12-01T09:00:00Z",
+        "end": "2026-12-01T10:00:00Z",
+        "participant": [{"actor": {"reference": "Practitioner/dr"}, "status": "accepted"}],
+    }
+    booked = await http.post("Appointment", json=meeting, headers=EHR)
+    assert booked.status_code == 201, booked.text
+    assert not await is_offered(runtime, http, met + timedelta(days=1))
+    held = {**booked.json(), "status": "fulfilled"}
+    assert (await http.put(f"Appointment/{held['id']}", json=held, headers=EHR)).status_code == 200
+    moments = [met, met + timedelta(days=13, hours=23), met + timedelta(days=14), met + timedelta(days=15)]
     assert [await is_offered(runtime, http, at) for at in moments] == [True, True, False, False]
 
 

@@ -7,8 +7,8 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, ServedType, se
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.booking_endpoints import appointment_operations
-from stepwell_referral.use_cases.appointments import change_appointment
 from stepwell_referral.use_cases.calendars import change_schedule, change_slot_of_site
+from stepwell_referral.use_cases.supervision import write_appointment
 
 KEPT = READ_ONLY | {Interaction.CREATE, Interaction.UPDATE}
 
@@ -42,7 +42,7 @@ def booking_types(runtime: Runtime) -> Iterator[ServedType]:
             *("specialty", "status", "supporting-info"),
         ],
         interactions=KEPT,
-        on_write=partial(change_appointment, runtime),
+        on_write=partial(write_appointment, runtime),
         operations=tuple(appointment_operations(runtime)),
         update_create=False,
         documentation="Who comes when. A slot is taken with $hold and $book; an update says what became of it.",

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 from sqlalchemy import BigInteger, Column, Text
 from sqlmodel import Field, SQLModel
+from stepwell_shared.canonical import code_system
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
@@ -78,6 +79,13 @@ _STAFF_FORMS = (
     " FROM fhir_questionnaireresponse AS d WHERE d.tenant = tenant_in AND d.body IS NOT NULL"
     " AND d.p_subject >= 'Practitioner' AND d.p_subject < 'Practitioner|'"
 )
+# Meetings of staff about their work: an appointment type of ours.
+_SUPERVISION = (
+    " UNION ALL SELECT 'Appointment' AS resource_type, d.id, d.version, d.body FROM fhir_appointment_index AS i"
+    " JOIN fhir_appointment AS d ON d.tenant = tenant_in AND d.id = i.id AND d.body IS NOT NULL"
+    " WHERE i.tenant = tenant_in AND i.parameter = 'appointment-type' AND i.code = 'supervision'"
+    f" AND i.system = '{code_system('appointment-kind')}'"
+)
 _DIRECTORY = (
     " UNION ALL ".join(
         f"SELECT '{name}' AS resource_type, d.id, d.version, d.body FROM fhir_{name.lower()} AS d"
@@ -85,6 +93,7 @@ _DIRECTORY = (
         for name in DIRECTORY_TYPES
     )
     + _STAFF_FORMS
+    + _SUPERVISION
 )
 # Revision before content: what is committed in between is read again next time.
 READ_DIRECTORY = f"""CREATE OR REPLACE FUNCTION read_directory(tenant_in text, known_in text[])
