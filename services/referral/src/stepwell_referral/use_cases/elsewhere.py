@@ -56,7 +56,7 @@ async def refer_elsewhere(progress: Progress) -> Progress | None:
 
 
 def _chosen(offers: Offers, tier: str, wanted: str | None, tried: set[str]) -> Offer:
-    """The place of this tier that a transfer names, else the best that has not said no; without any, the offer of none."""
+    """The place of this tier that a transfer names, else the best that has not said no, if there is one."""
     named = offers.at(wanted) if wanted is not None and wanted not in tried else None
     if named is not None and (named.place is None or tier not in named.place.tiers):
         named = None
