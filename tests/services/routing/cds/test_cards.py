@@ -49,6 +49,18 @@ async def accepted(runtime: Runtime) -> None:
         assert answer.status_code == 200, answer.text
 
 
+async def on_pathway(runtime: Runtime, pathway: str) -> None:
+    """A clinician starts the person on a pathway."""
+    patient = built(runtime.engine, {"resourceType": "Patient", "id": "p1"}, runtime.clock())
+    await runtime.store.commit(UnitOfWork(NORTH, [patient]))
+    given = [{"name": "subject", "valueReference": {"reference": "Patient/p1"}}]
+    body = {"resourceType": "Parameters", "parameter": [*given, {"name": "pathway", "valueCode": pathway}]}
+    async with http_of(runtime, routing) as http:
+        headers = token(NORTH, "clinician", "Practitioner/dr-1")
+        answer = await http.post("EpisodeOfCare/$start-pathway", json=body, headers=headers)
+        assert answer.is_success, answer.text
+
+
 def passed(runtime: Runtime, days: int) -> None:
     assert isinstance(runtime.clock, Clock)
     runtime.clock.now += timedelta(days=days)
@@ -140,6 +152,33 @@ class TestReferrals:
         ):
             cards = await ehr.cards(REFERRAL_STEP, orders(draft(**order)))
             assert [(each["source"]["topic"]["code"], each["indicator"]) for each in cards] == expected
+
+    async def test_the_ladder_is_that_of_the_persons_own_pathway(self, ehr: Ehr) -> None:
+        await on_pathway(ehr.runtime, "rural")
+        await hear(ehr.runtime, scored(12))
+        step = code_system("step")
+        for order, expected in (
+            (concept(step, "rural-l1"), ["referral-below"]),
+            (concept(step, "rural-l2"), []),
+            (concept(TIER, "tier-2"), []),
+            (concept(step, "rural-l4"), ["referral-above"]),
+            (concept(step, "pain-p1"), ["referral-without-step"]),
+        ):
+            cards = await ehr.cards(REFERRAL_STEP, orders(draft(category=[order])))
+            assert rules(cards) == expected
+            drafts = [card["suggestions"][0]["actions"][0]["resource"] for card in cards]
+            proposed = (await open_request(ehr.runtime))["category"]
+            assert all(each["category"] == proposed for each in drafts)
+        (shown,) = await ehr.cards(CARE_STEP, patient_view())
+        words = [each["coding"][0]["display"] for each in (await open_request(ehr.runtime))["category"]]
+        assert shown["summary"].endswith(words[-1])
+
+    async def test_a_proposal_that_waits_for_something_else_is_not_called_unsafe(self, ehr: Ehr) -> None:
+        await on_pathway(ehr.runtime, "chronic-pain-rehabilitation")
+        await hear(ehr.runtime, scored(12))
+        assert (await open_request(ehr.runtime))["status"] == "on-hold"
+        assert await ehr.cards(REFERRAL_STEP, orders(draft(performerType=PSYCHOTHERAPY))) == []
+        assert "safety-open" not in rules(await ehr.cards(CARE_STEP, patient_view()))
 
     async def test_the_suggestion_is_a_draft_for_the_proposed_step_in_place_of_the_order(self, ehr: Ehr) -> None:
         await hear(ehr.runtime, scored(12))

@@ -4,27 +4,25 @@ Nothing is called back and nothing about the person is kept: what a client did n
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from stepwell_shared.canonical import code_system
-from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.values import date_range
 from stepwell_shared.runtime import Runtime
 
-from stepwell_routing.builders import step_since
+from stepwell_routing.builders import rule_codes, step_since
 from stepwell_routing.cds.calls import HookCall
 from stepwell_routing.cds.content import CARD_SYSTEM, REASON_SYSTEM, catalogue, kinds, limits
 from stepwell_routing.cds.services import CARE_STEP, REFERRAL_STEP, CdsService
 from stepwell_routing.cds.tables import card_effect, patients_identified
 from stepwell_routing.cds.tokens import CdsCaller
-from stepwell_routing.policies import tiers
 from stepwell_routing.rules.cards import (
     Advice,
     CardTexts,
@@ -34,19 +32,22 @@ from stepwell_routing.rules.cards import (
     referral_advice,
     repeat_advice,
 )
-from stepwell_routing.rules.care_view import CareView, Score, Step, Words
+from stepwell_routing.rules.care_view import CareView, Rung, Score, Step, Words, ladder_of
 from stepwell_routing.rules.draft_orders import earlier_results, referrals_in, tests_in, title_of
+from stepwell_routing.rules.effects import RED_FLAGS, SAFETY
+from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.wording import translations
-from stepwell_routing.tables import MANUAL_TRIAGE, RISK, Known
+from stepwell_routing.tables import MANUAL_TRIAGE, RISK
 from stepwell_routing.tables import RED_FLAG as RED_FLAG_ROW
 from stepwell_routing.use_cases.evidence import LEVELS, is_score, moment
+from stepwell_routing.use_cases.governing import governing
+from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.standing import Assignment, Standing, standing_of
 
 # Rows that say what is open and waits for a person.
 ASKED = frozenset({RISK, RED_FLAG_ROW, MANUAL_TRIAGE})
 RED_FLAG = "SAF-6"
 
-Evidence = Coalescer[list[Known]]
 Json = dict[str, Any]
 
 
@@ -72,6 +73,7 @@ class _Known:
 
     standing: Standing
     view: CareView
+    ladder: Mapping[str, Rung]
 
 
 async def person_of(runtime: Runtime, caller: CdsCaller, call: HookCall) -> Person:
@@ -96,7 +98,6 @@ async def person_of(runtime: Runtime, caller: CdsCaller, call: HookCall) -> Pers
 
 async def guidance(
     runtime: Runtime,
-    evidence: Evidence,
     caller: CdsCaller,
     service: CdsService,
     call: HookCall,
@@ -104,9 +105,9 @@ async def guidance(
     texts: CardTexts,
 ) -> Guidance:
     """What there is to say now; no card is an answer too."""
-    known, now = await _known(runtime, evidence, caller.tenant, person), runtime.clock()
+    known, now = await _known(runtime, caller.tenant, person), runtime.clock()
     cards, effects = [], []
-    for advice in _advice(service, call, known.view, now):
+    for advice in _advice(service, call, known, now):
         kind, card_id = kinds()[advice.rule], new_id()
         made = card(
             advice,
@@ -124,12 +125,15 @@ async def guidance(
     return Guidance(cards, effects)
 
 
-def _advice(service: CdsService, call: HookCall, view: CareView, now: datetime) -> list[Advice]:
+def _advice(service: CdsService, call: HookCall, known: _Known, now: datetime) -> list[Advice]:
+    view = known.view
     if service.id == CARE_STEP:
         return care_advice(view, limits(), now)
     if service.id == REFERRAL_STEP:
-        referrals = referrals_in(call.orders, catalogue(), code_system("tier"), code_system("tier-service"))
-        return referral_advice(view, referrals, {tier.code: tier.rank for tier in tiers().tiers})
+        systems = code_system("step"), code_system("tier")
+        return referral_advice(
+            view, referrals_in(call.orders, catalogue(), systems, code_system("tier-service")), known.ladder
+        )
     tests = tests_in(call.orders, catalogue())
     results, reports = call.resources("results", "Observation"), call.resources("reports", "DiagnosticReport")
     sent = None if results is None and reports is None else [*(results or []), *(reports or [])]
@@ -138,23 +142,34 @@ def _advice(service: CdsService, call: HookCall, view: CareView, now: datetime) 
     return repeat_advice(view, tests, earlier, [plan for plan in plans if plan])
 
 
-async def _known(runtime: Runtime, evidence: Evidence, tenant: str, person: Person) -> _Known:
-    """Reads what is stored, at once."""
+async def _known(runtime: Runtime, tenant: str, person: Person) -> _Known:
+    """Reads what is stored, at once; with the rows comes whether the tenant has published other policies."""
     standing, rows, is_patient = await asyncio.gather(
-        standing_of(runtime, tenant, person.key), evidence.get((tenant,), person.key), _is_here(runtime, tenant, person)
+        standing_of(runtime, tenant, person.key),
+        known_of(runtime, tenant, person.key),
+        _is_here(runtime, tenant, person),
     )
-    rows = rows or []
+    policy = (await governing(runtime, tenant, standing, person.key)).policy
     risks = {row.value for row in rows if row.name in ASKED} - LEVELS - {None}
-    proposal, plan = _step(standing.proposal), _step(standing.plan, step_since(standing.episode_body or {}))
+    proposal = _step(policy, standing.proposal)
+    plan = _step(policy, standing.plan, step_since(standing.episode_body or {}))
     view = CareView(
         is_known=is_patient or standing.episode is not None or bool(rows),
-        is_safety_open=bool(risks - {RED_FLAG}) or (proposal is not None and proposal.is_held),
+        is_safety_open=bool(risks - {RED_FLAG}) or _waits_for_safety(policy, standing.proposal),
         has_red_flag=RED_FLAG in risks,
         proposal=proposal,
         plan=plan,
         scores=[Score(row.name, Decimal(row.value), row.observed_at) for row in rows if row.value and is_score(row)],
     )
-    return _Known(standing, view)
+    return _Known(standing, view, ladder_of(policy))
+
+
+def _waits_for_safety(policy: Policy, proposal: Assignment | None) -> bool:
+    """Whether a rule of safety, or a red flag, holds the proposal, and not something else that a person looks at."""
+    if proposal is None or proposal.body["status"] != "on-hold":
+        return False
+    holding = {rule.code for rule in policy.rules if rule.holds and rule.stage in {SAFETY, RED_FLAGS}}
+    return not holding.isdisjoint(rule_codes(proposal.body))
 
 
 async def _is_here(runtime: Runtime, tenant: str, person: Person) -> bool:
@@ -162,16 +177,16 @@ async def _is_here(runtime: Runtime, tenant: str, person: Person) -> bool:
     return patient is not None and patient.body is not None
 
 
-def _step(assignment: Assignment | None, since: str | None = None) -> Step | None:
-    """The step of a tier assignment; a plan that the episode has entered counts from then on."""
+def _step(policy: Policy, assignment: Assignment | None, since: str | None = None) -> Step | None:
+    """The step of an assignment; a plan that the episode has entered counts from then on."""
     period = assignment.body.get("occurrencePeriod", {}) if assignment is not None else {}
     if assignment is None or not {"start", "end"} <= period.keys():
         return None
     body = assignment.body
-    tier = next((each for each in tiers().tiers if each.code == assignment.tier), None)
+    step = policy.step_of(assignment.step)
     return Step(
-        code=assignment.tier,
-        rank=tier.rank if tier is not None else 0,
+        code=assignment.step,
+        rank=step.rank if step is not None else 0,
         words=_words(body),
         since=moment(since or period["start"]),
         review_at=moment(period["end"]),
@@ -181,7 +196,7 @@ def _step(assignment: Assignment | None, since: str | None = None) -> Step | Non
 
 
 def _words(body: Json) -> Words:
-    concept = body["category"][0]
+    concept = body["category"][-1]
     return translations(concept, "text", body.get("language", "en"))
 
 

@@ -26,10 +26,9 @@ from stepwell_routing.cds.clients import CdsClients
 from stepwell_routing.cds.content import REASON_SYSTEM, kinds, texts_for
 from stepwell_routing.cds.documentation import JSON, PATH
 from stepwell_routing.cds.feedback import keep_feedback
-from stepwell_routing.cds.guidance import Evidence, guidance, person_of
+from stepwell_routing.cds.guidance import guidance, person_of
 from stepwell_routing.cds.services import SERVICES, CdsService, discovery
 from stepwell_routing.cds.tokens import CdsCaller, admit, authenticate
-from stepwell_routing.tables import evidence_reader
 
 CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Request-Id"}
 PREFLIGHT = {
@@ -51,7 +50,6 @@ class Desk:
 
     runtime: Runtime
     clients: CdsClients
-    evidence: Evidence
     base_url: str
     discovery: bytes
 
@@ -64,7 +62,6 @@ def cds_services(runtime: Runtime) -> tuple[str, Page]:
     desk = Desk(
         runtime=runtime,
         clients=CdsClients(runtime.database, keys),
-        evidence=evidence_reader(runtime.database),
         base_url=base_url(url),
         discovery=orjson.dumps(discovery()),
     )
@@ -131,7 +128,7 @@ async def _called(desk: Desk, exchange: Exchange, service: CdsService) -> Respon
         person = await person_of(desk.runtime, caller, call)
         patient.extend([person.id] if person.id else [])
         texts = texts_for(exchange.headers.get("accept-language", ""))
-        found = await guidance(desk.runtime, desk.evidence, caller, service, call, person, texts)
+        found = await guidance(desk.runtime, caller, service, call, person, texts)
         return orjson.dumps({"cards": found.cards}), found.effects
 
     return await _recorded(desk, exchange, caller, f"$cds-{service.id}", patient, answered)

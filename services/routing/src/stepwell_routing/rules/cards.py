@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stepwell_routing.rules.care_view import CareView, Limits, Step, due_since, off_track
+from stepwell_routing.rules.care_view import CareView, Limits, Rung, Step, due_since, off_track
 from stepwell_routing.rules.draft_orders import Earlier, Referral, is_urgent
 
 SUMMARY_CHARACTERS_MAX = 139  # "less than 140"
@@ -82,26 +82,38 @@ def care_advice(view: CareView, limits: Limits, now: datetime) -> list[Advice]:
     return advice
 
 
-def referral_advice(view: CareView, referrals: Sequence[Referral], ranks: Mapping[str, int]) -> list[Advice]:
+def referral_advice(view: CareView, referrals: Sequence[Referral], ladder: Mapping[str, Rung]) -> list[Advice]:
     """Hooks order-select and order-sign: whether draft referrals fit the step that is proposed or agreed.
 
-    While a safety question is open only that is said: no step is suggested before a clinician has answered it.
+    `ladder` is that of the person's pathway, by the codes of its steps and of their tiers. While a safety question is
+    open only that is said, and while a proposal waits for something else nothing is: no step is suggested before a
+    clinician has answered.
     """
     if not referrals:
         return []
-    if view.is_safety_open or (view.target is not None and view.target.is_held):
+    if view.is_safety_open:
         return [Advice("safety-open")]
     target = view.target
-    if target is None:
+    if target is None or target.is_held or target.code not in ladder:
         return []
     advice = []
     for referral in referrals:
-        rank = ranks.get(referral.step_code or "")
-        if rank == target.rank:
-            continue
-        rule = "referral-without-step" if rank is None else "referral-below" if rank < target.rank else "referral-above"
-        advice.append(Advice(rule, {"step": target}, suggested=Suggested(target, referral.order)))
+        rule = _compared(ladder.get(referral.step_code or ""), target.rank, ladder[target.code])
+        if rule is not None:
+            advice.append(Advice(rule, {"step": target}, suggested=Suggested(target, referral.order)))
     return advice
+
+
+def _compared(referred: Rung | None, rank: int, target: Rung) -> str | None:
+    """The rule for a referral to this rung; None when it is to the step of this rank. Phases that lead to more
+    independence are other steps, neither more nor less care."""
+    if referred is None:
+        return "referral-without-step"
+    if referred.lowest <= rank <= referred.highest:
+        return None
+    if not (referred.is_more_care and target.is_more_care):
+        return "referral-other-step"
+    return "referral-below" if referred.highest < rank else "referral-above"
 
 
 def repeat_advice(

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
+
+from stepwell_routing.rules.effects import INTENSITY
+from stepwell_routing.rules.policies import Policy
 
 Words = Mapping[str, str]
 
@@ -25,6 +29,15 @@ class Step:
     review_at: datetime
     is_proposal: bool
     is_held: bool
+
+
+class Rung(NamedTuple):
+    """Where a code stands on a ladder: the lowest and the highest rank that it means (a tier may be that of several
+    steps), and whether a higher one is more care; on the others a later step is more independence."""
+
+    lowest: int
+    highest: int
+    is_more_care: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,18 @@ def off_track(view: CareView, limits: Limits, now: datetime) -> Track | None:
         if slow is None and is_late and found[0].value - latest.value < limit.threshold:
             slow = Track("track-slow", limit.label, latest, found[0])
     return slow
+
+
+def ladder_of(policy: Policy) -> dict[str, Rung]:
+    """Where each step of the policy stands, by its code; and each tier, by the ranks of the steps given there."""
+    found: dict[str, Rung] = {}
+    for step in policy.steps:
+        is_more_care = step.kind == INTENSITY
+        found[step.code] = Rung(step.rank, step.rank, is_more_care)
+        if step.tier_code != step.code:
+            before = found.get(step.tier_code, Rung(step.rank, step.rank, is_more_care))
+            found[step.tier_code] = Rung(before.lowest, step.rank, before.is_more_care and is_more_care)
+    return found
 
 
 def _in_step(scores: Sequence[Score], name: str, since: datetime) -> list[Score]:

@@ -42,13 +42,16 @@ class Earlier:
 
 
 def referrals_in(
-    orders: Sequence[Resource], catalogue: Catalogue, tier_system: str, service_system: str
+    orders: Sequence[Resource], catalogue: Catalogue, step_systems: Sequence[str], service_system: str
 ) -> list[Referral]:
-    """The ServiceRequests that lead into stepped care: by our own codes, or by those that sites refer with."""
+    """The ServiceRequests that lead into stepped care: by our own codes, or by those that sites refer with.
+
+    The step is coded in one of `step_systems`; where an order has codes of several, the first of these says which.
+    """
     found = []
     for order in _requests(orders):
         codes = [code for place in ORDER_PLACES for code in codes_of(order.get(place))]
-        step = next((code for system, code in codes if system == tier_system), None)
+        step = next((code for known in step_systems for system, code in codes if system == known), None)
         is_ours = step is not None or any(system == service_system for system, _ in codes)
         if is_ours or any(code in catalogue.referrals for code in codes):
             found.append(Referral(order, step))
