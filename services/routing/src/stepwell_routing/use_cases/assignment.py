@@ -38,7 +38,7 @@ from stepwell_routing.use_cases.course import course_of
 from stepwell_routing.use_cases.evidence import WITHDRAWN
 from stepwell_routing.use_cases.governing import Governing, governing
 from stepwell_routing.use_cases.knowledge import evidence_of, known_of, situation_of, with_step
-from stepwell_routing.use_cases.outcomes import EXIT, PAUSE, Making, Outcome, outcome_of, with_status
+from stepwell_routing.use_cases.outcomes import EXIT, Making, Outcome, outcome_of, step_pause, with_status
 from stepwell_routing.use_cases.persons import surroundings
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import (
@@ -231,9 +231,9 @@ def _keep_dates(making: Making, outcome: Outcome, keeping: Keeping) -> None:
         tell = tuple(dict.fromkeys(role for role, _ in decision.tell))
         keep_reviewed(keeping, Dated(request, decision.review_at, decision.priority, decision.ask, tell))
     if outcome.rested is not None and standing.plan is not None:
-        until = next((each.until for each in decision.outcomes if each.kind == PAUSE and each.until is not None), None)
-        reason = decision.clinician_reason[decision.language]
-        rest(keeping, standing.plan, outcome.rested.version, until or decision.review_at, reason)
+        pause, reason = step_pause(decision), decision.clinician_reason[decision.language]
+        until = decision.review_at if pause is None else pause.until or decision.review_at
+        rest(keeping, standing.plan, outcome.rested.version, until, reason)
     if outcome.resumed:
         resume(keeping)
 

@@ -15,6 +15,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_routing import builders
 from stepwell_routing.policies import tier_of
 from stepwell_routing.rules.decisions import Decision, change_from
+from stepwell_routing.rules.decisions import Outcome as Rested
 from stepwell_routing.rules.effects import PROPOSAL
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.course import Course
@@ -125,12 +126,19 @@ def _rest(making: Making) -> _Rest:
     plan, decision = making.standing.plan, making.decision
     if plan is None:
         return _Rest()
-    rests = making.course.held is not None or decision.outcome == PAUSE
+    rests = making.course.held is not None or step_pause(decision) is not None
     is_resting = plan.body["status"] == "on-hold"
     if rests == is_resting:
         return _Rest()
     change = with_status(making.runtime, plan, "on-hold" if rests else "active", decision.decided_at)
     return _Rest([change], "onhold" if rests else "active", change.stored if rests else None, not rests)
+
+
+def step_pause(decision: Decision) -> Rested | None:
+    """What lets the whole step rest. An activity that rests is none: the step goes on without it."""
+    if decision.outcome != PAUSE:
+        return None
+    return next((each for each in decision.outcomes if each.kind == PAUSE and each.detail.activity is None), None)
 
 
 def _assignment(making: Making, id_: str, replaced: str | None, version: int) -> Change:

@@ -27,6 +27,7 @@ from stepwell_routing.timers import REVIEW
 from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.boosters import cancel_boosters
 from stepwell_routing.use_cases.causes import Cause
+from stepwell_routing.use_cases.episodes import episode_told
 from stepwell_routing.use_cases.governing import Governing, governing_now
 from stepwell_routing.use_cases.outcomes import with_status
 from stepwell_routing.use_cases.people import (
@@ -129,6 +130,7 @@ def _started(start: _Start, tenant: str) -> tuple[UnitOfWork, Stored]:
         started_at=now,
     )
     unit.changes += [change, built(engine, provenance, now)]
+    unit.effects.append(episode_told(runtime, start.person.key, change.stored, now))
     return unit, change.stored
 
 
@@ -148,7 +150,9 @@ def _end(start: _Start, keeping: Keeping) -> str | None:
         previous=body,
         status="finished" if has_begun else "cancelled",
     )
-    unit.changes.append(built(runtime.engine, closed, start.now, version=standing.version))
+    change = built(runtime.engine, closed, start.now, version=standing.version)
+    unit.changes.append(change)
+    unit.effects.append(episode_told(runtime, start.person.key, change.stored, start.now))
     if standing.proposal is not None:
         change = with_status(runtime, standing.proposal, "revoked", start.now)
         focus = standing.proposal.reference
