@@ -150,10 +150,18 @@ async def announced(runtime: Runtime, tenant: str) -> list[Announced]:
 
 async def stored(runtime: Runtime, tenant: str, resource_type: str) -> list[Resource]:
     """Every current resource of a type that this tenant sees, oldest change first."""
+    return (await stored_of(runtime, tenant, [resource_type]))[resource_type]
+
+
+async def stored_of(runtime: Runtime, tenant: str, resource_types: Iterable[str]) -> dict[str, list[Resource]]:
+    """The same of several types, at one moment."""
+    found = {}
     async with runtime.database.transaction(tenant) as connection:
-        table = f"fhir_{resource_type.lower()}"
-        rows = await connection.fetch(f"SELECT body FROM {table} WHERE body IS NOT NULL ORDER BY last_updated, id")
-    return [orjson.loads(row["body"]) for row in rows]
+        for name in resource_types:
+            table = f"fhir_{name.lower()}"
+            rows = await connection.fetch(f"SELECT body FROM {table} WHERE body IS NOT NULL ORDER BY last_updated, id")
+            found[name] = [orjson.loads(row["body"]) for row in rows]
+    return found
 
 
 def caller(tenant: str, roles: Iterable[str] = (), scopes: Scopes = SYSTEM, fhir_user: str | None = None) -> Caller:

@@ -14,7 +14,7 @@ from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
 
 from tests.services.screening.rules.answering import DEFINITIONS, answered, spread, total_of
-from tests.support.runtime import NORTH, URLS, Announced, announced, received, stored
+from tests.support.runtime import NORTH, URLS, Announced, announced, received, stored, stored_of
 
 Resource = dict[str, Any]
 
@@ -138,7 +138,7 @@ async def step(runtime: Runtime) -> str | None:
 
 async def everything(runtime: Runtime, tenant: str) -> dict[str, Any]:
     """All that a tenant has, knows and is told."""
-    kept: dict[str, Any] = {name: await stored(runtime, tenant, name) for name in KEPT}
+    kept = await stored_of(runtime, tenant, KEPT)
     async with runtime.database.transaction(tenant) as connection:
         rows = await connection.fetch("SELECT * FROM evidence ORDER BY position")
     return {**kept, "evidence": [tuple(row) for row in rows], "announced": await announced(runtime, tenant)}

@@ -6,7 +6,7 @@ import httpx
 from stepwell_shared.runtime import Runtime
 
 from tests.services.screening.rules.answering import answered, spread
-from tests.support.runtime import NORTH, SOUTH, Announced, announced, stored, token
+from tests.support.runtime import NORTH, SOUTH, Announced, announced, stored, stored_of, token
 
 Resource = dict[str, Any]
 
@@ -71,5 +71,4 @@ async def the(runtime: Runtime, resource_type: str) -> Resource:
 
 async def everything(runtime: Runtime, tenant: str) -> dict[str, Any]:
     """All that a tenant has and is told."""
-    kept: dict[str, Any] = {name: await stored(runtime, tenant, name) for name in EMITTED}
-    return {**kept, "announced": await announced(runtime, tenant)}
+    return {**await stored_of(runtime, tenant, EMITTED), "announced": await announced(runtime, tenant)}

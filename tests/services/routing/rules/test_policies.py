@@ -181,7 +181,7 @@ class TestRefusals:
         with pytest.raises(DocumentError, match=text):
             parse_policy(DOCUMENT, CATALOGUE, site_parameters={name: value})
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(random=st.randoms(use_true_random=False))
     def test_a_damaged_policy_is_refused_or_still_decides(self, random: Random) -> None:
         document = changed_document()

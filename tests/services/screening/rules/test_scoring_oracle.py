@@ -31,7 +31,7 @@ EVERYWHERE = [
     ("numbers", "%resource.item.answer.value.ofType(integer)"),
 ]
 FEW, FEW_OF_A_CLASSIFICATION = 800, 2200
-DRAWN, DRAWN_OF_A_LONG_FORM, LONG = 40, 12, 20
+DRAWN, DRAWN_OF_A_LONG_FORM, LONG = 20, 6, 20
 
 Evaluate = Callable[[dict[str, Any]], dict[str, Value]]
 
