@@ -11,8 +11,9 @@ from stepwell_shared.served import keep_patient
 from stepwell_measurement.pages import trajectory_pages
 from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
-from stepwell_measurement.subscriptions import PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
+from stepwell_measurement.subscriptions import EPISODE_CHANGED, PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
 from stepwell_measurement.tables import FUNCTIONS, TABLES
+from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.scores import keep_scores
 
 
@@ -20,6 +21,7 @@ def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
     """What measurement does with what other services tell."""
     return {
         SCORE_FINALIZED: partial(keep_scores, runtime),
+        EPISODE_CHANGED: partial(keep_episode, runtime),
         PATIENT_CHANGED: partial(keep_patient, runtime),
         CONSENT_CHANGED: partial(keep_consent, runtime),
     }

@@ -18,6 +18,15 @@ MEASURE_REPORT_READY = Topic(
     "A MeasureReport was stored, or a new version of it, that is not pending: its figures are there, or why there are"
     " none. A report about one person is in the order of that person's events.",
 )
-TOPICS = (TRAJECTORY_CHANGED, MEASURE_REPORT_READY)
+REVIEW_ASKED = Topic(
+    "review-asked",
+    ("Task",),
+    ("patient", "status", "code"),
+    "Somebody of the team is asked to look: readings are outside of a person's plan (reading-review; cancelled once"
+    " none is), or their goals at a move (goal-review). Beside the first come the reading and the person's message.",
+    ("Observation", "Communication"),
+)
+TOPICS = (TRAJECTORY_CHANGED, MEASURE_REPORT_READY, REVIEW_ASKED)
 SCORE_FINALIZED = ("screening", "score-finalized")
 PATIENT_CHANGED = ("screening", "patient-changed")
+EPISODE_CHANGED = ("routing", "episode-changed")

@@ -219,8 +219,30 @@ BEGIN
   RETURN QUERY SELECT t.code FROM trajectory AS t WHERE t.tenant = tenant_in AND t.person = person_in ORDER BY t.code;
 END $function$"""
 
+_EPISODES = f"""CREATE OR REPLACE FUNCTION care_episodes(tenant_in text, person_in text)
+RETURNS TABLE (episode text, version integer, started_at timestamptz, ended_at timestamptz)
+LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT c.episode, c.version, c.started_at, c.ended_at FROM care_episode AS c
+    WHERE c.tenant = tenant_in AND c.person = person_in;
+END $function$"""
+
+# Those with one coding stand in columns, those with several in index rows.
+_OBSERVED = f"""CREATE OR REPLACE FUNCTION observed_codes(tenant_in text, person_in text)
+RETURNS TABLE (system text, code text) LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  RETURN QUERY SELECT DISTINCT coalesce(o.p_code_system, ''), o.p_code FROM fhir_observation AS o
+    WHERE o.tenant = tenant_in AND o.p_patient = person_in AND o.p_code IS NOT NULL AND o.body IS NOT NULL
+  UNION SELECT DISTINCT i.system, i.code FROM fhir_observation AS o
+    JOIN fhir_observation_index AS i ON i.tenant = tenant_in AND i.id = o.id AND i.parameter = 'code'
+    WHERE o.tenant = tenant_in AND o.p_patient = person_in AND o.p_code IS NULL AND o.body IS NOT NULL
+  ORDER BY 1, 2;
+END $function$"""
+
 TABLES = (TrajectoryRow, CareEpisodeRow)
-FUNCTIONS = (_SET_TRAJECTORY, _SET_EPISODE, _READ_SERIES, _OF_PERSON)
+FUNCTIONS = (_SET_TRAJECTORY, _SET_EPISODE, _READ_SERIES, _OF_PERSON, _EPISODES, _OBSERVED)
 
 _resource = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -290,3 +312,15 @@ async def codes_of(database: Database, tenant: str, person: str) -> list[str]:
     """The codes on which this person has a trajectory."""
     rows = await database.fetch("SELECT * FROM trajectory_codes($1, $2)", tenant, person)
     return [row["code"] for row in rows]
+
+
+async def episodes_of(database: Database, tenant: str, person: str) -> dict[str, tuple[int, Episode]]:
+    """What is known of this person's episodes of care: version and time by id."""
+    rows = await database.fetch("SELECT * FROM care_episodes($1, $2)", tenant, person)
+    return {row["episode"]: (row["version"], Episode(row["started_at"], row["ended_at"])) for row in rows}
+
+
+async def observed_codes(database: Database, tenant: str, person: str) -> list[tuple[str, str]]:
+    """System and code of every kind of Observation that there is of this person."""
+    rows = await database.fetch("SELECT * FROM observed_codes($1, $2)", tenant, person)
+    return [(row["system"], row["code"]) for row in rows]

@@ -17,12 +17,14 @@ class Episode(NamedTuple):
 def care_of(episodes: Iterable[Episode]) -> Care:
     """The ends of care after which it began anew, and the end after which it did not.
 
-    Episodes that overlap, such as two pathways at once, are one stretch of care: it ends with the last of them.
+    Episodes that overlap, such as two pathways at once, are one stretch of care: it ends with the last of them. One
+    that ended as it began never was.
     """
     ends: list[datetime] = []
     until: datetime | None = None
     is_open = has_begun = False
-    for episode in sorted(episodes, key=lambda each: (each.started_at, each.ended_at is None, each.ended_at)):
+    given = (each for each in episodes if each.ended_at is None or each.ended_at > each.started_at)
+    for episode in sorted(given, key=lambda each: (each.started_at, each.ended_at is None, each.ended_at)):
         if has_begun and not is_open and until is not None and episode.started_at > until:
             ends.append(until)
             until = None

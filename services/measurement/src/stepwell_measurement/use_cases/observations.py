@@ -9,22 +9,28 @@ from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.tables import kept_score
+from stepwell_measurement.use_cases.goals import check_attainment
+from stepwell_measurement.use_cases.readings import is_remote, review_reading
 from stepwell_measurement.use_cases.series import change_series, series_key
 
 
 async def change_observation(runtime: Runtime, write: Write) -> None:
-    """Brings the series up to date that the Observation belongs to, or no longer belongs to.
+    """Brings the series up to date that the Observation belongs to, or no longer belongs to, and holds a reading that
+    was taken away from the team to the person's plan.
 
     Raises FhirError BUSINESS_RULE when it is, or would pass for, a score or a result of ours.
     """
     previous = orjson.loads(write.previous.body) if write.previous and write.previous.body else {}
     for observation in (previous, write.resource or {}):
         _refuse_derived(runtime, observation)
+    check_attainment(write.resource or {})
     keys = {series_key(runtime, each): None for each in (previous, write.resource or {})}
     if any(keys):
         kept = kept_score(write.stored.body or b"{}", write.stored.version)
         for key in filter(None, keys):
             await change_series(runtime, write.unit, key, changed={write.stored.id: kept})
+    if is_remote(previous) or is_remote(write.resource or {}):
+        await review_reading(runtime, write)
 
 
 def _refuse_derived(runtime: Runtime, observation: dict[str, Any]) -> None:
