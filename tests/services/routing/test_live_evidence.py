@@ -1,6 +1,7 @@
 """One table of truth: every name that a shipped policy declares arrives in live decisions, by the real handlers."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,13 +9,17 @@ from typing import Any
 import httpx
 import pytest
 from stepwell_routing.app import service
+from stepwell_routing.data.answers import readings
 from stepwell_routing.policies import active_policies
+from stepwell_routing.rules.decisions import decide
 from stepwell_routing.rules.evidence import Evidence
-from stepwell_routing.rules.evidence_names import CODES, known
-from stepwell_routing.rules.policies import Policy
-from stepwell_routing.tables import AGREED, EXIT, STEP, Known
-from stepwell_routing.use_cases.choosing import CHOSEN_STEP
-from stepwell_routing.use_cases.course import AGREEMENTS, course_of
+from stepwell_routing.rules.evidence_names import CODES, NAMES, known
+from stepwell_routing.rules.policies import Input, Policy
+from stepwell_routing.tables import AGREED, EXIT, SAID, STEP, Known
+from stepwell_routing.use_cases.choosing import CHOSEN_OPTION, CHOSEN_STEP
+from stepwell_routing.use_cases.course import AGREEMENTS, course_of, course_values
+from stepwell_routing.use_cases.derivations import DERIVATIONS
+from stepwell_routing.use_cases.evidence import gather, outcome_rows
 from stepwell_routing.use_cases.knowledge import Situation, evidence_of, known_of
 from stepwell_routing.use_cases.persons import surroundings
 from stepwell_screening.data import questionnaire, scoring, shipped, skeletons
@@ -24,11 +29,12 @@ from stepwell_shared.runtime import Runtime
 from tests.services.routing.caring import add_person
 from tests.services.routing.hearing import PATIENT, Resource, activities, requests
 from tests.services.routing.test_clinical import CONDITION, MEDICINE
-from tests.support.runtime import NORTH, URLS, http_of, received, token
+from tests.support.runtime import NORTH, START, URLS, http_of, received, token
 
 EHR = token(NORTH, "ehr")
 POLICIES = sorted(active_policies())
 DECLARED = [(name, item.name) for name in POLICIES for item in active_policies()[name].inputs]
+NOW = START
 RISK = frozenset({"positive_safety_item_open", "unanswered_safety_item_open", "risk_level"})
 YES = {"valueCoding": {"code": "LA33-6"}}
 NUMBERS = {"whodas": 12, "gph": 40, "gmh": 40, "pi4a": 55, "sd4a": 55, "tsk11": 30, "peg": 4}
@@ -183,6 +189,17 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def with_inputs(*names: str) -> Policy:
+    """A shipped policy that asks for these names instead."""
+    asked = [known(name) for name in names]
+    inputs = [
+        Input(name, each.kind, each.resource_type, (), None)
+        for name, each in zip(names, asked, strict=True)
+        if each is not None
+    ]
+    return replace(active_policies()["stepped-care"], inputs=tuple(inputs), derived={})
+
+
 def course_rows(policy: Policy, now: datetime) -> list[Known]:
     """A life in steps, as accepted plans, agreements and choices leave it: up, down, an end, and up again."""
 
@@ -208,6 +225,36 @@ def test_every_declared_score_is_one_that_screening_computes(policy: str, name: 
         }
         assert set(item.codes or CODES[name]) <= computed
         assert not item.codes or set(item.codes) == set(CODES[name])
+
+
+def test_every_name_of_the_list_has_a_source() -> None:
+    """Scores, answers, what is counted, the course, and what people choose or consent to; a new name needs one too."""
+    answers = {each.name for form in readings().values() for each in form}
+    course = set(
+        course_values(with_inputs(*NAMES), course_of([]), NOW, status="active", started_at=NOW, is_overdue=True)
+    )
+    course |= set(
+        course_values(
+            with_inputs(*NAMES),
+            course_of(course_rows(active_policies()["stepped-care"], NOW)),
+            NOW,
+            status="onhold",
+            started_at=NOW,
+            is_overdue=False,
+        )
+    )
+    chosen = {CHOSEN_OPTION, CHOSEN_STEP, f"{SAID}family_takes_part"}
+    said = {each.removeprefix(SAID) for each in chosen}
+    held = {"paused_weeks"}  # test_lives: while a hold stands
+    assert not NAMES.keys() - CODES.keys() - answers - DERIVATIONS.keys() - course - said - held - RISK
+
+
+def test_what_the_last_decision_came_to_is_kept_where_the_policy_asks_for_it() -> None:
+    asking, quiet = with_inputs("previous_outcome"), active_policies()["stepped-care"]
+    decision = decide(quiet, Evidence(), NOW)
+    assert outcome_rows(quiet, decision, "Provenance/1") == []
+    found = gather(asking, outcome_rows(asking, decision, "Provenance/1"), now=NOW)
+    assert found.values["previous_outcome"].value == decision.outcome == "assign"
 
 
 async def test_every_declared_name_is_gathered_from_what_really_arrives(

@@ -35,7 +35,7 @@ from stepwell_routing.use_cases.causes import (
     cause_of_response,
 )
 from stepwell_routing.use_cases.course import course_of
-from stepwell_routing.use_cases.evidence import WITHDRAWN
+from stepwell_routing.use_cases.evidence import WITHDRAWN, outcome_rows
 from stepwell_routing.use_cases.governing import Governing, governing
 from stepwell_routing.use_cases.knowledge import evidence_of, known_of, situation_of, with_step
 from stepwell_routing.use_cases.outcomes import EXIT, Making, Outcome, outcome_of, step_pause, with_status
@@ -193,6 +193,8 @@ def _unit(making: Making, marker_id: str) -> UnitOfWork:
     runtime, standing, decision = making.runtime, making.standing, making.decision
     cause, now, outcome = making.cause, decision.decided_at, outcome_of(making)
     unit = UnitOfWork(making.tenant, [*outcome.changes], _evidence_effects(cause))
+    kept = outcome_rows(making.governed.policy, decision, f"Provenance/{marker_id}")
+    unit.effects += [evidence_effect(cause.subject_key, each) for each in kept]
     unit.effects += [_announced(runtime, cause.subject_key, change.stored, now) for change in outcome.changes]
     keeping = Keeping(runtime, unit, standing, cause.subject_key, now)
     targets = [] if outcome.in_force is None else [_versioned(outcome.in_force)]

@@ -20,7 +20,7 @@ from stepwell_routing.timers import EVIDENCE, REVIEW, Due, claim_due, timer_effe
 from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.clinical import decide_on_evidence
-from stepwell_routing.use_cases.evidence import is_score
+from stepwell_routing.use_cases.evidence import is_answered
 from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Keeping, keep_overdue
@@ -71,7 +71,7 @@ async def _work_on(runtime: Runtime, due: Due) -> bool:
 async def _review(runtime: Runtime, due: Due, stored: Stored, task: dict[str, Any]) -> None:
     known = await known_of(runtime, due.tenant, due.subject)
     since = builders.starts_at(task)
-    is_overdue = not any(is_score(row) and row.observed_at > since for row in known)
+    is_overdue = not any(is_answered(row) and row.observed_at > since for row in known)
     request = await runtime.store.read(due.tenant, "ServiceRequest", task["basedOn"][0]["reference"].rpartition("/")[2])
     body = orjson.loads((request.body if request is not None else None) or b"{}")
     cause = Cause(

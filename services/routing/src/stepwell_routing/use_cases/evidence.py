@@ -3,22 +3,24 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from stepwell_shared.fhir.values import date_range
 
 from stepwell_routing.rules.answers import NOTHING
-from stepwell_routing.rules.decisions import Evidence, EvidenceValue, RiskState
+from stepwell_routing.rules.decisions import Decision, Evidence, EvidenceValue, RiskState
 from stepwell_routing.rules.evidence_names import CODES
 from stepwell_routing.rules.expressions import Kind, Scalar
 from stepwell_routing.rules.policies import Input, Policy
 from stepwell_routing.rules.series import Measure
-from stepwell_routing.tables import BORN, MANUAL_TRIAGE, RED_FLAG, RISK, SAID, SEX, Known
-from stepwell_routing.use_cases.derivations import Rows, derivation_of, rows_of
+from stepwell_routing.tables import BORN, MANUAL_TRIAGE, OUTCOME, RED_FLAG, RISK, SAID, SEX, Known
+from stepwell_routing.use_cases.derivations import Derivation, derivation_of, rows_of
 
 Resource = Mapping[str, Any]
 
 WITHDRAWN = "entered-in-error"
+POLICIES_REMEMBERED_MAX = 512
 POSITIVE, UNANSWERED = "SAF-1", "SAF-5"
 LEVELS = frozenset({"low", "moderate", "high"})
 # What is open until somebody has looked, and is no level of risk.
@@ -72,14 +74,26 @@ def gather(
     rows = rows_of(newest_versions(known), now, tiers)
     values: dict[str, EvidenceValue] = {}
     courses: dict[str, list[Measure]] = {}
-    for item in policy.inputs:
-        derive = derivation_of(item.name)
-        value = _latest(item, rows, courses if item.name in policy.derived else None, since)
+    for item, names, derive in _sources(_Same(policy.inputs)):
+        found = [row for name in names if name in rows.by_name for row in rows.by_name[name]]
+        value = _latest(item, found, courses if item.name in policy.derived else None, since) if found else None
         if derive is not None and value is None:
             value = derive(item, rows)
         if value is not None:
             values[item.name] = value
     return Evidence(values, _risk(rows.by_name.get(RISK, ())), courses)
+
+
+def outcome_rows(policy: Policy, decision: Decision, reference: str) -> list[Known]:
+    """What a decision came to, kept for the next one where the policy asks for it."""
+    if all(item.name != "previous_outcome" for item in policy.inputs):
+        return []
+    return [Known(OUTCOME, decision.outcome, decision.decided_at, reference, 1)]
+
+
+def is_answered(row: Known) -> bool:
+    """Whether a row is something that the person or their team was asked at a review: a score, or another answer."""
+    return is_score(row) or row.name.startswith(SAID)
 
 
 def is_score(row: Known) -> bool:
@@ -113,15 +127,38 @@ def _said(observation: Resource) -> str | None:
     return next((str(each["code"]) for each in codings if "code" in each), None)
 
 
+class _Same:
+    """The inputs of a policy by identity: they never change, and to compare them would cost more than it saves."""
+
+    __slots__ = ("inputs",)
+
+    def __init__(self, inputs: tuple[Input, ...]) -> None:
+        self.inputs = inputs
+
+    def __hash__(self) -> int:
+        return id(self.inputs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.inputs is other.inputs
+
+
+@lru_cache(maxsize=POLICIES_REMEMBERED_MAX)
+def _sources(same: _Same) -> tuple[tuple[Input, tuple[str, ...], Derivation | None], ...]:
+    """By which rows each input is found: by the codes of the policy, or by the usual ones, and by what was answered."""
+    return tuple(
+        (
+            item,
+            (*(f"{system}|{code}" for system, code in item.codes or CODES.get(item.name, ())), SAID + item.name),
+            derivation_of(item.name),
+        )
+        for item in same.inputs
+    )
+
+
 def _latest(
-    item: Input, rows: Rows, courses: dict[str, list[Measure]] | None, since: datetime | None
+    item: Input, found: Sequence[Known], courses: dict[str, list[Measure]] | None, since: datetime | None
 ) -> EvidenceValue | None:
-    """What was measured or answered last, found by the codes of the policy, or by the usual ones."""
-    codes = item.codes or CODES.get(item.name, ())
-    found = [row for system, code in codes for row in rows.by_name.get(f"{system}|{code}", ())]
-    found += rows.by_name.get(SAID + item.name, ())
-    if not found:
-        return None
+    """What was measured or answered last; the course is added to `courses`."""
     known = [(value, row) for row in found if (value := _value(item.kind, row)) is not None or row.value == NOTHING]
     known.sort(key=lambda each: (each[1].observed_at, each[1].reference))
     if courses is not None:
