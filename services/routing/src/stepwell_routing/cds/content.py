@@ -53,6 +53,11 @@ def kinds() -> Mapping[str, CardKind]:
     return {rule: CardKind(each["indicator"], tuple(each["overrideReasons"])) for rule, each in cards.items()}
 
 
+def languages() -> list[str]:
+    """The languages that cards are written in."""
+    return list(_content()["languages"])
+
+
 def texts_for(accept_language: str) -> CardTexts:
     """The words in the language that the client asks for; English where it asks for none of ours."""
     return texts_in(best(accept_language, _content()["languages"]) or "en")
