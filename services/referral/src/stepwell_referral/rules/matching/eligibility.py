@@ -36,7 +36,9 @@ def _unfit_for(need: Need, place: Place, moment: float) -> str:
             return code
     if place.areas and all(area.has(need.address) is False for area in place.areas):
         return "MATCH-OUT-AREA"
-    return "MATCH-OUT-COMPETENCE" if lapsed_competence(place, moment) is not None else ""
+    if place.competences_required and lapsed_competence(place, moment) is not None:
+        return "MATCH-OUT-COMPETENCE"
+    return ""
 
 
 def unanswered(need: Need, place: Place) -> tuple[str, ...]:
