@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from stepwell_measurement.app import listens, service
+from stepwell_shared.auth.caller import Caller
+from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.canonical import code_system, extension_url, topic
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir import validation
@@ -15,6 +17,7 @@ from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.runtime import Runtime
 
 from tests.services.measurement.scoring import finalized, hear
+from tests.services.measurement.test_pages import report
 from tests.services.measurement.test_trajectories import facts, results, rows
 from tests.support.runtime import NORTH, SOUTH, URLS, announced, http_of, received, stored, token
 from tests.support.terminology import unknown_codings
@@ -175,7 +178,8 @@ async def test_clients_say_how_a_task_stands_and_nothing_else(runtime: Runtime, 
     assert len(found.json()["entry"]) == 1
 
 
-async def test_how_far_a_goal_has_come_is_said_from_zero_to_ten(http: httpx.AsyncClient) -> None:
+async def test_how_far_a_goal_has_come_is_said_from_zero_to_ten(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await hear(runtime, finalized("r1", 20))
     goal = await set_goal(http)
     attained = {"coding": [{"system": code_system("instrument-item"), "code": "goal-attainment"}]}
     about = {"focus": [{"reference": f"Goal/{goal['id']}"}]}
@@ -184,6 +188,11 @@ async def test_how_far_a_goal_has_come_is_said_from_zero_to_ten(http: httpx.Asyn
         assert (await http.post("Observation", json=body, headers=EHR)).status_code == status
     wrong = reading(5, "2026-11-16", code=attained, focus=[{"reference": "Patient/p1"}])
     assert (await http.post("Observation", json=wrong, headers=EHR)).status_code == 422
+    view = await report(runtime)
+    assert [(each["words"], [said["value"] for said in each["attainment"]]) for each in view["goals"]] == [
+        ("Walk to the market with my daughter again", [0, 10])
+    ]
+    assert (await report(runtime, Caller(NORTH, "north.x", Scopes.parse("system/Observation.rs"), "t8")))["goals"] == []
     found = await http.get(f"Observation?patient=p1&focus=Goal/{goal['id']}&code=goal-attainment", headers=EHR)
     assert len(found.json()["entry"]) == 2
 

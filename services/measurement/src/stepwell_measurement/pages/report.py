@@ -7,7 +7,7 @@ from stepwell_shared.canonical import instant
 from stepwell_measurement.data import words
 from stepwell_measurement.rules.reliable_change import Score, shown
 from stepwell_measurement.rules.trajectory import Trajectory, TrajectoryParameters
-from stepwell_measurement.use_cases.viewing import View, Way
+from stepwell_measurement.use_cases.viewing import GoalShown, View, Way
 
 Json = dict[str, Any]
 
@@ -22,6 +22,17 @@ def trajectory_report(view: View, language: str) -> Json:
         "function": view.function.value,
         "symptoms": view.symptoms.value,
         "trajectories": [_way(way, language) for way in view.ways],
+        "goals": [_goal(goal) for goal in view.goals],
+    }
+
+
+def _goal(goal: GoalShown) -> Json:
+    """A goal in the person's own words; how far it has come goes from 0 (not begun) to 10 (fully reached)."""
+    return {
+        "goal": goal.reference,
+        "words": goal.words,
+        "lifecycleStatus": goal.lifecycle,
+        "attainment": [{"effective": instant(moment), "value": value} for moment, value in goal.attained],
     }
 
 

@@ -1,11 +1,14 @@
 """Goals in a person's own words: how far each has come, from 0 to 10, and a look at all of them at every move."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
 from stepwell_shared.canonical import code_system, derived_id, extension_url
 from stepwell_shared.events.outbox import Content, event
+from stepwell_shared.fhir import values
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.reach import query_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -17,11 +20,11 @@ from stepwell_measurement.builders import reviews as review_builders
 from stepwell_measurement.rules.readings import codes_of
 from stepwell_measurement.subscriptions import REVIEW_ASKED
 from stepwell_measurement.tables import kept_score
+from stepwell_measurement.use_cases.series import EFFECTIVE, STANDING
 
 ATTAINMENT = (code_system("instrument-item"), "goal-attainment")
 ATTAINMENT_MAX = 10
 GOALS_MAX = 100
-OVER = frozenset({"finished"})
 
 Resource = dict[str, Any]
 
@@ -38,6 +41,15 @@ def check_attainment(observation: Resource) -> None:
     if "focus" in observation and not any(each.rpartition("/")[0].endswith("Goal") for each in about):
         text = "what it is about is a Goal"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Observation.focus")])
+
+
+def attainment_of(observation: Resource) -> tuple[datetime, Decimal] | None:
+    """When and how far; None for what does not stand."""
+    value = observation.get("valueQuantity", {}).get("value", observation.get("valueInteger"))
+    effective = next((values.period(observation[name]) for name in EFFECTIVE if name in observation), None)
+    if observation.get("status") not in STANDING or value is None or effective is None:
+        return None
+    return effective[0], Decimal(value)
 
 
 async def active_goals(runtime: Runtime, tenant: str, person: str) -> list[Resource]:

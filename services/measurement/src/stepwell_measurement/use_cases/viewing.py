@@ -2,22 +2,29 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from stepwell_shared.fhir.interactions.reach import query_of, visible
 from stepwell_shared.fhir.messages import Request
+from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Interaction
+from stepwell_shared.fhir.search.terms import escape
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.data import score_systems, trajectory_parameters
 from stepwell_measurement.rules.compact import Point
 from stepwell_measurement.rules.gains import Direction, directions
 from stepwell_measurement.rules.trajectory import Care, Trajectory, TrajectoryParameters, trajectory
-from stepwell_measurement.tables import Series, SeriesKey, codes_of
+from stepwell_measurement.tables import Series, SeriesKey, codes_of, kept_score
+from stepwell_measurement.use_cases.goals import ATTAINMENT, attainment_of
 from stepwell_measurement.use_cases.series import series_of
 
 _OBSERVATION = "Observation"
 ASKED_AT_ONCE = 500
+
+Resource = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,16 @@ class Way:
 
 
 @dataclass(frozen=True)
+class GoalShown:
+    """One goal in the person's own words, and how far it has come: (when, 0 to 10), in order of time."""
+
+    reference: str
+    words: str
+    lifecycle: str
+    attained: tuple[tuple[datetime, Decimal], ...]
+
+
+@dataclass(frozen=True)
 class View:
     """All that is shown of one person."""
 
@@ -40,6 +57,7 @@ class View:
     ways: tuple[Way, ...]
     function: Direction
     symptoms: Direction
+    goals: tuple[GoalShown, ...] = ()
 
 
 async def view_of(runtime: Runtime, request: Request) -> View:
@@ -58,14 +76,15 @@ async def view_of(runtime: Runtime, request: Request) -> View:
         for code, series in zip(codes, found, strict=True)
         if series.points and reached.issuperset(series.points)
     ]
-    if not shown:
+    goals = await _goals(runtime, request, person)
+    if not shown and not goals:
         await _require_patient(runtime, request)
     order = list(trajectory_parameters())
     ways = tuple(sorted(shown, key=lambda way: order.index(way.code)))
     judged = [(way.parameters.domain, way.path) for way in ways if way.path is not None]
     function, symptoms = directions(judged)
     care = found[0].care if shown else Care()
-    return View(person, care, ways, function, symptoms)
+    return View(person, care, ways, function, symptoms, goals)
 
 
 def _way(code: str, series: Series) -> Way:
@@ -89,6 +108,46 @@ async def _reached(runtime: Runtime, request: Request, ids: list[str]) -> set[st
         rows: list[Any] = await runtime.store.search(request.access.tenant, *query.page_statement())
         reached.update(row["id"] for row in rows)
     return reached
+
+
+async def _goals(runtime: Runtime, request: Request, person: str) -> tuple[GoalShown, ...]:
+    """The person's goals, for a caller who may search Goals, with what was said of how far each has come."""
+    try:
+        goals = await _search(runtime, request, "Goal", [("patient", person)])
+    except FhirError:  # this token is not for goals
+        return ()
+    if not goals:
+        return ()
+    code = "|".join(map(escape, ATTAINMENT))
+    said = await _search(runtime, request, _OBSERVATION, [("patient", person), ("code", code)])
+    attained: dict[str, list[tuple[datetime, Decimal]]] = {}
+    for observation in said:
+        found = attainment_of(observation)
+        if found is None:
+            continue
+        for each in observation.get("focus", ()):
+            attained.setdefault(runtime.engine.localise(each.get("reference", "")), []).append(found)
+    return tuple(
+        GoalShown(
+            reference=f"Goal/{goal['id']}",
+            words=str(goal.get("description", {}).get("text", "")),
+            lifecycle=str(goal.get("lifecycleStatus", "")),
+            attained=tuple(sorted(attained.get(f"Goal/{goal['id']}", ()))),
+        )
+        for goal in goals
+    )
+
+
+async def _search(
+    runtime: Runtime, request: Request, resource_type: str, given: list[tuple[str, str]]
+) -> list[Resource]:
+    """What the caller's scopes reach of a person's resources of one type, the newest version of each."""
+    granted = request.access.filters(resource_type, Interaction.SEARCH_TYPE)
+    served_type = runtime.engine.registry.types[resource_type]
+    query = query_of(runtime.engine, served_type, [*given, ("_sort", "_id")], granted, strict=True)
+    query.count = ASKED_AT_ONCE
+    rows = await runtime.store.search(request.access.tenant, *query.page_statement())
+    return [kept_score(row["body"], row["version"]).resource for row in rows[:ASKED_AT_ONCE]]
 
 
 async def _require_patient(runtime: Runtime, request: Request) -> None:
