@@ -9,7 +9,7 @@ from stepwell_shared.federation.tables import PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_referral import booking_tables, directory_tables, timers
+from stepwell_referral import booking_tables, directory_tables, pace_queries, timers
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, PREFERENCE_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.tables import READ_PLACES
@@ -42,6 +42,12 @@ service = Service(
     seed=ship_catalogue,
     loops=lambda runtime, meter: [*due.loops(runtime, meter), *booking_timers.loops(runtime, meter)],
     tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
-    functions=(READ_PLACES, *directory_tables.FUNCTIONS, *timers.FUNCTIONS, *booking_tables.FUNCTIONS),
+    functions=(
+        READ_PLACES,
+        *directory_tables.FUNCTIONS,
+        *timers.FUNCTIONS,
+        *booking_tables.FUNCTIONS,
+        *pace_queries.FUNCTIONS,
+    ),
     package=Path(__file__).parent,
 )

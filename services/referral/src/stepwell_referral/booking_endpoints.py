@@ -1,4 +1,4 @@
-"""Referral's operations of booking: parse, call one use case, reply."""
+"""Referral's operations of booking and of queues: parse, call one use case, reply."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.use_cases.booking import book, hold, reschedule
 from stepwell_referral.use_cases.finding import find
+from stepwell_referral.use_cases.queue_answers import capacity_forecast, queue, wait, wait_calibration
 
 _WISH = (
     "slot and patient-reference (valueReference), or appointment-resource (what $find proposed, with the person as a"
@@ -33,7 +34,7 @@ def appointment_operations(runtime: Runtime) -> Iterator[Operation]:
         "hold",
         partial(hold, runtime),
         Interaction.UPDATE,
-        f"Keeps a time for a person for some minutes. Parameters: {_WISH}; minutes. Who comes too late gets 409 with"
+        f"Keeps a time for a person for a while. Parameters: {_WISH}; seconds. Who comes too late gets 409 with"
         " other times.",
         instance=False,
         result="Bundle",
@@ -55,4 +56,50 @@ def appointment_operations(runtime: Runtime) -> Iterator[Operation]:
         "Moves what is held or booked to another slot (valueReference): the new place is taken and the old one given"
         " back together.",
         result="Bundle",
+    )
+
+
+def service_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on HealthcareService that say how its queue and its promises stand."""
+    yield Operation(
+        "queue",
+        partial(queue, runtime),
+        Interaction.READ,
+        "Everybody who waits at the service, the next one first: position, what puts them before the next, how much of"
+        " the longest wait is over, whether it can be kept. Takes a token that reaches every Task.",
+        affects_state=False,
+        result="Parameters",
+    )
+    for instance in (False, True):
+        yield Operation(
+            "wait-calibration",
+            partial(wait_calibration, runtime),
+            Interaction.READ,
+            "Which share of promised waits was kept, by service and month; few promises show no share.",
+            instance=instance,
+            affects_state=False,
+            result="Parameters",
+        )
+    yield Operation(
+        "capacity-forecast",
+        partial(capacity_forecast, runtime),
+        Interaction.READ,
+        "Demand against capacity by week and tier: who is expected, how many can begin, how many wait at its end, and"
+        " where that is more than the longest wait allows.",
+        instance=False,
+        affects_state=False,
+        result="Parameters",
+    )
+
+
+def task_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Task that say where one person stands."""
+    yield Operation(
+        "wait",
+        partial(wait, runtime),
+        Interaction.READ,
+        "Where this referral stands in its queue now and how long it is likely to be, in numbers and in words. Nobody"
+        " else is shown.",
+        affects_state=False,
+        result="Parameters",
     )

@@ -154,7 +154,7 @@ async def claim_paces(database: Database, tenants: Sequence[str], now: datetime)
 
 async def queue_of(database: Database, tenant: str, owner: str) -> list[tuple[bytes, datetime]]:
     """The Tasks that wait at a service (`HealthcareService/...`), and when each person first asked for what it is
-    about: a Task that follows a declined one keeps the time."""
+    about: a Task that follows a declined one, or a step that replaces one that never began, keeps the time."""
     rows = await database.fetch("SELECT * FROM read_queue($1, $2)", tenant, owner)
     return [(row["body"], row["entered_at"]) for row in rows]
 
@@ -238,7 +238,11 @@ BEGIN
     FROM fhir_task AS t
     CROSS JOIN LATERAL (
       SELECT min(f.p_authored_on_low) AS entered_at FROM fhir_task AS f
-      WHERE f.tenant = tenant_in AND f.p_focus = t.p_focus
+      WHERE f.tenant = tenant_in AND f.p_status NOT IN ('in-progress', 'completed', 'failed') AND f.p_focus = ANY(ARRAY(
+        SELECT t.p_focus UNION ALL
+        SELECT i.code FROM fhir_servicerequest_index AS i WHERE i.tenant = tenant_in AND i.parameter = 'replaces'
+          AND i.id = substr(t.p_focus, 16)
+      ))
     ) AS first
     WHERE t.tenant = tenant_in AND t.p_owner = owner_in AND t.body IS NOT NULL
       AND t.p_status IN ({", ".join(f"'{status}'" for status in WAITING)});

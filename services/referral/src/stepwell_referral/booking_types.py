@@ -1,12 +1,13 @@
 """Which types of booking referral serves: calendars, their slots, and the appointments that take them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
-from stepwell_shared.fhir.registry import READ_ONLY, Interaction, ServedType, served
+from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, ServedType, served
 from stepwell_shared.runtime import Runtime
 
-from stepwell_referral.booking_endpoints import appointment_operations
+from stepwell_referral.booking_endpoints import appointment_operations, service_operations, task_operations
 from stepwell_referral.use_cases.calendars import change_schedule, change_slot_of_site
 from stepwell_referral.use_cases.supervision import write_appointment
 
@@ -47,3 +48,10 @@ def booking_types(runtime: Runtime) -> Iterator[ServedType]:
         update_create=False,
         documentation="Who comes when. A slot is taken with $hold and $book; an update says what became of it.",
     )
+
+
+def add_queue_operations(found: Registry, runtime: Runtime) -> None:
+    """Gives Task and HealthcareService the operations on queues, beside those that they have."""
+    for name, operations in (("Task", task_operations(runtime)), ("HealthcareService", service_operations(runtime))):
+        served_type = found.types[name]
+        found.types[name] = replace(served_type, operations=(*served_type.operations, *operations))

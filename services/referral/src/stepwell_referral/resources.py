@@ -8,7 +8,7 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
 
-from stepwell_referral.booking_types import booking_types
+from stepwell_referral.booking_types import add_queue_operations, booking_types
 from stepwell_referral.directory_types import directory_types, match_operation
 from stepwell_referral.message_types import message_types
 from stepwell_referral.subscriptions import TOPICS
@@ -26,6 +26,7 @@ def registry(runtime: Runtime) -> Registry:
         found.add(each)
     for each in booking_types(runtime):
         found.add(each)
+    add_queue_operations(found, runtime)
     found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
     found.add(consent_copy())
     for served_type in message_types(runtime):

@@ -26,6 +26,13 @@ def test_what_is_under_way_or_ended_is_not_requested_again(task: str) -> None:
     assert next_step("active", "proposal", task, priority_changed=True).outcome is Step.NOTHING
 
 
+@pytest.mark.parametrize("task", STATUSES)
+def test_re_triage_renews_what_waits_and_nothing_else(task: str) -> None:
+    found = next_step("active", "plan", task, priority_changed=True)
+    waits = task in {"requested", "received", "accepted", "on-hold"}
+    assert found.outcome is (Step.REQUEST if task == "draft" else Step.RENEW if waits else Step.NOTHING)
+
+
 def test_a_proposal_is_prepared_and_prepared_anew_when_its_priority_changes() -> None:
     assert next_step("active", "proposal", None).outcome is Step.PREPARE
     assert next_step("active", "proposal", "draft").outcome is Step.NOTHING

@@ -98,11 +98,11 @@ def test_an_appointment_that_is_over_stays_over_but_for_who_comes_late_after_all
     assert check_move("noshow", "arrived") is None
 
 
-@pytest.mark.parametrize("minutes", [0, 241, -5])
-def test_a_hold_without_a_fair_end_is_refused(minutes: int) -> None:
+@pytest.mark.parametrize("seconds", [0, 14401, -5])
+def test_a_hold_without_a_fair_end_is_refused(seconds: int) -> None:
     with pytest.raises(ValueError, match="hold"):
-        hold_until(NOW, minutes, 240)
-    assert hold_until(NOW, 15, 240) == NOW + timedelta(minutes=15)
+        hold_until(NOW, seconds, 14400)
+    assert hold_until(NOW, 15, 14400) == NOW + timedelta(seconds=15)
 
 
 def test_no_private_space_means_no_remote_session_and_not_asked_is_not_no() -> None:

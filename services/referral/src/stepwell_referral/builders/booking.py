@@ -220,6 +220,42 @@ def outreach_task(task_id: str, appointment: Mapping[str, Any], person: Mapping[
     }
 
 
+def contingency_task(
+    task_id: str, task: Mapping[str, Any], *, in_time: Sequence[str], steps: Sequence[str], reason: str,
+    due_by: datetime, at: datetime,
+) -> Json:  # fmt: skip
+    """Asks a person to see to urgent need that its place does not meet in time; `in_time` are services that could.
+
+    It has no owner: whoever is free takes it. `steps` are what can be done, first to last.
+    """
+    todo = [step for step in steps if in_time or step != "CONTINGENCY-OTHER-PLACE"]
+    inputs: list[Json] = [
+        {"type": _queue_code("CONTINGENCY-OTHER-PLACE"), "valueReference": {"reference": f"HealthcareService/{each}"}}
+        for each in in_time
+    ]
+    return {
+        "resourceType": "Task",
+        "id": task_id,
+        "status": "requested",
+        "intent": "order",
+        "priority": task.get("priority", "urgent"),
+        "code": {"coding": [{"system": code_system("task"), "code": CONTINGENCY}], "text": "Urgent, no place in time"},
+        "description": "Urgent need, and the place that was asked has none in time. Please find another way today.",
+        "focus": {"reference": f"Task/{task['id']}"},
+        "for": dict(task["for"]),
+        "authoredOn": instant(at),
+        "lastModified": instant(at),
+        "requester": {"type": "Device", "display": "Stepwell referral"},
+        "reasonCode": {"coding": _queue_code(todo[0])["coding"], "text": reason},
+        "restriction": {"period": {"start": instant(at), "end": instant(due_by)}},
+        "input": [*inputs, *({"type": _queue_code(step), "valueBoolean": True} for step in todo)],
+    }
+
+
+def _queue_code(code: str) -> Json:
+    return {"coding": [{"system": code_system("queue"), "code": code}]}
+
+
 def reminder(communication_id: str, appointment: Mapping[str, Any], person: Mapping[str, Any], words: str, language: str
              ) -> Json:  # fmt: skip
     """Reminds a person of a time, in preparation until whoever brings messages to people has it. It names no place, no

@@ -14,6 +14,8 @@ WITHDRAWN = frozenset({"revoked", "entered-in-error"})
 # Once somebody at the place has taken a Task up, people end it, with the person; not a notification.
 NOT_TAKEN_UP = frozenset({"draft", "requested"})
 TAKEN_UP = frozenset({"received", "accepted", "in-progress", "on-hold"})
+# Asked for and not begun: re-triage can move these people in their queue.
+WAITS = frozenset({"requested", "received", "accepted", "on-hold"})
 
 
 class Step(StrEnum):
@@ -53,7 +55,7 @@ def next_step(status: str, intent: str, task_status: str | None, *, priority_cha
     if status != "active":
         return NextStep(Step.NOTHING, f"A request that is {status} starts no referral.", "REFERRAL-NOT-ACTIVE")
     if authorises(status, intent):
-        return _accepted(task_status)
+        return _accepted(task_status, priority_changed=priority_changed)
     if intent != "proposal":
         return NextStep(Step.NOTHING, f"A request of intent {intent} authorises nothing.", "REFERRAL-NO-AUTHORITY")
     return _proposed(task_status, priority_changed=priority_changed)
@@ -76,9 +78,11 @@ def _over(task_status: str | None) -> NextStep:
     return NextStep(Step.NOTHING, "Nothing is open here.", "REFERRAL-NOT-WAITING")
 
 
-def _accepted(task_status: str | None) -> NextStep:
+def _accepted(task_status: str | None, *, priority_changed: bool) -> NextStep:
     if task_status in {None, "draft"}:
         return NextStep(Step.REQUEST, "The proposal was accepted.", "REFERRAL-ACCEPTED")
+    if task_status in WAITS and priority_changed:
+        return NextStep(Step.RENEW, "Need has changed while the person waits: the queue moves.", "REFERRAL-RETRIAGED")
     return NextStep(Step.NOTHING, "The referral is on its way.", "REFERRAL-UNDER-WAY")
 
 

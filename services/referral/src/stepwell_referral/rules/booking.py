@@ -119,11 +119,11 @@ def slot_status(claims: Sequence[Claim], places: int, now: datetime) -> str:
     return "busy-tentative" if any(claim.held_until is not None for claim in live) else "busy"
 
 
-def hold_until(now: datetime, minutes: int, minutes_most: int) -> datetime:
+def hold_until(now: datetime, seconds: int, seconds_most: int) -> datetime:
     """When a hold lapses. Raises ValueError for a time that is not allowed."""
-    if not 1 <= minutes <= minutes_most:
-        raise ValueError("a hold has at least a minute, and a longest time")
-    return now + timedelta(minutes=minutes)
+    if not 1 <= seconds <= seconds_most:
+        raise ValueError("a hold has an end, and a longest time")
+    return now + timedelta(seconds=seconds)
 
 
 def check_telehealth(*, is_remote: bool, private_space: bool | None) -> Refusal | None:

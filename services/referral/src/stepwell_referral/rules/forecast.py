@@ -23,7 +23,8 @@ class Pace:
     `arrivals_weekly` is how many people come in a week by urgency class, `leaving_weekly` which share of those who wait
     leaves in a week, `booked` how many of them have an appointment already, by urgency class. `upper_probability` is
     by urgency class the one at which the 90 % bound has held. `attended_of` and `arrivals_weeks` say on how many
-    appointments and weeks the figures rest: few make the bound more careful.
+    appointments and weeks the figures rest: few make the bound more careful. `weekly_places` is how many people the
+    calendar is for in a week, taken or free.
     """
 
     calendar: tuple[tuple[datetime, int], ...]
@@ -34,6 +35,7 @@ class Pace:
     leaving_weekly: float = 0.0
     booked: Mapping[str, int] = field(default_factory=dict)
     upper_probability: Mapping[str, float] = field(default_factory=dict)
+    weekly_places: float = 0.0
     attended_of: float = math.inf
     arrivals_weeks: float = math.inf
 
@@ -144,6 +146,11 @@ def attended_share(attended: int, missed: int, parameters: PaceParameters) -> fl
     prior = parameters.no_show_prior_weight
     missed_share = (missed + prior * parameters.no_show_prior_share) / (attended + missed + prior)
     return 1 - missed_share
+
+
+def attended_mean(shares: Sequence[float]) -> float:
+    """The share of several services together; all of them where there are none."""
+    return sum(shares) / len(shares) if shares else 1.0
 
 
 def working_probability(kept: Sequence[bool], parameters: PaceParameters) -> float:

@@ -25,6 +25,7 @@ from stepwell_referral.use_cases.elsewhere import CHAIN_MAX, REFERRAL_IDENTIFIER
 from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.offers import Offer, Offers, offers_for
 from stepwell_referral.use_cases.progress import Progress, content, subject_key
+from stepwell_referral.use_cases.queues import moved_queue
 from stepwell_referral.use_cases.requests import has_safety_rule, priority_of, tier_of
 
 ATTEMPTS_MAX = 16
@@ -111,6 +112,7 @@ async def _unit(runtime: Runtime, tenant: str, assignment: Assignment) -> UnitOf
         unit.changes.append(moved)
         progress = Progress(runtime, unit, before, found.task, moved.stored, change.stored, now, found.interim)
         progress.announce(moved.stored, found.task)
+        unit.effects += moved_queue(before, found.task, now)
         await follow_up(progress)
     return unit
 

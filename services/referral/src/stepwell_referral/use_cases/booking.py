@@ -147,7 +147,7 @@ async def _session(act: _Act, unit: UnitOfWork, opened: Opened, number: int) -> 
     until = None
     if act.status == "pending":
         limits = data.booking_data()["hold"]
-        until = hold_until(act.now, act.wish.minutes or limits["minutes"], limits["minutes_most"])
+        until = hold_until(act.now, act.wish.seconds or limits["seconds"], limits["seconds_most"])
     await _take(act, unit, opened, act.wish.person_key, booked.appointment_id, until)
     made = builders.appointment(booked, opened.slot, status=act.status, at=act.now, held_until=until)
     unit.changes.append(built(act.runtime.engine, made, act.now))

@@ -28,7 +28,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "comment": ("valueString",),
     "overtaking-reason": ("valueCode",),
     "private-space": ("valueBoolean",),
-    "minutes": _WHOLE,
+    "seconds": _WHOLE,
     "sessions": _WHOLE,
     "interval-days": _WHOLE,
 }
@@ -47,7 +47,7 @@ class Wish:
     comment: str | None = None
     overtaking_reason: str | None = None
     private_space: bool | None = None
-    minutes: int | None = None
+    seconds: int | None = None
     sessions: int = 1
     interval: timedelta = timedelta(days=7)
     series: str = ""
@@ -72,8 +72,8 @@ async def wish_of(runtime: Runtime, request: Request, *, keeps_person: bool = Fa
     interval = whole_number(given, "interval-days")
     _refuse_outside("sessions", sessions, limits["sessions_most"])
     _refuse_outside("interval-days", interval, 366)
-    minutes = whole_number(given, "minutes")
-    _refuse_outside("minutes", minutes, data.booking_data()["hold"]["minutes_most"])
+    seconds = whole_number(given, "seconds")
+    _refuse_outside("seconds", seconds, data.booking_data()["hold"]["seconds_most"])
     comment = given.get("comment") or appointment.get("comment")
     if comment is not None and len(comment) > COMMENT_CHARACTERS_MAX:
         raise FhirError(Category.INVALID, [Issue("the comment is too long", "too-long", "Appointment.comment")])
@@ -86,7 +86,7 @@ async def wish_of(runtime: Runtime, request: Request, *, keeps_person: bool = Fa
         comment=comment,
         overtaking_reason=reason_given(given.get("overtaking-reason")),
         private_space=is_true(given, "private-space") if "private-space" in given else None,
-        minutes=minutes,
+        seconds=seconds,
         sessions=sessions or 1,
         interval=timedelta(days=interval or limits["interval_days"]),
         series=runtime.engine.new_id(),

@@ -1,4 +1,5 @@
-"""What the clock brings to bookings, in every replica and each thing once: holds lapse, and people are reminded."""
+"""What the clock brings to bookings, in every replica and each thing once: holds lapse, people are reminded, and waits
+are reckoned anew."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,6 +10,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.booking_tables import claim_lapsed, claim_reminders
 from stepwell_referral.use_cases.appointments import send_reminder
+from stepwell_referral.use_cases.renewing import work_on_paces
 from stepwell_referral.use_cases.taking import end_lapsed_hold
 
 log = structlog.get_logger("stepwell.booking")
@@ -31,6 +33,7 @@ async def work_on_due(runtime: Runtime, tenants: Sequence[str]) -> int:
     done = 0
     for lapsed in await claim_lapsed(runtime.database, tenants, runtime.clock()):
         done += await _tried(lapsed.tenant, end_lapsed_hold(runtime, *lapsed))
+    done += await work_on_paces(runtime, tenants)
     for due in await claim_reminders(runtime.database, tenants, runtime.clock()):
         done += await _tried(due.tenant, send_reminder(runtime, due))
     return done

@@ -13,6 +13,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
+from stepwell_referral.booking_tables import pace_effect
 from stepwell_referral.directory_tables import revision_effect
 from stepwell_referral.subscriptions import CAPACITY_CHANGED
 
@@ -36,6 +37,7 @@ async def change_service(runtime: Runtime, write: Write) -> None:
         focus = f"HealthcareService/{write.stored.id}"
         entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
         write.unit.effects.append(event(CAPACITY_CHANGED.canonical, focus, focus, entries, write.now))
+        write.unit.effects.append(pace_effect(write.stored.id, None, write.now))
 
 
 async def change_directory(runtime: Runtime, write: Write) -> None:

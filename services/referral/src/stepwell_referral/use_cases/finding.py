@@ -112,7 +112,7 @@ async def alternatives_to(
     own = [("schedule.actor", f"HealthcareService/{service_id}")] if service_id else [("schedule", schedule)]
     found = [each for each in await free_slots(runtime, tenant, own, period, now, most) if each["id"] != slot["id"]]
     if len(found) < most and service_id is not None:
-        for other in await _same_tier(runtime, tenant, service_id):
+        for other in await same_tier(runtime, tenant, service_id):
             criteria = [("schedule.actor", f"HealthcareService/{other}")]
             found += await free_slots(runtime, tenant, criteria, period, now, most - len(found))
             if len(found) >= most:
@@ -135,7 +135,8 @@ async def slot_at(runtime: Runtime, tenant: str, schedule: str, moment: datetime
     return None
 
 
-async def _same_tier(runtime: Runtime, tenant: str, service_id: str) -> list[str]:
+async def same_tier(runtime: Runtime, tenant: str, service_id: str) -> list[str]:
+    """The ids of other active services of the tier that a service has."""
     found = await read_resource(runtime, tenant, "HealthcareService", service_id)
     if found is None:
         return []

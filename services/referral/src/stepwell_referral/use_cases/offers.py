@@ -16,6 +16,7 @@ from stepwell_referral.rules.matching import Match, Need, Place, match, with_wai
 from stepwell_referral.rules.waits import WaitPromise, promise, queue_by_urgency, wait_words
 from stepwell_referral.use_cases.directory import directory_of
 from stepwell_referral.use_cases.needs import need_of
+from stepwell_referral.use_cases.paces import paces_of
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,11 @@ async def waits_at(
     """The wait of one more person of this priority at each of the places, as the queues stand now."""
     limits, queues = data.urgency_classes(), _queues(runtime)
     counted = await asyncio.gather(*(queues.get((tenant,), id_) for id_ in places))
+    paces = await paces_of(runtime, tenant, now)
     return {
-        id_: promise(queue_by_urgency(waiting or {}, limits), place.weekly_starts, priority, now, limits)
+        id_: promise(
+            queue_by_urgency(waiting or {}, limits), place.weekly_starts, priority, now, limits, paces.get(id_)
+        )
         for (id_, place), waiting in zip(places.items(), counted, strict=True)
     }
 

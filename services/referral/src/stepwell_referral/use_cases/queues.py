@@ -10,13 +10,16 @@ from typing import Any
 
 import msgspec
 import orjson
+from stepwell_shared.canonical import extension_url
+from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
-from stepwell_referral.booking_tables import begun_since, queue_of
+from stepwell_referral.booking_tables import begun_since, pace_effect, queue_of
 from stepwell_referral.builders import booking as builders
 from stepwell_referral.rules.queue import Entry, Opening, Unexplained, overtaken_by
+from stepwell_referral.rules.transitions import WAITING
 from stepwell_referral.use_cases.progress import subject_key
 
 Resource = dict[str, Any]
@@ -88,6 +91,24 @@ async def passed_by(
     if given_reason is None:
         _refuse(passed)
     return {str(given_reason): passed.people}, own
+
+
+def moved_queue(before: Resource | None, after: Resource, now: datetime) -> list[Effect]:
+    """What makes a service's queue be looked at again: urgent need that it does not meet in time, and re-triage."""
+    kind, _, service_id = after.get("owner", {}).get("reference", "").rpartition("/")
+    if kind != "HealthcareService":
+        return []
+    is_retriaged = before is not None and before.get("priority") != after.get("priority")
+    is_urgent = after.get("priority", "routine") != "routine" and after["status"] in WAITING
+    if is_retriaged or (is_urgent and not _says_keepable(after)):
+        return [pace_effect(service_id, None, now)]
+    return []
+
+
+def _says_keepable(task: Resource) -> bool:
+    url = extension_url("wait-promise")
+    told: Resource = next((each for each in task.get("extension", ()) if each.get("url") == url), {})
+    return any(part["url"] == "keepable" and part.get("valueBoolean") is True for part in told.get("extension", ()))
 
 
 def reason_given(code: str | None) -> str | None:
