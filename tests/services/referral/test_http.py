@@ -104,7 +104,7 @@ async def test_what_was_asked_for_stays_as_it_was(
 
 
 async def test_tasks_and_assignments_are_not_for_clients_to_make(http: httpx.AsyncClient, task: Resource) -> None:
-    assert (await http.post("Task", json=task, headers=EHR)).status_code == 405
+    assert (await http.post("Task", json=task, headers=COORDINATOR)).status_code == 405
     assert (await http.put("Task/another", json={**task, "id": "another"}, headers=EHR)).status_code == 405
     request = assignment()
     assert (await http.put("ServiceRequest/s1", json=request, headers=EHR)).status_code == 405

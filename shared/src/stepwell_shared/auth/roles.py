@@ -45,7 +45,9 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         "user": {
             "crus": "Patient RelatedPerson QuestionnaireResponse Communication Consent",
             "rus": "Task Appointment",
-            "rs": f"ServiceRequest Flag CarePlan CareTeam Slot Questionnaire {_DIRECTORY}",
+            # What they may ask for is in referral's hands: light care outright, the rest as a proposal.
+            "crs": "ServiceRequest",
+            "rs": f"Flag CarePlan CareTeam Slot Questionnaire {_DIRECTORY}",
         }
     },
     # Figures about groups, never a person: no type that says who somebody is or what somebody answered.
@@ -56,8 +58,8 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     },
     "patient": {
         "patient": {
-            "rs": "Patient Observation ServiceRequest Task Appointment CarePlan Goal Communication Consent",
-            "crs": "QuestionnaireResponse",
+            "rs": "Patient Observation Task Appointment CarePlan Goal Consent",
+            "crs": "QuestionnaireResponse ServiceRequest Communication",
         },
         "user": {
             "rs": f"Questionnaire {_DIRECTORY}",

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/communication.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ CATEGORIES = "http://terminology.hl7.org/CodeSystem/communication-category"
 CHANNEL = extension_url("message-channel")
 ROLES = f"{CANONICAL}/NamingSystem/role"
 SENDER: Json = {"type": "Device", "display": "Stepwell referral"}
+# People who have asked for themselves or for somebody close are not told like a team.
+_LAY = re.compile(r"(^|/)(Patient|RelatedPerson)/")
 _TITLES = {"coordinator": "Care coordinator", "clinical-lead": "Clinical lead"}
 
 
@@ -55,7 +58,8 @@ def _recipient(task: Mapping[str, Any], role: str) -> Json:
     if role == "owner" and "owner" in task:
         return dict(task["owner"])
     requester = task.get("requester", {})
-    if role == "requester" and "reference" in requester and requester.get("type") != "Device":
+    is_colleague = requester.get("type") != "Device" and not _LAY.search(str(requester.get("reference", "")))
+    if role == "requester" and "reference" in requester and is_colleague:
         return dict(requester)
     code = role if role in _TITLES else "coordinator"
     return {"type": "PractitionerRole", "identifier": {"system": ROLES, "value": code}, "display": _TITLES[code]}

@@ -161,6 +161,20 @@ def with_previous(task: Mapping[str, Any], previous: str) -> Json:
     }
 
 
+def with_wanted(task: Mapping[str, Any], wanted: Sequence[str]) -> Json:
+    """The Task with what a place would like to know and nobody has said; as it is when nothing is missing."""
+    if not wanted:
+        return dict(task)
+    coding = {"system": code_system("decline-reason"), "code": "information-missing"}
+    return {**task, "statusReason": {"coding": [coding], "text": f"Not said yet: {'; '.join(wanted)}."}}
+
+
+def within(task: Mapping[str, Any], whole: str) -> Json:
+    """Support that belongs to another Task."""
+    kept = {name: value for name, value in task.items() if name != "meta"}
+    return {**kept, "partOf": [{"reference": f"Task/{whole}"}]}
+
+
 def previous_of(task: Mapping[str, Any]) -> str | None:
     """The id of the Task that this one follows."""
     for each in task.get("input", ()):

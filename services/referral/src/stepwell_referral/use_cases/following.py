@@ -13,7 +13,7 @@ from stepwell_referral import data
 from stepwell_referral.builders import support as builders
 from stepwell_referral.data.loop import reasons, time_outs
 from stepwell_referral.rules.loop import Follow, Moved, Reason, first_due, follows
-from stepwell_referral.rules.transitions import TERMINAL
+from stepwell_referral.rules.transitions import TERMINAL, service_request_status
 from stepwell_referral.rules.waits import urgency_of
 from stepwell_referral.timers import timer_effect
 from stepwell_referral.use_cases.elsewhere import refer_elsewhere
@@ -52,6 +52,18 @@ async def follow_up(progress: Progress) -> None:
             await _elsewhere(progress, language)
             return
         await _do(progress, each, language)
+    if part is None:
+        await _close_own_request(progress)
+
+
+async def _close_own_request(progress: Progress) -> None:
+    """A request that was sent here is closed here, when its Task says how it ended; every other by its owner."""
+    status = service_request_status(progress.task["status"])
+    if status not in {"revoked", "completed"} or not progress.has_own_request:
+        return
+    found = await progress.read("ServiceRequest", progress.request_id)
+    if found is not None and found[1]["status"] in {"active", "on-hold", "draft"}:
+        progress.put(builders.closed_request(found[1], status), previous=found[0])
 
 
 def reason_of(task: Resource) -> Reason | None:

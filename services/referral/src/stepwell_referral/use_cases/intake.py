@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.federation.partners import Partner
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.reach import query_of, stored_of
@@ -18,9 +19,12 @@ from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
+from stepwell_referral.builders.support import part_code
 from stepwell_referral.rules.authorisation import authorises
 from stepwell_referral.rules.transitions import Actor, check_transition
 from stepwell_referral.use_cases.following import follow_up
+from stepwell_referral.use_cases.orders import take_order, take_order_task
+from stepwell_referral.use_cases.part_orders import take_part
 from stepwell_referral.use_cases.partners import partners_of
 from stepwell_referral.use_cases.progress import Progress, context_of, referral_changed
 from stepwell_referral.use_cases.tasks import change_task
@@ -33,20 +37,27 @@ _resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
 
 
 async def write_task(runtime: Runtime, write: Write) -> None:
-    """A referral of a partner, its taking back, or a change of a Task that is here. Raises FhirError."""
+    """A referral of a partner, its taking back, a Task with an order, a part, or a change of what is here. Raises
+    FhirError."""
     if write.interaction is not Interaction.CREATE or write.resource is None:
         await change_task(runtime, write)
         return
-    partner = await _sender(runtime, write)
-    if _is_abort(write.resource):
+    partner = await _partner(runtime, write)
+    if partner is None:
+        made = take_part if part_code(write.resource) is not None else take_order_task
+        await made(runtime, write)
+    elif _is_abort(write.resource):
         await _take_back(runtime, partner, write, write.resource)
     else:
         await _take(runtime, partner, write, write.resource)
 
 
 async def write_request(runtime: Runtime, write: Write) -> None:
-    """The authorisation of a partner's referral. Raises FhirError."""
-    partner, request = await _sender(runtime, write), write.resource or {}
+    """The authorisation of a partner's referral, or a referral from outside. Raises FhirError."""
+    partner, request = await _partner(runtime, write), write.resource or {}
+    if partner is None:
+        await take_order(runtime, write)
+        return
     _refuse_all(
         [
             *_foreign("ServiceRequest.requester", request.get("requester"), partner),
@@ -69,13 +80,28 @@ async def write_patient(runtime: Runtime, write: Write) -> None:
 NOT_ACTIVE = "a referral is authorised by an active plan or order"
 
 
+async def _partner(runtime: Runtime, write: Write) -> Partner | None:
+    """The partner that sends, if it is one; one that only we refer to sends nothing, like a stranger in that role."""
+    access = write.access
+    partner = await partners_of(runtime).of_client(access.tenant, access.client_id)
+    if (partner is None and PARTNER_ROLE in getattr(access, "roles", ())) or (
+        partner is not None and not partner.refers_here
+    ):
+        raise _not_made_here(write)
+    return partner
+
+
 async def _sender(runtime: Runtime, write: Write) -> Partner:
     """The partner that sends. Raises METHOD_NOT_ALLOWED for everybody else, as if there were no such interaction."""
-    partner = await partners_of(runtime).of_client(write.access.tenant, write.access.client_id)
-    if partner is None or not partner.refers_here:
-        text = f"a {write.stored.resource_type} is made here by this service, or comes with a partner's referral"
-        raise FhirError(Category.METHOD_NOT_ALLOWED, text)
+    partner = await _partner(runtime, write)
+    if partner is None:
+        raise _not_made_here(write)
     return partner
+
+
+def _not_made_here(write: Write) -> FhirError:
+    text = f"a {write.stored.resource_type} is made here by this service, or comes with a partner's referral"
+    return FhirError(Category.METHOD_NOT_ALLOWED, text)
 
 
 async def _take(runtime: Runtime, partner: Partner, write: Write, task: Resource) -> None:

@@ -63,6 +63,13 @@ class Progress:
         """Whether a partner organisation has asked: it looks after the person's way, and is told by events."""
         return str(self.task.get("requester", {}).get("reference", "")).startswith(_PARTNER)
 
+    @property
+    def has_own_request(self) -> bool:
+        """Whether the ServiceRequest was sent here, and is no copy of what routing or a partner owns."""
+        reference = str(self.task["focus"]["reference"])
+        is_here = "://" not in reference or reference.startswith(f"{self.runtime.engine.base_url}/")
+        return is_here and not self.is_of_partner
+
     def id_of(self, *cause: str) -> str:
         """The id of what this cause leads to, here and in this tenant."""
         return derived_id(self.runtime.engine.base_url, self.tenant, *cause)

@@ -21,6 +21,8 @@ async def send_message(runtime: Runtime, write: Write) -> None:
     message = write.resource or {}
     if message.get("sender", {}).get("reference") != write.access.fhir_user or write.access.fhir_user is None:
         raise FhirError(Category.FORBIDDEN, "who sends it is the person whom the token names")
+    if write.access.fhir_user.rpartition("/")[0].endswith("Patient"):
+        raise FhirError(Category.FORBIDDEN, "colleagues ask each other here; people write to their team in referral")
     if not message.get("payload"):
         raise unprocessable("say something", "Communication.payload")
     person = await person_of(runtime, write.read, message.get("subject"), "Communication.subject")
