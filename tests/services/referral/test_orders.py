@@ -139,7 +139,7 @@ async def test_all_that_is_missing_is_named_at_once_and_nothing_is_kept(
     assert refused.status_code == 422, refused.text
     places = {issue["expression"][0].partition(".")[2] for issue in refused.json()["issue"]}
     assert places == {"category", "requester", "authoredOn", "identifier", "subject"}
-    checked = await http.post("ServiceRequest/$validate", json=empty, headers=EHR)
+    checked = await http.post("ServiceRequest/$validate?mode=create", json=empty, headers=EHR)
     named = [each["expression"][0] for each in checked.json()["issue"] if "expression" in each]
     assert {each.partition(".")[2] for each in named} >= places
     assert await stored(runtime, NORTH, "Task") == await stored(runtime, NORTH, "ServiceRequest") == []
