@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 from stepwell_routing.pages import staff_pages
+from stepwell_routing.pages.equity import equity_page
 from stepwell_routing.pages.simulation import simulation_page
+from stepwell_routing.rules.equity import EquityTally, watch
 from stepwell_routing.rules.simulation import Frame, Tally, count, published
 from stepwell_routing.rules.synthetic import people
 from stepwell_routing.use_cases.reporting import About
@@ -87,3 +89,30 @@ async def test_the_page_is_for_those_who_may_see_figures(runtime: Runtime) -> No
     head, body = await asked(runtime, "analyst", f"{id_}/simulation")
     assert head["status"] == 200
     assert b"do not exist" in body["body"]
+
+
+def test_the_equity_page_says_first_what_differs_and_shows_every_interval() -> None:
+    tally = EquityTally()
+    for sex, low, high in (("female", 60, 20), ("male", 20, 60)):
+        for rank, many in ((1, low), (2, high)):
+            for _ in range(many):
+                tally.add({"sex": sex, "language": "de"}, "phq-9-moderate", rank)
+    found = watch(tally, "policy|1", 4, round_to=5)
+    assert found is not None
+    text = equity_page(found, About(NORTH, NOW, NOW, NOW, False, ["<script>"]))
+    assert text.index(b"To look into") < text.index(b"sex female") < text.index(b"<svg")
+    assert b"<script>" not in text
+    assert b"too few people to compare" in text
+    assert b"+50 (" in text
+    assert b"-50 (" in text
+    names = Elements(text).names
+    assert "table" in names[names.index("svg") :]
+
+
+async def test_the_equity_page_is_for_those_who_may_see_figures(runtime: Runtime) -> None:
+    async with runtime.database.transaction(NORTH) as connection:
+        id_ = await connection.fetchval("SELECT id FROM fhir_plandefinition LIMIT 1")
+    assert (await asked(runtime, "community-health-worker", f"{id_}/equity"))[0]["status"] == 403
+    head, body = await asked(runtime, "analyst", f"{id_}/equity")
+    assert head["status"] == 200
+    assert b"Equity watch" in body["body"]

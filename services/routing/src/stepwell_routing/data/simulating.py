@@ -39,6 +39,12 @@ def age_starts() -> tuple[int, ...]:
 
 
 @cache
+def area_extensions() -> Mapping[str, frozenset[str]]:
+    """The extensions of a Patient, or of an address, that say what an area is like, by dimension."""
+    return {dimension: frozenset(each["extensions"]) for dimension, each in _read()["areas"].items()}
+
+
+@cache
 def assumptions() -> Assumptions:
     """How synthetic people are made."""
     found = _read()["synthetic"]

@@ -16,12 +16,13 @@ from stepwell_shared.fhir.wire import Exchange, error_response
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.pages.case_review import list_page, sheet_page
+from stepwell_routing.pages.equity import equity_page
 from stepwell_routing.pages.parts import HEADERS
 from stepwell_routing.pages.simulation import simulation_page
 from stepwell_routing.use_cases.case_reviews import open_reviews, review_list
 from stepwell_routing.use_cases.people import require_whole
 from stepwell_routing.use_cases.review_sheets import sheet_of, told_by_rules
-from stepwell_routing.use_cases.simulating import simulated
+from stepwell_routing.use_cases.simulating import simulated, watched
 
 POLICIES, REVIEWS = "/routing/policies/", "/routing/reviews/"
 # What somebody must be able to read, all of it, to see the page of a case review.
@@ -82,6 +83,9 @@ async def _page(runtime: Runtime, authenticate: Authenticate, exchange: Exchange
         access.require("PlanDefinition", Interaction.READ)
         found = await simulated(runtime, request)
         interaction, page = "$simulate", simulation_page(found.report, found.about)
+    elif name == "equity":
+        access.require("PlanDefinition", Interaction.READ)
+        interaction, page = "$equity-watch", equity_page(*await watched(runtime, request))
     else:
         raise FhirError(Category.NOT_FOUND, "there is no such page")
     await runtime.store.commit(

@@ -9,6 +9,7 @@ from stepwell_shared.markup import Markup, element, joined
 
 from stepwell_routing.pages.parts import Bar, plot, said, table, whole_page
 from stepwell_routing.rules.simulation import Load, Mix, Report
+from stepwell_routing.rules.stratum_load import loads_by_stratum
 from stepwell_routing.use_cases.reporting import About
 
 
@@ -90,15 +91,26 @@ def _load(loads: Sequence[Load]) -> Markup:
 
 
 def _strata(report: Report) -> list[Markup]:
-    sections = []
+    sections, loads = [], loads_by_stratum(report)
     for dimension, strata in report.strata.items():
         rows = [
-            (said(stratum.values), said(mix.steps), str(before), str(mix.people))
-            for stratum in strata
-            for mix, before in zip(stratum.proposed, _same_steps(stratum.present, stratum.proposed), strict=True)
+            (said(stratum.values), said(mix.steps), str(before), str(mix.people), f"{arrivals:.1f}")
+            for stratum, load in zip(strata, loads[dimension], strict=True)
+            for mix, before, (_, arrivals) in zip(
+                stratum.proposed, _same_steps(stratum.present, stratum.proposed), load.arrivals, strict=True
+            )
         ]
-        heads = (dimension, "Step", "In force", "Draft")
-        sections.append(joined(element("h2", f"By {dimension}"), table(f"Steps by {dimension}", heads, rows)))
+        heads = (dimension, "Step", "In force", "Draft", "Draft, arrivals a week")
+        waits = [
+            (said(load.values), f"{load.wait_weeks:.1f}") for load in loads[dimension] if load.wait_weeks is not None
+        ]
+        sections.append(
+            joined(
+                element("h2", f"By {dimension}"),
+                table(f"Steps by {dimension}", heads, rows),
+                [table(f"Mean wait by {dimension}", (dimension, "Wait at the end, weeks"), waits)] if waits else [],
+            )
+        )
     return sections
 
 

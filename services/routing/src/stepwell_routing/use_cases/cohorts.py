@@ -14,6 +14,7 @@ from stepwell_routing.data.simulating import age_starts
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.simulation import Person
 from stepwell_routing.tables import Known
+from stepwell_routing.use_cases.areas import area_strata
 from stepwell_routing.use_cases.course import course_of
 from stepwell_routing.use_cases.evidence import person_rows
 from stepwell_routing.use_cases.knowledge import evidence_of, situation_then
@@ -63,7 +64,8 @@ def _persons(policies: Sequence[Policy], rows: Sequence[Any], patients: Mapping[
         situation = situation_then(course, subject)
         # Each policy counts steps by its own ladder, and may call the same measure by another name.
         proposed, *present = (evidence_of(policy, known, course, situation, now) for policy in policies)
-        yield Person(proposed, now, strata_of(patient, now.date()), next(iter(present), None))
+        strata = {**strata_of(patient, now.date()), **area_strata(patient, proposed)}
+        yield Person(proposed, now, strata, next(iter(present), None))
 
 
 def strata_of(patient: Mapping[str, Any], today: date) -> dict[str, str]:

@@ -14,6 +14,7 @@ from stepwell_routing.rules.equity import Watch
 from stepwell_routing.rules.override_rates import Rate, Rates
 from stepwell_routing.rules.simulation import PRESENT, PROPOSED, Mix, Report
 from stepwell_routing.rules.statistics import Interval
+from stepwell_routing.rules.stratum_load import loads_by_stratum
 
 Resource = dict[str, Any]
 
@@ -66,7 +67,26 @@ def simulation_report(report: Report, about: About) -> Resource:
             for mix in mixes
         ]
         groups.append(_group(f"steps-by-{dimension}", report.people) | {"stratifier": [_stratifier(dimension, found)]})
+    groups += _stratum_loads(report)
     return _report("policy-simulation", about, groups)
+
+
+def _stratum_loads(report: Report) -> Iterable[Resource]:
+    """Arrivals and waits by stratum, where there is anybody."""
+    for dimension, loads in loads_by_stratum(report).items():
+        arrivals = [
+            _component({dimension: load.values, "step": steps}, score=_quantity(many, "/wk"))
+            for load in loads
+            for steps, many in load.arrivals
+        ]
+        waits = [
+            _component({dimension: load.values}, score=_quantity(load.wait_weeks, "wk"))
+            for load in loads
+            if load.wait_weeks is not None
+        ]
+        for code, strata in ((f"arrivals-by-{dimension}", arrivals), (f"wait-by-{dimension}", waits)):
+            if strata:
+                yield _group(code, report.people) | {"stratifier": [_stratifier(dimension, strata)]}
 
 
 def equity_report(watch: Watch, about: About) -> Resource:
