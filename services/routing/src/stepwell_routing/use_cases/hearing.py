@@ -30,12 +30,13 @@ async def hear_of_consent(runtime: Runtime, received: ReceivedEvent, tenant: str
     """Topic consent-changed: keeps the copy, and whether the person wants family to take part."""
     await keep_consent(runtime, received, tenant)
     for url, consent in consents_in(received):
-        if "patient" in consent:
+        patient = consent.get("patient", {})
+        if "reference" in patient or "value" in patient.get("identifier", {}):
             permitted = any(_permitted_family(consent.get("provision", {}), "permit"))
             value = "true" if permitted and consent["status"] == "active" else None
             version = int(consent["meta"]["versionId"])
             row = Known(f"{SAID}family_takes_part", value, runtime.clock(), url, version)
-            await _keep(runtime, tenant, key_of(runtime, consent["patient"]), row)
+            await _keep(runtime, tenant, key_of(runtime, patient), row)
 
 
 async def _keep(runtime: Runtime, tenant: str, subject: str, row: Known) -> None:

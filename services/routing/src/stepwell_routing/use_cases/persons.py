@@ -25,7 +25,11 @@ async def surroundings(
     the policy does not ask.
     """
     asked = {item.name for item in policy.inputs}
-    found = [] if site == EVERYWHERE else [Known(SITE, site, runtime.clock(), site, 0)]
+    # A site that is known by an identifier alone has no address: then it is the person's record that names it.
+    says = site if "/" in site else subject_key
+    found = (
+        [] if site == EVERYWHERE or "/" not in says or "|" in says else [Known(SITE, site, runtime.clock(), says, 0)]
+    )
     if given is not None:
         found += given
     elif subject_key.startswith("Patient/") and not asked.isdisjoint({"age", "sex"}):
