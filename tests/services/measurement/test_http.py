@@ -92,7 +92,7 @@ async def test_the_other_tenant_cannot_read_a_score_or_its_history(runtime: Runt
         assert (await http.get(path, headers=token(SOUTH, "ehr"))).status_code == 404
 
 
-async def test_the_ehrs_own_score_counts_from_the_next_screening_on(runtime: Runtime, http: httpx.AsyncClient) -> None:
+async def test_the_ehrs_own_score_counts_with_those_of_screening(runtime: Runtime, http: httpx.AsyncClient) -> None:
     phq9 = {"coding": [{"system": "http://loinc.org", "code": "44261-6"}]}
     own = blood_pressure(code=phq9, valueQuantity={"value": 22}, effectiveDateTime="2026-08-01")
     assert (await http.post("Observation", json=own, headers=EHR)).status_code == 201

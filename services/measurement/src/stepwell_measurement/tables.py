@@ -123,7 +123,7 @@ class Series:
     number: int = 0
     told: str | None = None
     points: dict[str, Point] = field(default_factory=dict)
-    is_current: bool = False
+    is_current: bool = True
     care: Care = NEVER_ENDED
     observations: list[KeptScore] = field(default_factory=list)
 
@@ -165,7 +165,7 @@ BEGIN
     WHERE c.version < excluded.version;
 END $function$"""
 
-# A series that this release has not written yet is read from the Observations.
+# A series that an earlier release or an import has left has a row that says so; it is read from the Observations.
 # `|| ''` keeps to the index by person: that by code leads through everybody's scores, and looks as good while there are
 # no statistics. LIMIT 1 and OFFSET 0 keep the look-ups in this order (person, then code, then body) even then;
 # joined freely, 500 persons with three scores each took 1,600 ms instead of 30.
@@ -190,10 +190,10 @@ BEGIN
   RETURN QUERY SELECT k.person, k.code, NULL::integer, NULL::text, NULL::text, NULL::timestamptz[],
       NULL::timestamptz[], o.version, o.body
     FROM unnest(person_in, system_in, code_in) AS k(person, system, code)
-    LEFT JOIN LATERAL (
-      SELECT r.measures, r.series FROM trajectory AS r
-      WHERE r.tenant = tenant_in AND r.person = k.person AND r.code = k.code OFFSET 0
-    ) AS t ON true
+    CROSS JOIN LATERAL (
+      SELECT r.series FROM trajectory AS r
+      WHERE r.tenant = tenant_in AND r.person = k.person AND r.code = k.code AND r.measures IS NULL OFFSET 0
+    ) AS t
     CROSS JOIN LATERAL (
       SELECT p.id FROM fhir_observation AS p WHERE p.tenant = tenant_in AND p.p_patient = k.person
         AND p.p_code || '' = k.code AND p.p_code_system = k.system
@@ -208,8 +208,7 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT f.id, f.version, f.body FROM fhir_observation AS f
       WHERE f.tenant = tenant_in AND f.id = member.id AND f.body IS NOT NULL OFFSET 0
-    ) AS o
-    WHERE t.measures IS NULL;
+    ) AS o;
 END $function$"""
 
 _OF_PERSON = f"""CREATE OR REPLACE FUNCTION trajectory_codes(tenant_in text, person_in text)
@@ -305,7 +304,8 @@ def _series(row: Any) -> Series:
     points = {} if row["series"] is None else points_of(row["series"])
     spells = zip(row["started_at"] or (), row["ended_at"] or (), strict=True)
     care = care_of(Episode(*spell) for spell in spells) if row["started_at"] else NEVER_ENDED
-    return Series(row["number"] or 0, row["told"], points, row["series"] is not None, care)
+    is_current = row["series"] is not None or row["number"] is None
+    return Series(row["number"] or 0, row["told"], points, is_current, care)
 
 
 async def codes_of(database: Database, tenant: str, person: str) -> list[str]:

@@ -106,9 +106,20 @@ async def change_series(
     old, new = trajectories_from(parameters, (known, was), (_scores(points), now))
     lost = [id_ for id_ in before if id_ not in points]
     await _revise(revision, old, new, lost)
-    path = trajectory(parameters, _scores(points), care=now)
+    path = _whole(parameters, points, new, now)
     told = await _announce(revision, key, path, told)
     unit.effects.append(trajectory_effect(key, series.number + 1, points, path, told, revision.now))
+
+
+def _whole(
+    parameters: TrajectoryParameters, points: Mapping[str, Point], new: dict[str, Trajectory], care: Care
+) -> Trajectory | None:
+    """The trajectory over all scores; that of the last one, where that was reckoned already."""
+    left_out = sum(point.score.prorated for point in points.values())
+    latest = next(reversed(new.values()), None)
+    if latest is None or left_out:
+        return trajectory(parameters, _scores(points), care=care)
+    return latest
 
 
 async def series_of(runtime: Runtime, tenant: str, key: SeriesKey) -> Series:
