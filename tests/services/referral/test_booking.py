@@ -281,6 +281,38 @@ async def test_what_people_have_places_in_stays_as_they_were_told(runtime: Runti
     assert (await http.put("Slot/s1", json={**taken, "comment": "Room 3"}, headers=COORDINATOR)).status_code == 200
 
 
+async def test_hostile_times_and_absent_codes_are_the_senders_fault(http: httpx.AsyncClient) -> None:
+    absent = {
+        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]
+    }
+    good = {name: value for name, value in slot("", TOMORROW).items() if name != "id"}
+    for name in ("status", "start", "end"):
+        body = {key: value for key, value in good.items() if key != name} | {f"_{name}": absent}
+        assert (await http.post("Slot", json=body, headers=COORDINATOR)).status_code in {400, 422}, name
+    for start in ("9999-12-31T23:59:00Z", "0001-01-01T00:00:00+14:00", "2026-12-31T23:59:60Z"):
+        far = {**good, "start": start, "end": start}
+        assert (await http.post("Slot", json=far, headers=COORDINATOR)).status_code in {400, 422}, start
+    for start in ("9999-12-31T23:59:00Z", "0001-01-01", "tomorrow", "2026-12-31T23:59"):
+        assert (await http.get("Appointment/$find", params={"start": start}, headers=COORDINATOR)).status_code == 400
+    nobody = {"actor": {"type": "Patient", "display": "somebody"}, "status": "accepted"}
+    service_ = {"actor": {"reference": f"HealthcareService/{SERVICE}"}, "status": "accepted"}
+    made = await http.post(
+        "Appointment",
+        json={
+            "resourceType": "Appointment",
+            "status": "booked",
+            "start": good["start"],
+            "end": good["end"],
+            "participant": [nobody, service_],
+        },
+        headers=COORDINATOR,
+    )
+    assert made.status_code == 201
+    assert (await put(http, made.json(), status="noshow")).status_code == 200
+    unsaid = {"resourceType": "Appointment", "_status": absent, "participant": [nobody]}
+    assert (await http.post("Appointment", json=unsaid, headers=COORDINATOR)).status_code in {400, 422}
+
+
 async def test_the_other_tenant_books_nothing_here(http: httpx.AsyncClient) -> None:
     south = token(SOUTH, "coordinator")
     assert (await ask(http, "book", south, slot="Slot/s1", patient_reference="Patient/a")).status_code == 422

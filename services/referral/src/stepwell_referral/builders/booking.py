@@ -170,13 +170,18 @@ def space_asked(appointment: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 def person_in(appointment: Mapping[str, Any]) -> Json | None:
-    """The Reference to the person whose Appointment this is."""
+    """The Reference to the person whose Appointment this is; None when nothing names them."""
     actors = (each.get("actor", {}) for each in appointment.get("participant", ()))
     for actor in actors:
         kind = actor.get("type") or str(actor.get("reference", "")).rpartition("/")[0].rpartition("/")[2]
-        if kind == "Patient":
+        if kind == "Patient" and is_named(actor):
             return dict(actor)
     return None
+
+
+def is_named(reference: Mapping[str, Any]) -> bool:
+    """Whether a Reference says who is meant, by an address or an identifier, and not by a display alone."""
+    return "reference" in reference or "value" in reference.get("identifier", {})
 
 
 def slot_id_of(appointment: Mapping[str, Any]) -> str | None:

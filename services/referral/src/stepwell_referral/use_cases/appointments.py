@@ -44,6 +44,8 @@ async def change_appointment(runtime: Runtime, write: Write) -> None:
     if after is None:
         return
     before = orjson.loads(write.previous.body) if write.previous is not None and write.previous.body else None
+    if "status" not in after:
+        raise refused("an Appointment says its status", "Appointment.status")
     _refuse_slots(before, after)
     status = None if before is None else before["status"]
     refusal = check_move(status, after["status"])

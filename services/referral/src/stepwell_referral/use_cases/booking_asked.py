@@ -111,8 +111,7 @@ async def _appointment(runtime: Runtime, request: Request, given: dict[str, Any]
 
 
 async def _refuse_unknown(runtime: Runtime, request: Request, person: Resource) -> None:
-    identifier = person.get("identifier", {})
-    if "reference" not in person and "value" not in identifier:
+    if not builders.is_named(person):
         text = "the person is named by a reference or by an identifier with a value"
         raise FhirError(Category.INVALID, [Issue(text, "required", _place("patient-reference"))])
     kind, _, id_ = subject_key(runtime, person).partition("/")

@@ -10,6 +10,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral.booking_tables import claims_of, pace_effect
 from stepwell_referral.builders import booking as builders
 from stepwell_referral.rules.booking import free_places, slot_status
+from stepwell_referral.use_cases.finding import YEARS
 from stepwell_referral.use_cases.taking import OPEN_STATUSES, refused, service_id_of
 
 # No session is for more people: a larger number is a slip of the pen.
@@ -31,11 +32,10 @@ async def change_slot_of_site(runtime: Runtime, write: Write) -> None:
     """Raises FhirError BUSINESS_RULE: for a slot of no calendar, one that ends before it begins or whose places are no
     number; for another time, calendar or status than people were told who have a place in it."""
     slot = write.resource or {}
+    _refuse_unsaid(slot)
     schedule = await write.read("Schedule", str(slot["schedule"].get("reference", "")).rpartition("/")[2])
     if schedule is None or schedule.body is None:
         raise refused("the calendar of this slot is not there", "Slot.schedule")
-    if datetime.fromisoformat(slot["end"]) <= datetime.fromisoformat(slot["start"]):
-        raise refused("a slot ends after it begins", "Slot.end")
     total = builders.places_of(slot)
     if total > PLACES_MAX or not builders.places_are_said_well(slot):
         raise refused(f"a slot has one slot-places, with total as a number from 1 to {PLACES_MAX}", "Slot.extension")
@@ -43,6 +43,21 @@ async def change_slot_of_site(runtime: Runtime, write: Write) -> None:
     service_id = service_id_of(orjson.loads(schedule.body))
     if service_id is not None:
         write.unit.effects.append(pace_effect(service_id, None, write.now))
+
+
+def _refuse_unsaid(slot: Resource) -> None:
+    """A time that can be booked has a status, a beginning and an end, whatever the reason for which one is absent."""
+    for name in ("status", "start", "end"):
+        if name not in slot:
+            raise refused(f"a slot says its {name}", f"Slot.{name}")
+    try:
+        start, end = (datetime.fromisoformat(slot[name]) for name in ("start", "end"))
+    except ValueError as error:
+        raise refused("this is no time of a clock", "Slot.start") from error
+    if start.year not in YEARS or end.year not in YEARS:
+        raise refused(f"a slot is between {YEARS.start} and {YEARS.stop - 1}", "Slot.start")
+    if end <= start:
+        raise refused("a slot ends after it begins", "Slot.end")
 
 
 async def _refuse_breaking(runtime: Runtime, write: Write, slot: Resource) -> None:

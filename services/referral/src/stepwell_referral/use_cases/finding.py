@@ -28,6 +28,8 @@ Resource = dict[str, Any]
 _resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
 # So many slots are looked at for each free one that is wanted: most of those that are full say so in their status.
 LOOKED_AT_MAX = 400
+# Beyond these nobody keeps a calendar, and reckoning with dates comes to their end.
+YEARS = range(2000, 2201)
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "start": ("valueDateTime", "valueInstant"),
     "end": ("valueDateTime", "valueInstant"),
@@ -180,7 +182,7 @@ def _coded(given: dict[str, Any], name: str, parameter: str) -> list[tuple[str, 
 
 
 def _moment(given: dict[str, Any], name: str) -> datetime | None:
-    """A moment with its zone; a date alone begins at midnight UTC."""
+    """A moment with its zone, in a year in which somebody books; a date alone begins at midnight UTC."""
     text = given.get(name)
     if text is None:
         return None
@@ -188,7 +190,7 @@ def _moment(given: dict[str, Any], name: str) -> datetime | None:
         found = datetime.fromisoformat(text if "T" in text else f"{text}T00:00:00+00:00")
     except ValueError:
         found = None
-    if found is None or found.tzinfo is None:
+    if found is None or found.tzinfo is None or found.year not in YEARS:
         place = f"Parameters.parameter.where(name='{name}')"
         raise FhirError(Category.INVALID, [Issue(f"{name} is a dateTime with its zone", "value", place)])
     return found

@@ -41,7 +41,7 @@ async def waiting_at(runtime: Runtime, tenant: str, service_id: str, *, subgroup
     """Everybody who waits at a service. With `subgroups` the languages of each are looked up too."""
     owner = f"HealthcareService/{service_id}"
     rows = [(_resource.decode(body), entered) for body, entered in await queue_of(runtime.database, tenant, owner)]
-    rows = [(task, entered) for task, entered in rows if "for" in task]
+    rows = [(task, entered) for task, entered in rows if builders.is_named(task.get("for", {}))]
     if not rows:
         return []
     begun = await begun_since(runtime.database, tenant, owner, min(entered for _, entered in rows))
