@@ -116,8 +116,9 @@ async def the(runtime: Runtime, resource_type: str) -> Resource:
 
 
 async def open_request(runtime: Runtime) -> Resource:
-    """The only ServiceRequest in north that nobody has withdrawn."""
-    (found,) = [each for each in await requests(runtime) if each["status"] != "revoked"]
+    """The only ServiceRequest of a step in north that nobody has withdrawn."""
+    stands = [each for each in await requests(runtime) if each["status"] != "revoked"]
+    (found,) = [each for each in stands if "basedOn" not in each]
     return found
 
 

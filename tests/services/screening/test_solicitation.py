@@ -189,6 +189,15 @@ class TestRefusals:
 
 
 class TestAsking:
+    async def test_what_runs_beside_a_step_changes_no_pace(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
+        await accept(http, form(id="baseline"))
+        step = {"reference": f"{URLS['routing']}/ServiceRequest/s0"}
+        for request, asked in ((assignment(id_="s2", basedOn=[step]), 0), (assignment(), 1)):
+            await hear(runtime, request)
+            pass_time(runtime, 20 * DAY)
+            await poll(runtime)
+            assert len(await tasks(runtime)) == asked
+
     async def test_nobody_is_asked_before_the_time(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
         await accept(http, form(id="baseline"))
         await hear(runtime, assignment())

@@ -16,6 +16,8 @@ RISK = "risk"
 RED_FLAG, MANUAL_TRIAGE, RELIABLE = "red-flag", "manual-triage", "reliable-change/"
 STEP, ATTENDED, MISSED = "course/step", "course/attended", "course/missed"
 HOLD, EXIT, BOOSTER, AGREED = "course/hold", "course/exit", "course/booster", "course/agreed/"
+# What runs beside the step, by kind and what it is; the value is the id of its request, or `open`.
+BESIDE = "course/beside/"
 # What was answered, under the name that policies use; the outcome of a decision; and what the services around know.
 SAID, OUTCOME = "said/", "course/outcome"
 BORN, SEX, WAIT_UNTIL = "person/birth-date", "person/sex", "referral/wait-until"

@@ -14,6 +14,7 @@ from stepwell_routing.builders import SOFTWARE, acceptance_provenance
 Resource = dict[str, Any]
 
 REVIEW, BOOSTER, RESUME_CHECK, EXIT_REVIEW = "course-review", "booster", "resume-check", "exit-review"
+ADVICE, TRACK, ACTIVITY = "co-treatment", "parallel-track", "activity-change"
 SCHEDULED, DUE, OVERDUE = "scheduled", "due", "overdue"
 OPEN = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
 WORDS = {
@@ -22,6 +23,12 @@ WORDS = {
     RESUME_CHECK: (
         "Check whether to resume",
         "Care rests. Please ask whether the reason still holds; stay in touch.",
+    ),
+    ADVICE: ("Advice or co-treatment", "Please advise, or treat this person alongside. The step goes on."),
+    TRACK: ("A track beside the steps", "Please open what runs beside the steps for this person. The step goes on."),
+    ACTIVITY: (
+        "An activity rests or changes",
+        "Please agree with this person how they go on: one activity rests or is done in another way. The step goes on.",
     ),
     EXIT_REVIEW: ("Proposal to end care", "The criteria for the end of care are met. Please decide with this person."),
 }
@@ -52,11 +59,13 @@ def course_task(
     ask: Sequence[str] = (),
     tell: Sequence[str] = (),
     reason: str | None = None,
+    about: Mapping[str, Any] | None = None,
     previous: Mapping[str, Any] | None = None,
 ) -> Resource:
     """One Task of a course, dated: it is due at the end of its period.
 
-    `ask` names the evidence to ask for, `tell` the roles that are told; `reason` says in words why it is there.
+    `ask` names the evidence to ask for, `tell` the roles that are told; `reason` says in words why it is there, and
+    `about` which activity, discipline or track it is about.
     """
     title, description = WORDS[kind]
     kept = {} if previous is None else {"authoredOn": previous["authoredOn"]}
@@ -79,7 +88,10 @@ def course_task(
         "performerType": [{"text": role} for role in tell],
         "reasonCode": {"text": reason} if reason else {},
         "restriction": {"period": {"start": instant(period.start), "end": instant(period.end)}},
-        "input": [{"type": {"text": "Ask for"}, "valueString": name} for name in ask],
+        "input": [
+            *({"type": {"text": "Ask for"}, "valueString": name} for name in ask),
+            *([{"type": {"text": "About"}, "valueCodeableConcept": dict(about)}] if about else []),
+        ],
     }
     return {name: value for name, value in body.items() if value not in ([], {})}
 

@@ -11,6 +11,7 @@ from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
+from stepwell_routing.builders.besides import is_tier_assignment
 from stepwell_routing.policies.published import DEFAULT_PATHWAY
 from stepwell_routing.proposal_answers import ACCEPTED
 from stepwell_routing.subscriptions import TIER_ASSIGNED
@@ -81,6 +82,11 @@ def _accepted(
         accepted_at=now,
     )
     key = key_of(runtime, proposal["subject"])
+    entries = [(f"{engine.base_url}/{focus}", change.stored)]
+    told = event(TIER_ASSIGNED.canonical, key, focus, entries, now)
+    if "basedOn" in proposal:  # it runs beside the step, which nobody leaves by that
+        effects = [told] if is_tier_assignment(proposal) else []
+        return UnitOfWork(tenant, [change, built(engine, provenance, now)], effects), change.stored
     earlier = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
     episode = builders.episode(
         resource_id=standing.episode_id,
@@ -92,10 +98,9 @@ def _accepted(
         previous=standing.episode_body,
     )
     moved = built(engine, episode, now, version=standing.version)
-    entries = [(f"{engine.base_url}/{focus}", change.stored)]
     entered = Known(STEP, builders.step_code(plan), now, focus, change.stored.version)
     effects = [
-        event(TIER_ASSIGNED.canonical, key, focus, entries, now),
+        told,
         evidence_effect(key, entered),
         answered(proposal, standing, now, ACCEPTED),
         episode_told(runtime, key, moved.stored, now),

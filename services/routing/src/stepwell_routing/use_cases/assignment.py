@@ -26,6 +26,7 @@ from stepwell_routing.rules.policies import Policy
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import ATTENDED, SAID, Known, evidence_effect
 from stepwell_routing.timers import REVIEW
+from stepwell_routing.use_cases.besides import is_beside, keep_besides
 from stepwell_routing.use_cases.boosters import cancel_boosters, complete_boosters
 from stepwell_routing.use_cases.causes import (
     Cause,
@@ -103,7 +104,8 @@ async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: st
         standing, known = await asyncio.gather(
             standing_of(runtime, tenant, cause.subject_key), known_of(runtime, tenant, cause.subject_key)
         )
-        if not cause.known or _is_known(cause, known):
+        request_id = cause.response_url.rpartition("/")[2]
+        if not cause.known or _is_known(cause, known) or is_beside(known, request_id):
             return
         unit, now = UnitOfWork(tenant, effects=_evidence_effects(cause)), runtime.clock()
         if cause.known[0].name == ATTENDED and standing.plan is not None and _is_about(cause, standing.plan):
@@ -149,9 +151,12 @@ async def _decide(
         decision = decide(governed.policy, await evidence_for(governed.policy), now)
         making = Making(runtime, tenant, cause, decision, standing, course, governed, is_overdue)
         besides = await beside(making, evidence_for)
-        unit = _unit(making, marker_id)
+        outcome = outcome_of(making)
+        unit = _unit(making, outcome, marker_id)
         unit.effects += shadow_effects(making, marker_id, besides)
         await _propose_end(making, unit)
+        if outcome.in_force is not None:
+            await keep_besides(making, unit, rows, outcome.in_force)
         await runtime.store.commit(unit)
         count_shadows(runtime, besides)
 
@@ -188,10 +193,10 @@ async def _keep_evidence(runtime: Runtime, tenant: str, cause: Cause) -> None:
         await runtime.store.commit(UnitOfWork(tenant, effects=_evidence_effects(cause)))
 
 
-def _unit(making: Making, marker_id: str) -> UnitOfWork:
+def _unit(making: Making, outcome: Outcome, marker_id: str) -> UnitOfWork:
     """The decision as resources: what changes, the episode, the review, the Provenance, and events of what changed."""
     runtime, standing, decision = making.runtime, making.standing, making.decision
-    cause, now, outcome = making.cause, decision.decided_at, outcome_of(making)
+    cause, now = making.cause, decision.decided_at
     unit = UnitOfWork(making.tenant, [*outcome.changes], _evidence_effects(cause))
     kept = outcome_rows(making.governed.policy, decision, f"Provenance/{marker_id}")
     unit.effects += [evidence_effect(cause.subject_key, each) for each in kept]

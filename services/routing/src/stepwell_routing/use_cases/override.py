@@ -163,7 +163,9 @@ def _refuse_another(plan: Resource, wish: Wish) -> None:
 def _refuse_unready(proposal: Resource, policy: Policy, step: Step) -> None:
     floor = safety_floor(policy, builders.rule_codes(proposal))
     expression = "ServiceRequest.status"
-    if proposal["intent"] != PROPOSAL:
+    if "basedOn" in proposal:
+        text, expression = "this runs beside the step; what is overridden is the step", "ServiceRequest.basedOn"
+    elif proposal["intent"] != PROPOSAL:
         text, expression = "this is a plan already; what is overridden is a proposal", "ServiceRequest.intent"
     elif proposal["status"] == "on-hold":
         text = "a safety question is open (the reason codes say which); a clinician records a risk level first"

@@ -34,7 +34,7 @@ async def hear_tier(runtime: Runtime, received: ReceivedEvent, tenant: str) -> N
     """Topic tier-assigned: a tier is proposed, planned, withdrawn or completed."""
     request = _focus(received)
     heard = instant(received.timestamp)
-    if is_reachable(request):
+    if is_reachable(request) and "basedOn" not in request:  # what runs beside a step changes no pace
         await change_facts(runtime, tenant, _key(runtime, request), lambda facts: with_tier(facts, request, heard))
         if _asks_about_safety(request):
             await _ask(runtime, tenant, request, received.focus or "")
