@@ -20,6 +20,8 @@ from tests.support.terminology import unknown_codings
 COORDINATOR, EHR = (token(NORTH, role) for role in ("coordinator", "ehr"))
 Resource = dict[str, Any]
 UCUM = "http://unitsofmeasure.org"
+NEEDS_COMPETENCE = {"url": extension_url("required-competence"), "valueCodeableConcept": {"text": "Trauma therapy"}}
+FORTNIGHT = {"value": 2, "unit": "weeks", "system": UCUM, "code": "wk"}
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.40, 13.07), (48.137, 11.575)
 
 
@@ -156,7 +158,7 @@ async def test_a_referral_is_matched_for_nobody_of_another_tenant_and_no_form_ab
 
 
 async def test_wishes_barriers_and_the_record_choose_place_and_support_and_never_another_tier(
-    runtime: Runtime, http: httpx.AsyncClient
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Callable[[Resource], None]
 ) -> None:
     there: dict[str, Any] = {"location": [{"reference": "Location/munich"}]}
     await put(
@@ -179,7 +181,9 @@ async def test_wishes_barriers_and_the_record_choose_place_and_support_and_never
     assert offered(entries[0], "modality")[0]["code"] == "telehealth"
     assert {each["code"] for each in offered(entries[1], "support")} == {"transport", "childcare"}
     assert 0 < entries[1]["search"]["score"] < entries[0]["search"]["score"] <= 1
-    (*_, outcome) = await match(http, f"Task/{task['id']}", {"left-out": "true"})
+    told_all = await http.get(f"Task/{task['id']}/$match?left-out=true", headers=COORDINATOR)
+    emitted(told_all.json())
+    (*_, outcome) = told_all.json()["entry"]
     why = {each["diagnostics"]: each["details"]["coding"][0]["code"] for each in outcome["resource"]["issue"]}
     assert why == {
         "HealthcareService/far-away": "MATCH-OUT-FAR",
@@ -189,6 +193,7 @@ async def test_wishes_barriers_and_the_record_choose_place_and_support_and_never
             {"name": "travel-minutes", "valueInteger": 1000}, {"name": "barrier", "valueCode": "work"}]}  # fmt: skip
     posted = await http.post(f"Task/{task['id']}/$match", json=body, headers=COORDINATOR)
     assert ids(posted.json()["entry"])[0] == "nearby"
+    emitted(posted.json())
     await known(runtime, {"digital-access": "often"}, version=2, address=[HOME], communication=GERMAN)
     assert ids(await match(http, f"Task/{task['id']}", {}))[0] == "nearby"
 
@@ -235,8 +240,9 @@ def role(**competence: Any) -> Resource:
 @pytest.fixture
 async def trauma(http: httpx.AsyncClient) -> None:
     """A place that needs a competence, and somebody who works there."""
-    needs = {"url": extension_url("required-competence"), "valueCodeableConcept": {"text": "Trauma therapy"}}
-    await put(http, place("trauma", "in-person", extension=[needs]), {"resourceType": "Practitioner", "id": "dr"})
+    await put(
+        http, place("trauma", "in-person", extension=[NEEDS_COMPETENCE]), {"resourceType": "Practitioner", "id": "dr"}
+    )
 
 
 async def is_offered(runtime: Runtime, http: httpx.AsyncClient, at: datetime) -> bool:
@@ -246,9 +252,13 @@ async def is_offered(runtime: Runtime, http: httpx.AsyncClient, at: datetime) ->
 
 @pytest.mark.usefixtures("trauma")
 async def test_a_competence_counts_until_the_end_of_its_last_day_and_again_once_it_is_renewed(
-    runtime: Runtime, http: httpx.AsyncClient
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Callable[[Resource], None]
 ) -> None:
     day = datetime(2026, 11, 30, tzinfo=UTC)
+    ages = [{"url": "age-low", "valueInteger": 18}, {"url": "sex", "valueCode": "female"}]
+    asks = {"extension": [{"url": extension_url("service-eligibility"), "extension": ages}]}
+    emitted(place("for-some", "in-person", "group", extension=[NEEDS_COMPETENCE], eligibility=[asks]))
+    emitted(role(period={"end": "2026-11-30"}, supervised_within=FORTNIGHT, fidelity_within=FORTNIGHT))
     assert not await is_offered(runtime, http, day)
     await put(http, role(period={"end": "2026-11-30"}))
     moments = [
@@ -286,7 +296,7 @@ async def test_what_asks_for_a_look_at_fidelity_is_offered_so_long_after_it(
 async def test_what_asks_for_supervision_is_offered_so_long_after_one_that_took_place_in_a_room_or_from_afar(
     runtime: Runtime, http: httpx.AsyncClient
 ) -> None:
-    await put(http, role(supervised_within={"value": 2, "unit": "weeks", "system": UCUM, "code": "wk"}))
+    await put(http, role(supervised_within=FORTNIGHT))
     met = datetime(2026, 12, 1, 9, tzinfo=UTC)
     meeting = {
         "resourceType": "Appointment",

@@ -12,7 +12,6 @@ from stepwell_shared.served import keep_patient
 from stepwell_referral import booking_tables, directory_tables, pace_queries, timers
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, PREFERENCE_CHANGED, TIER_ASSIGNED, TOPICS
-from stepwell_referral.tables import READ_PLACES
 from stepwell_referral.use_cases import booking_timers, due
 from stepwell_referral.use_cases.assignments import take_assignment
 from stepwell_referral.use_cases.consents import take_consent
@@ -43,7 +42,6 @@ service = Service(
     loops=lambda runtime, meter: [*due.loops(runtime, meter), *booking_timers.loops(runtime, meter)],
     tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
     functions=(
-        READ_PLACES,
         *directory_tables.FUNCTIONS,
         *timers.FUNCTIONS,
         *booking_tables.FUNCTIONS,

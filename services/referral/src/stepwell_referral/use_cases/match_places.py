@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from stepwell_shared.canonical import derived_id
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.interactions.reach import query_of
 from stepwell_shared.fhir.messages import Request, Response, address_of, bundle
@@ -88,7 +89,7 @@ async def _matched(
     entries = [_entry(runtime, option, bodies[option.place.place_id], words) for option in shown]
     issues = _issues(offers.match, with_left_out=answer.left_out and not for_patient)
     if issues:
-        entries.append(_outcome(issues))
+        entries.append(_outcome(derived_id(runtime.engine.base_url, tenant, "match", request.id), issues))
     address = "/".join(part for part in (request.resource_type, request.id, "$match") if part)
     link = address_of(f"{runtime.engine.base_url}/{address}", request.parameters)
     return Response(200, bundle("searchset", len(shown), [("self", link)], entries, now), {}, request.id)
@@ -118,5 +119,7 @@ def _entry(runtime: Runtime, option: Option, body: bytes, words: Mapping[str, An
     return b'{"fullUrl":%b,"resource":%b,"search":%b}' % (url, body, encode(builders.match_search(option, words)))
 
 
-def _outcome(issues: list[Resource]) -> bytes:
-    return encode({"resource": {"resourceType": "OperationOutcome", "issue": issues}, "search": {"mode": "outcome"}})
+def _outcome(id_: str, issues: list[Resource]) -> bytes:
+    """Every entry has an address of its own (bdl-7); an outcome is stored nowhere."""
+    outcome = {"resourceType": "OperationOutcome", "issue": issues}
+    return encode({"fullUrl": f"urn:uuid:{id_}", "resource": outcome, "search": {"mode": "outcome"}})
