@@ -4,9 +4,11 @@ What others tell us to call is called through `public_target`, so that it is no 
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address
 from socket import gaierror
 from typing import Any
@@ -23,8 +25,16 @@ HttpResponse = httpx.Response
 async def http_client(*, timeout_seconds: float = 10.0, connections_max: int = 32) -> AsyncIterator[HttpClient]:
     """A client that keeps connections alive and follows no redirect: a peer that moved is a setting to change."""
     limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
-    async with httpx.AsyncClient(timeout=timeout_seconds, limits=limits, follow_redirects=False) as client:
+    async with httpx.AsyncClient(
+        verify=_trust(), timeout=timeout_seconds, limits=limits, follow_redirects=False
+    ) as client:
         yield client
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whose certificates are believed; to read them takes as long as many a call, so that all clients share them."""
+    return httpx.create_ssl_context()
 
 
 class AddressError(Exception):

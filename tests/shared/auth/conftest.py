@@ -1,5 +1,6 @@
 """A database with the tables of the locks, and a running token issuer with a client in each of two tenants."""
 
+import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -15,15 +16,16 @@ from stepwell_shared.auth.keys import public_key_set
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.database.pool import Database
 
+from tests.conftest import DatabaseOf
 from tests.shared.auth.databases import make_lock_tables
 from tests.shared.auth.parties import ISSUER, NORTH, NOW, REGISTERED, SERVICES, SOUTH, Clock, ec_key
+from tests.support.postgres import EMPTY, Preparation
 
 
 @pytest.fixture
-async def lock_urls(empty_database: DatabaseUrls) -> DatabaseUrls:
+async def lock_urls(database_of: DatabaseOf) -> DatabaseUrls:
     """A database with the tables of the locks, secured as `stepwell migrate` does it."""
-    await make_lock_tables(empty_database)
-    return empty_database
+    return await database_of(EMPTY, Preparation("locks", make_lock_tables))
 
 
 @pytest.fixture
@@ -53,7 +55,8 @@ async def issuer(database: Database, issuer_key: ECKey, client_keys: dict[str, E
     for client_id, key in client_keys.items():
         client = Client(client_id, REGISTERED, jwks=public_key_set([key]), roles=("service",))
         await register_client(database, client, datetime.fromtimestamp(NOW, UTC))
-    async with httpx.AsyncClient() as outside:
+    # It trusts nobody: to read what the system trusts takes longer than most of these tests.
+    async with httpx.AsyncClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as outside:
         yield Issuer(ISSUER, [issuer_key], SERVICES, database, ClientKeys(outside))
 
 

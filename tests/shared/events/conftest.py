@@ -22,7 +22,9 @@ from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEve
 from stepwell_shared.events.topics import Topic
 from stepwell_shared.http_client import http_client
 
+from tests.conftest import DatabaseOf
 from tests.shared.events.subscriber import BASE_URL, SCORES, Subscriber
+from tests.support.postgres import EMPTY, Preparation
 
 TABLES = [
     model.metadata.tables[str(model.__tablename__)]
@@ -56,16 +58,19 @@ def schema() -> list[str]:
     return [*statements, *event_functions(), *security_statements(TABLES, RUNTIME_ROLE)]
 
 
-@pytest.fixture
-async def urls(empty_database: DatabaseUrls) -> DatabaseUrls:
-    """URLs of a database with the event tables: the owner's and the runtime login's."""
-    connection = await asyncpg.connect(empty_database.owner)
+async def _make_event_tables(urls: DatabaseUrls) -> None:
+    connection = await asyncpg.connect(urls.owner)
     try:
         for statement in schema():
             await connection.execute(statement)
     finally:
         await connection.close()
-    return empty_database
+
+
+@pytest.fixture
+async def urls(database_of: DatabaseOf) -> DatabaseUrls:
+    """URLs of a database with the event tables: the owner's and the runtime login's."""
+    return await database_of(EMPTY, Preparation("events", _make_event_tables))
 
 
 @pytest.fixture
