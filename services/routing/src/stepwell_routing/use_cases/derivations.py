@@ -75,6 +75,16 @@ def rows_of(known: Iterable[Known], now: datetime | None, tiers: Collection[str]
     return Rows(by_name, now, frozenset(tiers))
 
 
+def is_measured(name: str) -> bool:
+    """Whether rows of this name are scores or results of instruments, which are kept by system and code alone."""
+    return "|" in name and not name.startswith((CONDITION, MEDICINE))
+
+
+def is_answered(row: Known) -> bool:
+    """Whether a row is what somebody was asked at a review: a score, a result, or another answer to a form."""
+    return is_measured(row.name) or (row.name.startswith(SAID) and "/QuestionnaireResponse/" in row.reference)
+
+
 def derivation_of(name: str) -> Derivation | None:
     """How a name is derived; None for one that is only measured or answered."""
     found = DERIVATIONS.get(name)
@@ -106,9 +116,9 @@ def _step_reviews(item: Input, rows: Rows) -> EvidenceValue | None:
     since = rows.step_since
     if since is None:
         return None
-    measured = [row for name, each in rows.by_name.items() if "|" in name or name.startswith(SAID) for row in each]
+    asked = [row for each in rows.by_name.values() for row in each if is_answered(row)]
     reviews: list[Known] = []
-    for row in sorted(measured, key=lambda each: (each.observed_at, each.reference)):
+    for row in sorted(asked, key=lambda each: (each.observed_at, each.reference)):
         start = reviews[-1].observed_at + REVIEWS_APART if reviews else since
         if row.observed_at > since and row.observed_at >= start:
             reviews.append(row)

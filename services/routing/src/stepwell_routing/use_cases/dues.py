@@ -20,7 +20,7 @@ from stepwell_routing.timers import EVIDENCE, REVIEW, Due, claim_due, timer_effe
 from stepwell_routing.use_cases.assignment import decide_on_review
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.clinical import decide_on_evidence
-from stepwell_routing.use_cases.evidence import is_answered
+from stepwell_routing.use_cases.derivations import is_answered
 from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Keeping, keep_overdue

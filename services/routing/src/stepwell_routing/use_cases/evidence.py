@@ -15,7 +15,7 @@ from stepwell_routing.rules.expressions import Kind, Scalar
 from stepwell_routing.rules.policies import Input, Policy
 from stepwell_routing.rules.series import Measure
 from stepwell_routing.tables import BORN, MANUAL_TRIAGE, OUTCOME, RED_FLAG, RISK, SAID, SEX, Known
-from stepwell_routing.use_cases.derivations import Derivation, derivation_of, rows_of
+from stepwell_routing.use_cases.derivations import Derivation, derivation_of, is_measured, rows_of
 
 Resource = Mapping[str, Any]
 
@@ -91,14 +91,9 @@ def outcome_rows(policy: Policy, decision: Decision, reference: str) -> list[Kno
     return [Known(OUTCOME, decision.outcome, decision.decided_at, reference, 1)]
 
 
-def is_answered(row: Known) -> bool:
-    """Whether a row is something that the person or their team was asked at a review: a score, or another answer."""
-    return is_score(row) or row.name.startswith(SAID)
-
-
 def is_score(row: Known) -> bool:
     """Whether a row is something that was measured in numbers: scores alone are kept under a system and a code."""
-    return "|" in row.name and (row.value is None or _number(row.value) is not None)
+    return is_measured(row.name) and (row.value is None or _number(row.value) is not None)
 
 
 def moment(text: str) -> datetime:
