@@ -148,7 +148,8 @@ async def test_one_page_has_what_reviewers_need_and_open_safety_first(
     for role in ("patient", "analyst", "community-health-worker", "outside-organisation"):
         assert (await asked(runtime, role, f"team/{task}"))[0] == 403
     assert (await asked(runtime, "clinician", "team/none"))[0] == 404
-    assert (await asked(runtime, "clinician", "none"))[0] == 404
+    for path in ("none", "", "team\0", f"team/{task}/more", "team/\ud800"):
+        assert (await asked(runtime, "clinician", path))[0] == 404
     status, listed = await asked(runtime, "clinician", "team")
     assert (status, f"/routing/reviews/team/{task}" in listed) == (200, True)
     status, page = await asked(runtime, "clinician", f"team/{task}")

@@ -13,6 +13,7 @@ from stepwell_routing.cds.documentation import documented
 from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
 from stepwell_routing.cds.tables import TABLES as CDS_TABLES
 from stepwell_routing.pages import staff_pages
+from stepwell_routing.pages.documentation import documented as pages_documented
 from stepwell_routing.policies.publications import READ_PUBLICATIONS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import (
@@ -73,6 +74,10 @@ service = Service(
     ),
     pages=cds_services,
     staff_pages=staff_pages,
-    documented=documented,
+    documented=lambda: {
+        **documented(),
+        "paths": documented()["paths"] | pages_documented()["paths"],
+        "tags": [*documented()["tags"], *pages_documented()["tags"]],
+    },
     package=Path(__file__).parent,
 )

@@ -1,5 +1,6 @@
 """Pages of policies and of case reviews, below /routing/policies and /routing/reviews, for bearers of a token."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -27,6 +28,8 @@ from stepwell_routing.use_cases.simulating import simulated, watched
 POLICIES, REVIEWS = "/routing/policies/", "/routing/reviews/"
 # What somebody must be able to read, all of it, to see the page of a case review.
 READ_FOR_REVIEWS = ("List", "Task", "ServiceRequest", "EpisodeOfCare", "Observation", "CarePlan", "Communication")
+
+_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 
 log = structlog.get_logger("stepwell.pages")
 
@@ -63,6 +66,8 @@ async def _page(runtime: Runtime, authenticate: Authenticate, exchange: Exchange
     about_reviews = exchange.path.startswith(REVIEWS)
     id_, _, name = exchange.path.removeprefix(REVIEWS if about_reviews else POLICIES).partition("/")
 
+    if not _ID.fullmatch(id_) or (name and not _ID.fullmatch(name)):
+        raise FhirError(Category.NOT_FOUND, "there is no such page")
     resource_type = "PlanDefinition" if not about_reviews else "Task" if name else "List"
 
     def witness(interaction: str, resource_id: str, status: int) -> Effect:
