@@ -9,7 +9,7 @@ import httpx
 import pytest
 from stepwell_referral.app import service
 from stepwell_referral.use_cases.booking_timers import work_on_due
-from stepwell_shared.canonical import extension_url
+from stepwell_shared.canonical import code_system, extension_url
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.booking import (
@@ -27,6 +27,7 @@ from tests.services.referral.booking import (
 )
 from tests.support.runtime import NORTH, SOUTH, START, Clock, http_of, stored, token
 
+DECLINED = code_system("decline-reason")
 TOMORROW = START + timedelta(days=1)
 Resource = dict[str, Any]
 
@@ -235,6 +236,11 @@ async def test_who_does_not_come_is_asked_how_they_are_and_stays_in_the_queue(
     assert (outreach["code"]["coding"][0]["code"], outreach["status"]) == ("outreach", "requested")
     assert outreach["focus"] == {"reference": f"Appointment/{booked['id']}"}
     assert "owner" not in outreach
+    for reason in ("not-reached", "no-capacity"):
+        said = {"coding": [{"system": DECLINED, "code": reason}], "text": "Did not come"}
+        ended = {**referral, "status": "failed", "statusReason": said}
+        refused = await http.put("Task/t1", json=ended, headers=COORDINATOR)
+        assert (refused.status_code, "BOOK-NO-DISCHARGE" in why(refused)) == (422, True), refused.text
     again = only(await ask(http, "book", slot="Slot/s2", patient_reference="Patient/a"))
     assert (await put(http, again, status="fulfilled")).status_code == 200
     tasks = {task["id"]: task for task in await stored(runtime, NORTH, "Task")}

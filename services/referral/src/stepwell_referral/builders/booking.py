@@ -204,6 +204,11 @@ def has_appointment(task: Mapping[str, Any]) -> bool:
     return any(each.get("code") == SCHEDULED for each in task.get("businessStatus", {}).get("coding", ()))
 
 
+def was_missed(task: Mapping[str, Any]) -> bool:
+    """Whether the last that happened to a referral is that the person did not come."""
+    return any(each.get("code") == UNATTENDED for each in task.get("businessStatus", {}).get("coding", ()))
+
+
 def outreach_task(task_id: str, appointment: Mapping[str, Any], person: Mapping[str, Any], missed: Missed, at: datetime
                   ) -> Json:  # fmt: skip
     """Asks somebody to find out how a person is who did not come. It has no owner: whoever is free takes it."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from stepwell_shared.canonical import derived_id
+from stepwell_shared.canonical import code_system, derived_id
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.reach import query_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -15,9 +15,10 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import data
 from stepwell_referral.booking_tables import DueReminder, reminder_effect
 from stepwell_referral.builders import booking as builders
-from stepwell_referral.rules.booking import GIVES_BACK, TERMINAL, after_missed, check_move, next_reminder
+from stepwell_referral.rules.booking import GIVES_BACK, TERMINAL, after_missed, check_ending, check_move, next_reminder
 from stepwell_referral.rules.transitions import WAITING
 from stepwell_referral.use_cases.booking import announce_event
+from stepwell_referral.use_cases.following import reason_of
 from stepwell_referral.use_cases.messages import add_message, language_of
 from stepwell_referral.use_cases.progress import referral_changed, subject_key
 from stepwell_referral.use_cases.taking import give_back, read_resource, refused, until_committed
@@ -26,6 +27,7 @@ Resource = dict[str, Any]
 
 # With a slot these say which place was taken, and change with $reschedule alone.
 _FIXED = ("slot", "start", "end", "identifier", "basedOn", "extension", "appointmentType")
+TERMINAL_MOVES = frozenset({"failed", "cancelled", "rejected"})
 _EVENTS = {
     "noshow": builders.UNATTENDED,
     "cancelled": builders.EVENT_CANCELLED,
@@ -103,6 +105,40 @@ async def _reach_out(runtime: Runtime, write: Write, after: Resource) -> None:
     change = built(runtime.engine, task, write.now)
     write.unit.changes.append(change)
     write.unit.effects.append(referral_changed(runtime, change.stored, task, [], write.now))
+
+
+async def refuse_discharge(runtime: Runtime, tenant: str, before: Resource, after: Resource) -> None:
+    """Nobody is discharged for missed visits alone, nor while somebody still tries to reach them.
+
+    Raises FhirError BUSINESS_RULE when the last that happened is a missed appointment, and the referral would end
+    without a reason, because the person was not reached, or before the outreach was done.
+    """
+    if not builders.was_missed(before) or after["status"] not in TERMINAL_MOVES or before["status"] == after["status"]:
+        return
+    reason = reason_of(after)
+    code = reason.code if reason is not None else None
+    if code == "declined-by-person":
+        return
+    refusal = check_ending(
+        after["status"],
+        missed_alone=code in {None, "not-reached"},
+        outreach_open=await _outreach_open(runtime, tenant, after),
+    )
+    if refusal is not None:
+        raise refused(f"{refusal.reason} ({refusal.rule})", "Task.status")
+
+
+async def _outreach_open(runtime: Runtime, tenant: str, task: Resource) -> bool:
+    """Whether somebody still is to ask how this person is."""
+    name = "patient" if "reference" in task["for"] else "patient:identifier"
+    criteria = [
+        (name, subject_key(runtime, task["for"])),
+        ("code", f"{code_system('task')}|{builders.OUTREACH}"),
+        ("status", "requested,accepted,in-progress,on-hold"),
+    ]
+    query = query_of(runtime.engine, runtime.engine.registry.types["Task"], criteria, (), strict=True)
+    query.count = 1
+    return bool(await runtime.store.search(tenant, *query.page_statement()))
 
 
 async def referral_of(runtime: Runtime, tenant: str, appointment: Resource) -> Resource | None:

@@ -18,6 +18,7 @@ from stepwell_referral.rules.loop import may_complete
 from stepwell_referral.rules.support import check_support
 from stepwell_referral.rules.transitions import TERMINAL, Actor, actors_of, allowed_targets, check_transition
 from stepwell_referral.timers import timer_effect
+from stepwell_referral.use_cases.appointments import refuse_discharge
 from stepwell_referral.use_cases.documents import refuse_foreign_results
 from stepwell_referral.use_cases.following import DECLINE_REASONS, follow_up, reason_of
 from stepwell_referral.use_cases.parts import open_parts
@@ -51,6 +52,7 @@ async def change_task(runtime: Runtime, write: Write) -> None:
         return
     _refuse_move(before, task, write.access)
     _refuse_unsaid(before, task)
+    await refuse_discharge(runtime, write.unit.tenant, before, task)
     await refuse_foreign_results(runtime, write, task)
     if before["status"] == "draft" and task["status"] == "requested":
         _refuse_unauthorised(progress.request)
