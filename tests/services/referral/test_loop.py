@@ -63,7 +63,8 @@ async def beside(runtime: Runtime, code: str) -> list[Resource]:
 
 async def told(runtime: Runtime, category: str = "notification") -> list[Resource]:
     found = await stored(runtime, NORTH, "Communication")
-    return [each for each in found if each["category"][0]["coding"][0]["code"] == category]
+    named = [each for each in found if "category" in each]
+    return [each for each in named if each["category"][0]["coding"][0]["code"] == category]
 
 
 async def timers(runtime: Runtime) -> dict[str, Any]:

@@ -59,6 +59,11 @@ def message_policy() -> MessagePolicy:
     )
 
 
+def document_characters_max() -> int:
+    """How much content a document brings with it, in characters of base64 (loop.toml)."""
+    return int(_toml("loop.toml")["documents"]["bytes_max"]) * 4 // 3
+
+
 @cache
 def words() -> Mapping[str, Words]:
     """What people are told, by language (messages.json)."""

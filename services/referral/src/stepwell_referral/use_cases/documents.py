@@ -6,6 +6,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
+from stepwell_referral.data.loop import document_characters_max
 from stepwell_referral.use_cases.progress import content, subject_key
 
 # What a consultation gives back (fhir.md: Procedure, Observation, DocumentReference, Composition, a report of results).
@@ -15,6 +16,27 @@ RESULTS = frozenset({
 })  # fmt: skip
 
 Resource = dict[str, Any]
+
+
+async def write_document(runtime: Runtime, write: Write) -> None:
+    """A document that travels with a referral, or a note that comes back. Raises FhirError BUSINESS_RULE."""
+    document = write.resource or {}
+    subject = document.get("subject", {})
+    issues = []
+    if not ("reference" in subject or "value" in subject.get("identifier", {})):
+        issues.append(Issue("say whom it is about", "business-rule", "DocumentReference.subject"))
+    for number, each in enumerate(document.get("content", ())):
+        attachment = each.get("attachment", {})
+        place = f"DocumentReference.content[{number}].attachment"
+        if not attachment.get("contentType"):
+            issues.append(Issue("say what kind of content it is", "business-rule", f"{place}.contentType"))
+        if "data" not in attachment and "url" not in attachment:
+            issues.append(Issue("bring the content, or its address", "business-rule", place))
+        if len(attachment.get("data", "")) > document_characters_max():
+            text = f"at most {document_characters_max() * 3 // 4} bytes here; give a url for what is larger"
+            issues.append(Issue(text, "too-costly", f"{place}.data"))
+    if issues:
+        raise FhirError(Category.BUSINESS_RULE, issues)
 
 
 async def refuse_foreign_results(runtime: Runtime, write: Write, task: Resource) -> None:
