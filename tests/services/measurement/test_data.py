@@ -89,7 +89,7 @@ def test_the_code_system_defines_every_code_of_a_result() -> None:
     system = CodeSystem.model_validate(CODE_SYSTEMS[code_system("reliable-change")])
     codes = [str(concept.code) for concept in system.concept or ()]
     wanted = {str(change) for change in Change if change is not Change.NOT_AVAILABLE}
-    wanted |= {"change", "threshold", "threshold-inclusive", "none"}
+    wanted |= {"change", "threshold", "threshold-inclusive", "none", "site"}
     for instrument in instruments():
         wanted |= {f"{instrument}-reliable-change", *data.change_parameter_sets(instrument)}
     assert sorted(codes) == sorted(wanted)

@@ -21,7 +21,7 @@ from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement import builders
-from stepwell_measurement.data import score_systems, trajectory_parameters
+from stepwell_measurement.data import score_systems
 from stepwell_measurement.rules.compact import Point, points_of, with_changes
 from stepwell_measurement.rules.reliable_change import Score
 from stepwell_measurement.rules.trajectory import (
@@ -34,6 +34,7 @@ from stepwell_measurement.rules.trajectory import (
 )
 from stepwell_measurement.subscriptions import TRAJECTORY_CHANGED
 from stepwell_measurement.tables import KeptScore, Series, SeriesKey, kept_score, series_reader, trajectory_effect
+from stepwell_measurement.use_cases.site import parameters_of
 
 EFFECTIVE = ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "effectiveTiming")
 STANDING = frozenset({"final", "amended", "corrected"})
@@ -93,7 +94,7 @@ async def change_series(
     """
     series = await series_of(runtime, unit.tenant, key)
     before, told = _pending(unit, key, series)
-    parameters = trajectory_parameters()[key.code]
+    parameters = parameters_of(runtime, unit.tenant)[key.code]
     news = {
         id_: usable_point(kept, parameters) if series_key(runtime, kept.resource) == key else None
         for id_, kept in changed.items()
@@ -127,7 +128,7 @@ async def series_of(runtime: Runtime, tenant: str, key: SeriesKey) -> Series:
     series = await _reader(runtime).get((tenant,), key) or Series()
     if series.is_current:
         return series
-    parameters = trajectory_parameters()[key.code]
+    parameters = parameters_of(runtime, tenant)[key.code]
     mine = (kept for kept in series.observations if series_key(runtime, kept.resource) == key)
     read = (usable_point(kept, parameters) for kept in mine)
     return replace(series, points={point.id: point for point in read if point is not None})

@@ -20,6 +20,7 @@ from stepwell_measurement.rules.trajectory import Care, Trajectory, TrajectoryPa
 from stepwell_measurement.tables import Series, SeriesKey, codes_of, kept_score
 from stepwell_measurement.use_cases.goals import ATTAINMENT, attainment_of
 from stepwell_measurement.use_cases.series import series_of
+from stepwell_measurement.use_cases.site import parameters_of
 
 _OBSERVATION = "Observation"
 ASKED_AT_ONCE = 500
@@ -68,11 +69,12 @@ async def view_of(runtime: Runtime, request: Request) -> View:
     """
     request.access.require(_OBSERVATION, Interaction.SEARCH_TYPE)
     person, tenant = f"Patient/{request.id}", request.access.tenant
-    codes = [code for code in await codes_of(runtime.database, tenant, person) if code in trajectory_parameters()]
+    own = parameters_of(runtime, tenant)
+    codes = [code for code in await codes_of(runtime.database, tenant, person) if code in own]
     found = await asyncio.gather(*(series_of(runtime, tenant, SeriesKey(person, code)) for code in codes))
     reached = await _reached(runtime, request, [id_ for series in found for id_ in series.points])
     shown = [
-        _way(code, series)
+        _way(code, series, own[code])
         for code, series in zip(codes, found, strict=True)
         if series.points and reached.issuperset(series.points)
     ]
@@ -87,8 +89,7 @@ async def view_of(runtime: Runtime, request: Request) -> View:
     return View(person, care, ways, function, symptoms, goals)
 
 
-def _way(code: str, series: Series) -> Way:
-    parameters = trajectory_parameters()[code]
+def _way(code: str, series: Series, parameters: TrajectoryParameters) -> Way:
     points = tuple(sorted(series.points.values(), key=lambda point: (point.score.effective, point.id)))
     path = trajectory(parameters, (point.score for point in points), care=series.care)
     return Way(code, score_systems()[code], parameters, points, path)

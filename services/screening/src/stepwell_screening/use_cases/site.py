@@ -66,6 +66,8 @@ class Site(_Model):
     second_factor: str = Field(default=SECOND_FACTOR, alias="secondFactor", pattern=f"^({'|'.join(FACTORS)})$")
     crisis_contacts: tuple[CrisisContact, ...] = Field(default=(), alias="crisisContacts")
     cadence: dict[str, int] = Field(default_factory=dict)
+    # What measurement reads of the same file.
+    measurement: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("cadence")
     @classmethod
