@@ -121,8 +121,11 @@ class TestEachPathwayDecidesLive:
         assert (step_code(proposal), tier_code(proposal), rule in rules(proposal)) == (step, tier, True)
         assert proposal["code"]["coding"][0]["code"] == offering.service_code
         assert episode["type"][0]["coding"][0]["code"] == pathway
-        if proposal["status"] == "active":
-            answer = await http.post(f"ServiceRequest/{proposal['id']}/$accept", headers=CLINICIAN)
+        answer = await http.post(f"ServiceRequest/{proposal['id']}/$accept", headers=CLINICIAN)
+        if proposal["status"] == "on-hold":
+            assert answer.status_code == 422
+            assert "safety" not in answer.text, "what waits for something else is not called unsafe"
+        else:
             assert answer.status_code == 200, answer.text
             assert current_step(await the(runtime, "EpisodeOfCare")) == step
             await hear(runtime, scored(18, "r2", day=21))
@@ -165,6 +168,15 @@ class TestWhichPolicyIsInForce:
         await hear(replica, scored(15, "r2", day=21))
         now = await open_request(runtime)
         assert (policies([now]), step_code(now)) == ([f"{everywhere['url']}|1"], "tier-3")
+
+    async def test_a_sites_values_outlive_the_release_that_they_were_made_for(
+        self, runtime: Runtime, replica: Runtime, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = derived("stepped-care", phq9_tier_3_minimum=15)
+        await publish(http, own)
+        monkeypatch.setattr("stepwell_routing.policies.published.shipped_names", tuple)
+        await hear(replica, scored(15))
+        assert policies([await open_request(runtime)]) == [f"{own['url']}|1"]
 
     async def test_decisions_at_the_moment_of_publishing_are_each_made_whole_by_one_version(
         self, runtime: Runtime, replica: Runtime, http: httpx.AsyncClient

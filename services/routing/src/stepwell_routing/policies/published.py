@@ -190,19 +190,30 @@ async def _default_at(runtime: Runtime, tenant: str, published: Publications, si
 
 
 async def _base(runtime: Runtime, tenant: str, canonical: str) -> Mapping[str, Any] | None:
-    """The document of a `url|version`, shipped or published by the tenant."""
+    """The document of a `url|version`, shipped or published by the tenant.
+
+    What shipped once is kept by the tenant under its name and version: a site's values outlive the next release.
+    """
     for name in shipped_names():
         document = policy_document(name)
-        if f"{document['url']}|{document['version']}" == canonical:
+        if _canonical(document) == canonical:
             return document
+    url, _, version = canonical.partition("|")
+    found = await _document(runtime, tenant, f"{url.rpartition('/')[2]}-{version}")
+    if found is not None and _canonical(found) == canonical:
+        return found
     for step in (await publishing(runtime).read(tenant)).steps:
         if f"{step.url}|{step.version}" == canonical:
-            return await _document(runtime, tenant, step)
+            return await _document(runtime, tenant, step.plan_definition_id)
     return None
 
 
-async def _document(runtime: Runtime, tenant: str, step: PolicyStep) -> dict[str, Any] | None:
-    stored = await runtime.store.read(tenant, "PlanDefinition", step.plan_definition_id)
+def _canonical(document: Mapping[str, Any]) -> str:
+    return f"{document.get('url')}|{document.get('version')}"
+
+
+async def _document(runtime: Runtime, tenant: str, id_: str) -> dict[str, Any] | None:
+    stored = await runtime.store.read(tenant, "PlanDefinition", id_)
     if stored is None or stored.body is None:
         return None
     found: dict[str, Any] = json.loads(stored.body, parse_float=Decimal)
@@ -215,7 +226,7 @@ async def _compiled(runtime: Runtime, tenant: str, step: PolicyStep) -> _Compile
     kept = publishing(runtime).compiled
     found = kept.get(key)
     if found is None:
-        document = await _document(runtime, tenant, step)
+        document = await _document(runtime, tenant, step.plan_definition_id)
         if document is None:
             return None
         policy = await compile_document(runtime, tenant, document)

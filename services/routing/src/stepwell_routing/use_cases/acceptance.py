@@ -1,5 +1,7 @@
 """A clinician accepts a proposal: it becomes a plan, and referral starts."""
 
+from typing import Any
+
 import orjson
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.outbox import event
@@ -18,6 +20,7 @@ from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
 from stepwell_routing.use_cases.episodes import episode_told
+from stepwell_routing.use_cases.people import why_held
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.standing import PROPOSAL, Standing, key_of, standing_of
 
@@ -42,7 +45,7 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         proposal = orjson.loads(stored.body)
         if proposal["intent"] != PROPOSAL:
             return written(runtime.engine.base_url, request, served_type, stored, created=False, witnessed=False)
-        _refuse_unready(proposal["status"])
+        _refuse_unready(proposal)
         standing = await standing_of(runtime, tenant, key_of(runtime, proposal["subject"]))
         unit, accepted = _accepted(runtime, request, stored, clinician, standing)
         answer = written(runtime.engine.base_url, request, served_type, accepted, created=False)
@@ -55,9 +58,10 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
     return await until_committed(attempt, FhirError(Category.CONFLICT, text))
 
 
-def _refuse_unready(status: str) -> None:
+def _refuse_unready(proposal: dict[str, Any]) -> None:
+    status = proposal["status"]
     if status == "on-hold":
-        text = "a safety question is open (the reason codes say which); a clinician records a risk level first"
+        text = why_held(builders.rule_codes(proposal))
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "ServiceRequest.status")])
     if status != "active":
         text = "this proposal was withdrawn; another has taken its place"

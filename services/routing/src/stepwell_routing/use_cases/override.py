@@ -32,6 +32,7 @@ from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
 from stepwell_routing.use_cases.episodes import episode_told
 from stepwell_routing.use_cases.governing import Governing, governing_now
+from stepwell_routing.use_cases.people import why_held
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Dated, Keeping, keep_reviewed
 from stepwell_routing.use_cases.standing import PROPOSAL, Standing, key_of, standing_of
@@ -168,7 +169,7 @@ def _refuse_unready(proposal: Resource, policy: Policy, step: Step) -> None:
     elif proposal["intent"] != PROPOSAL:
         text, expression = "this is a plan already; what is overridden is a proposal", "ServiceRequest.intent"
     elif proposal["status"] == "on-hold":
-        text = "a safety question is open (the reason codes say which); a clinician records a risk level first"
+        text = why_held(builders.rule_codes(proposal))
     elif proposal["status"] != "active":
         text = "this proposal was withdrawn; another has taken its place"
     elif builders.step_code(proposal) == step.code:

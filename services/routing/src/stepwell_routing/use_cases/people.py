@@ -1,6 +1,6 @@
 """Who acts and whom it is about: what the use cases of care plans, content, choices and reviews ask of each request."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,6 +11,7 @@ from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
 WORDS_CHARACTERS_MAX = 2_000
+SAFETY_RULES = "SAF-"
 
 Resource = dict[str, Any]
 Read = Callable[[str, str], Awaitable[Stored | None]]
@@ -98,6 +99,13 @@ def optional(given: Mapping[str, list[Resource]], name: str, kind: str) -> Any:
 def required(name: str, kind: str) -> FhirError:
     place = f"Parameters.parameter.where(name = '{name}')"
     return FhirError(Category.INVALID, [Issue(f"the parameter {name} is needed as {kind}", "required", place)])
+
+
+def why_held(rules: Collection[str]) -> str:
+    """Why nobody answers a proposal yet, by the rules that it names: only a question of safety is called one."""
+    if any(code.startswith(SAFETY_RULES) for code in rules):
+        return "a safety question is open (the reason codes say which); a clinician records a risk level first"
+    return "something is asked for first, or a person decides first: the reason codes say which"
 
 
 def unprocessable(text: str, expression: str) -> FhirError:
