@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from stepwell_routing.policies import active_policies
 from stepwell_routing.rules.answers import NOTHING
-from stepwell_routing.rules.evidence_names import known
+from stepwell_routing.rules.evidence_names import known, measure_of
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Input, Policy
 from stepwell_routing.tables import BORN, CONDITION, EXIT, PLACE, SAID, SITE, STEP, WAIT_UNTIL, Known
@@ -155,3 +155,11 @@ def test_results_that_are_no_numbers_are_no_scores_and_answers_are_what_a_review
 
 def test_conditions_are_no_reviews() -> None:
     assert value(said("step_reviews"), ago(STEP, "somatic-p1", 40), ago(f"{CONDITION}x|y", "active|", 20)) == 0
+
+
+@pytest.mark.parametrize(
+    ("instrument", "name"),
+    [("phq-9", "phq9"), ("euronet-interference", "euronet_interference"), ("whodas", "whodas"), ("sd-4a", "sd4a")],
+)
+def test_what_measurement_says_of_an_instrument_has_the_name_of_its_measure(instrument: str, name: str) -> None:
+    assert measure_of(instrument) == name

@@ -284,3 +284,10 @@ def names_of(declared: str) -> dict[str, Kind]:
     if found.measured:
         names.update({f"{declared}_{suffix}": kind for suffix, kind in SUFFIXES.items()})
     return names
+
+
+def measure_of(instrument: str) -> str:
+    """The name of what an instrument measures, by the instrument's code: `euronet-interference` is
+    `euronet_interference`, and `phq-9` is `phq9`; one that is not in the list is named as it is written."""
+    plain = instrument.replace("-", "")
+    return next((name for name in _SCORES if name.replace("_", "") == plain), plain)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from stepwell_routing.rules.evidence_names import measure_of
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.tables import (
@@ -146,7 +147,7 @@ def _all_steps(course: Course) -> list[Known]:
 def _reliable_values(course: Course) -> dict[str, Scalar | None]:
     """What measurement says of each instrument: `phq-9` is the policy's `phq9`."""
     rows = [row for row in course.rows if row.name.startswith(RELIABLE)]
-    return {f"{row.name.removeprefix(RELIABLE).replace('-', '')}_reliable": row.value for row in rows}
+    return {f"{measure_of(row.name.removeprefix(RELIABLE))}_reliable": row.value for row in rows}
 
 
 def _rank(policy: Policy, row: Known) -> int | None:
