@@ -207,7 +207,8 @@ END $function$"""
 
 
 def _keep_figures() -> str:
-    """The batch function of figures: without figures those that are there stay, and are due at the earlier time."""
+    """The batch function of figures: without figures those that are there stay, and are due at the earlier time. What
+    was asked for while figures were reckoned stays due."""
     columns = insert_columns(_table(ServicePace))
     return f"""CREATE OR REPLACE FUNCTION insert_service_pace({array_parameters(columns)}) RETURNS void
 LANGUAGE plpgsql AS $function$
@@ -217,7 +218,8 @@ BEGIN
     SELECT tenant_in, u.service_id, max(u.figures), min(u.due_at) FROM {unnested(columns)} GROUP BY u.service_id
     ON CONFLICT (tenant, service_id) DO UPDATE SET
       figures = coalesce(excluded.figures, p.figures), lease_until = '-infinity',
-      due_at = CASE WHEN excluded.figures IS NULL THEN least(p.due_at, excluded.due_at) ELSE excluded.due_at END;
+      due_at = CASE WHEN excluded.figures IS NULL OR p.due_at > (excluded.figures::jsonb ->> 'reckoned_at')::timestamptz
+        THEN least(p.due_at, excluded.due_at) ELSE excluded.due_at END;
 END $function$"""
 
 

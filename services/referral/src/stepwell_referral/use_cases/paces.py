@@ -109,9 +109,10 @@ async def outcomes_of(runtime: Runtime, tenant: str, reference: str, most: int, 
     return sorted((each for each in found if each is not None), key=lambda each: each.made)
 
 
-def pace_text(pace: Pace) -> str:
+def pace_text(pace: Pace, reckoned_at: datetime) -> str:
     """A pace as it is kept."""
     kept = {
+        "reckoned_at": instant(reckoned_at),
         "calendar": [[instant(moment), places] for moment, places in pace.calendar],
         "calendar_until": instant(pace.calendar_until),
         "weekly_starts": pace.weekly_starts,
@@ -130,6 +131,7 @@ def pace_text(pace: Pace) -> str:
 def pace_from(text: str) -> Pace:
     """A pace that was kept."""
     kept = orjson.loads(text)
+    del kept["reckoned_at"]
     calendar = tuple((datetime.fromisoformat(moment), places) for moment, places in kept.pop("calendar"))
     until = datetime.fromisoformat(kept.pop("calendar_until"))
     return Pace(calendar=calendar, calendar_until=until, **kept)

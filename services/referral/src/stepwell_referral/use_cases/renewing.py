@@ -77,7 +77,7 @@ async def _renew(runtime: Runtime, tenant: str, service_id: str) -> None:
     found = await read_resource(runtime, tenant, "HealthcareService", service_id)
     again = now + timedelta(hours=data.pace_data()["renewal"]["hours"])
     if found is None:
-        nothing = pace_text(Pace((), now, 0.0))
+        nothing = pace_text(Pace((), now, 0.0), now)
         await runtime.store.commit(UnitOfWork(tenant, effects=[pace_effect(service_id, nothing, again)]))
         return
     service, stored = found
@@ -91,7 +91,7 @@ async def _renew(runtime: Runtime, tenant: str, service_id: str) -> None:
         focus = f"HealthcareService/{service_id}"
         entries = [(f"{runtime.engine.base_url}/{focus}", stored)]
         unit.effects.append(event(CAPACITY_CHANGED.canonical, focus, focus, entries, now))
-    unit.effects.append(pace_effect(service_id, pace_text(pace), again))
+    unit.effects.append(pace_effect(service_id, pace_text(pace, now), again))
     await runtime.store.commit(unit)
 
 
@@ -186,10 +186,11 @@ def promised_of(task: Resource) -> tuple[datetime | None, bool] | None:
 
 def is_news(told: tuple[datetime | None, bool], wait: WaitPromise) -> bool:
     """Whether a wait differs so much from what was told that the person hears of it: the promised day moves by more
-    than some days and a share of the wait, or across the longest wait of the class."""
+    than some days and a share of the wait, or behind the longest wait of the class. One that is within it again by a
+    day or two is no news: it might not stay so."""
     bound, keepable = told
     limits = data.pace_data()["renewal"]
-    if keepable != wait.keepable or (bound is None) != (wait.promised_by is None):
+    if (keepable and not wait.keepable) or (bound is None) != (wait.promised_by is None):
         return True
     if bound is None or wait.promised_by is None or wait.upper_days is None:
         return False
