@@ -48,6 +48,7 @@ PROMISED = {
         "score-finalized",
         "review-due",
         "safety-plan-changed",
+        "episode-changed",
         "safety-alert",
         "patient-changed",
         "consent-changed",
@@ -55,7 +56,7 @@ PROMISED = {
         "tier-overridden",
     ),
     *("referral-changed", "capacity-changed", "trajectory-changed", "measure-report-ready"),
-    *("questionnaire-changed", "communication-changed", "interim-changed", "preference-changed"),
+    *("questionnaire-changed", "communication-changed", "interim-changed", "preference-changed", "review-asked"),
 }
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
 
