@@ -103,6 +103,9 @@ async def tell(runtime: Runtime, *events: ReceivedEvent) -> None:
         {"code": {"text": "steps"}},
         {"status": "preliminary"},
         {"subject": {"reference": "Patient/p2"}},
+        {"subject": {"reference": "Group/g1"}},
+        {"subject": {"identifier": {"system": "https://clinic.example", "value": "Patient/p1"}}},
+        {"valueQuantity": {"value": 1e300}, "code": {"coding": [{"code": "other"}]}},
     ],
 )
 async def test_what_lies_within_the_plan_or_is_not_remote_asks_nobody(

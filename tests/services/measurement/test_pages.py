@@ -99,7 +99,8 @@ async def test_who_may_not_see_a_person_sees_nothing_of_their_way(runtime: Runti
 
 @pytest.mark.parametrize(
     ("path", "query", "method", "status"),
-    [("", "", "GET", 404), ("p1/x", "", "GET", 404), ("p1", "", "POST", 405), ("p1", "_format=pdf", "GET", 406),
+    [("", "", "GET", 404), ("p1/x", "", "GET", 404), ("p\x001", "", "GET", 404),
+     ("p1", "", "POST", 405), ("p1", "_format=pdf", "GET", 406),
      ("p1", "language=xx", "GET", 406), ("nobody", "", "GET", 404)],
 )  # fmt: skip
 async def test_what_is_not_there_is_refused(runtime: Runtime, path: str, query: str, method: str, status: int) -> None:

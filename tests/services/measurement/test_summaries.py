@@ -46,7 +46,8 @@ async def last(http: httpx.AsyncClient, query: str, headers: dict[str, str] = EH
     "query",
     [
         *("", "patient=p1", "code=wsas", "patient=p1&code=wsas&max=0", "patient=p1&code=wsas&max=x"),
-        *("patient=p1&code=wsas&nonsense=1", "patient=p1&subject=p1&code=wsas", "patient=p1&code=wsas&max=1000000"),
+        *("patient=p1%00&code=wsas", "patient=p1&code=wsas&nonsense=1", "patient=p1&subject=p1&code=wsas"),
+        "patient=p1&code=wsas&max=1000000",
     ],
 )
 async def test_a_question_that_is_not_clear_is_refused(http: httpx.AsyncClient, query: str) -> None:

@@ -1,5 +1,6 @@
 """`GET /measurement/trajectory/{patient}`: one person's way as data or as a picture, for bearers of a token."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from stepwell_measurement.use_cases.viewing import view_of
 
 PATH = "/measurement/trajectory/"
 JSON, SVG = "application/json", "image/svg+xml"
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # https://hl7.org/fhir/R4/datatypes.html#id
 FORMATS = {"json": JSON, JSON: JSON, "svg": SVG, SVG: SVG}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -63,7 +65,7 @@ async def _page(runtime: Runtime, authenticate: Authenticate, exchange: Exchange
     """The person's way in the format and language that are asked for, put on record. Raises FhirError."""
     access = await authenticate(exchange.headers.get("authorization"))
     id_ = exchange.path.removeprefix(PATH)
-    if not id_ or "/" in id_:
+    if not _ID.fullmatch(id_):
         raise FhirError(Category.NOT_FOUND, "there is no such page")
     if exchange.method not in {"GET", "HEAD"}:
         text = "this address takes GET"

@@ -54,7 +54,7 @@ def attainment_of(observation: Resource) -> tuple[datetime, Decimal] | None:
 
 async def active_goals(runtime: Runtime, tenant: str, person: str) -> list[Resource]:
     """The Goals that somebody works towards now; `person` is a reference. Decimals stay as they are written."""
-    if "/" not in person or "|" in person:
+    if f"/{person}".rpartition("/")[0].rpartition("/")[2] != "Patient":
         return []
     given = [("patient", escape(person)), ("lifecycle-status", "active,accepted")]
     served_type = runtime.engine.registry.types["Goal"]

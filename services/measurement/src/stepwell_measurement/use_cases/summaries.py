@@ -147,6 +147,8 @@ def _given(request: Request) -> Pairs:
     for parameter in body.get("parameter", ()):
         value = next((value for name, value in parameter.items() if name.startswith("value")), None)
         found.append((parameter["name"], _text(parameter["name"], value)))
+    if any("\0" in value for _, value in found):
+        raise _refused("a parameter has a character that no text has", "value")
     return found
 
 
