@@ -44,7 +44,7 @@ EXPLANATIONS = (
         "a probability as a Range whose low has no code; ras-1: low and high must be percentages, if present",
     ),
     Explanation(
-        r"^MeasureReport\.improvementNotation must have a code of the required value set",
+        r"^(MeasureReport\.improvementNotation|Condition\.(clinical|verification)Status) must have a code of the req",
         "a Coding that has nothing but the reason why its code is absent, where the binding is required",
     ),
     Explanation(
