@@ -25,7 +25,7 @@ from stepwell_routing.rules.decisions import Evidence, decide
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import ATTENDED, SAID, Known, evidence_effect
-from stepwell_routing.timers import REVIEW
+from stepwell_routing.timers import REVIEW, timer_effect
 from stepwell_routing.use_cases.besides import is_beside, keep_besides
 from stepwell_routing.use_cases.boosters import cancel_boosters, complete_boosters
 from stepwell_routing.use_cases.causes import (
@@ -36,6 +36,7 @@ from stepwell_routing.use_cases.causes import (
     cause_of_response,
 )
 from stepwell_routing.use_cases.course import course_of
+from stepwell_routing.use_cases.endings import COMPLETE, REVOKED, TAKEN_BACK, ending_of
 from stepwell_routing.use_cases.evidence import WITHDRAWN, outcome_rows
 from stepwell_routing.use_cases.governing import Governing, governing
 from stepwell_routing.use_cases.knowledge import evidence_of, known_of, situation_of, with_step
@@ -97,17 +98,35 @@ async def decide_on_course(runtime: Runtime, received: ReceivedEvent, tenant: st
 
 
 async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
-    """Topic referral-changed: contacts count for the course; with the first in a new step the old one is completed."""
+    """Topic referral-changed: contacts count for the course; with the first in a new step the old one is completed.
+
+    A referral that was taken back revokes its request; one that is complete brings the review of the step forward.
+    """
     cause = cause_of_referral(runtime, received)
+    ending = ending_of(received, cause)
 
     async def attempt() -> None:
         standing, known = await asyncio.gather(
             standing_of(runtime, tenant, cause.subject_key), known_of(runtime, tenant, cause.subject_key)
         )
         request_id = cause.response_url.rpartition("/")[2]
-        if not cause.known or _is_known(cause, known) or is_beside(known, request_id):
+        plan = standing.plan if standing.plan is not None and _is_about(cause, standing.plan) else None
+        is_new = bool(cause.known) and not _is_known(cause, known)
+        if not (is_new or (ending == TAKEN_BACK and plan)) or is_beside(known, request_id):
             return
-        unit, now = UnitOfWork(tenant, effects=_evidence_effects(cause)), runtime.clock()
+        unit, now = UnitOfWork(tenant, effects=_evidence_effects(cause) if is_new else []), runtime.clock()
+        if ending == TAKEN_BACK and plan is not None:
+            change = with_status(runtime, plan, REVOKED, now)
+            unit.changes.append(change)
+            unit.effects.append(_announced(runtime, cause.subject_key, change.stored, now))
+            left = [each for each in standing.references if each != plan.reference]
+            governed = await governing(runtime, tenant, standing, cause.subject_key)
+            unit.changes.append(_episode(runtime, cause, standing, governed, left, now))
+            await runtime.store.commit(unit)
+            return
+        review = None if plan is None else standing.reviews.get(plan.reference)
+        if ending == COMPLETE and review is not None:
+            unit.effects.append(timer_effect(review.id, REVIEW, cause.subject_key, now))
         if cause.known[0].name == ATTENDED and standing.plan is not None and _is_about(cause, standing.plan):
             for earlier in standing.earlier:
                 change = with_status(runtime, earlier, SETTLED, now)
