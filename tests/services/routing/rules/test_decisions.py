@@ -226,14 +226,14 @@ def _pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], RiskState, 
     return better, worse, risk, risk._replace(level=worse_level)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pair=_pairs(), policy=st.sampled_from([POLICY, BANDS]))
 def test_worse_evidence_never_gives_a_lower_tier(pair: Any, policy: Any) -> None:
     better, worse, risk, higher_risk = pair
     assert rank(decided(risk, policy=policy, **better)) <= rank(decided(higher_risk, policy=policy, **worse))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(values=_ANY, risk=_RISKS, current=st.none() | st.integers(1, 4))
 def test_nothing_lowers_a_safety_floor_or_passes_an_open_item(
     values: dict[str, Any], risk: RiskState, current: int | None

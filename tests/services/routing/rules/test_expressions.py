@@ -146,7 +146,7 @@ _VALUES = {
 _ENVIRONMENTS = st.fixed_dictionaries({}, optional=_VALUES)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(source=_booleans(2), environment=_ENVIRONMENTS)
 def test_every_expression_of_the_subset_means_what_fhirpath_says(source: str, environment: dict[str, Any]) -> None:
     expected = fhirpathpy.evaluate({}, source, {name: environment.get(name, []) for name in NAMES})

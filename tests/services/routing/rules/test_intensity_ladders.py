@@ -175,7 +175,7 @@ _NEED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(need=_NEED, personal=_PERSONAL, level=st.sampled_from(_LEVELS), opened=st.booleans(), agreed=st.booleans())
 def test_nothing_personal_changes_the_step_and_nothing_lowers_safety(
     need: dict[str, Any], personal: dict[str, Any], level: str | None, opened: bool, agreed: bool
@@ -191,7 +191,7 @@ def test_nothing_personal_changes_the_step_and_nothing_lowers_safety(
         assert together.status == "on-hold"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(need=_NEED, more=st.integers(0, 27), agreed=st.booleans(), first=st.integers(0, 3), second=st.integers(0, 3))
 def test_worse_evidence_never_gives_a_lower_step(
     need: dict[str, Any], more: int, agreed: bool, first: int, second: int

@@ -171,7 +171,7 @@ def _pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], RiskState, 
     return better, worse, risk, worse_risk, draw(st.integers(1, 3))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(pair=_pairs(), pause=st.booleans())
 def test_worse_or_lost_evidence_never_advances_a_phase(pair: Any, pause: bool) -> None:
     better, worse, risk, worse_risk, current = pair

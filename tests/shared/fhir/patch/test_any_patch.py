@@ -45,7 +45,7 @@ VALUES = st.sampled_from([
 
 
 @given(st.lists(OPERATIONS, max_size=4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_json_patch_gives_a_valid_resource_or_a_refusal(operations: list[dict[str, Any]]) -> None:
     with suppress(FhirError):
         body, _ = patched(PATIENT, orjson.dumps(operations), JSON_PATCH)
@@ -53,7 +53,7 @@ def test_a_json_patch_gives_a_valid_resource_or_a_refusal(operations: list[dict[
 
 
 @given(JSON, JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_is_added_is_there_and_what_is_removed_is_gone(document: Any, value: Any) -> None:
     there = [{"op": "add", "path": "/x", "value": value}, {"op": "test", "path": "/x", "value": value}]
     gone = [*there, {"op": "remove", "path": "/x"}]
@@ -69,7 +69,7 @@ def test_what_is_added_is_there_and_what_is_removed_is_gone(document: Any, value
     st.integers(-1, 3),
     st.integers(-1, 3),
 )
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_a_fhirpath_patch_gives_a_valid_resource_or_a_refusal(
     type_: str, path: str, value: dict[str, Any], source: int, destination: int
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_fhirpath_patch_gives_a_valid_resource_or_a_refusal(
 
 
 @given(st.text(alphabet="Patient.name[0]where(u='a')$@`|%& \n1-T:and", max_size=30))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_any_text_is_a_path_or_is_refused(text: str) -> None:
     with suppress(FhirError):
         assert read_path(text)

@@ -59,7 +59,7 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(damaged())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=750, deadline=None)
 def test_what_the_gate_vouches_for_the_walk_finds_nothing_wrong_with(resource: dict[str, Any]) -> None:
     issues = walk(resource)
     assert not (is_certainly_valid(resource, resource["resourceType"]) and issues)
