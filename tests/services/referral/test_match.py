@@ -1,5 +1,6 @@
 """Promises of `$match` and of the directory: who is offered which place and why, on every replica, and until when."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,16 @@ import httpx
 import pytest
 from stepwell_referral.app import listens, service
 from stepwell_referral.subscriptions import PATIENT_CHANGED, PREFERENCE_CHANGED
+from stepwell_referral.use_cases.match_places import match_task
+from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.canonical import CANONICAL, code_system, extension_url, topic
 from stepwell_shared.cli.bootstrap import DatabaseUrls
+from stepwell_shared.database.functions import Effect
+from stepwell_shared.fhir.messages import Request
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
-from tests.support.runtime import NORTH, SOUTH, URLS, http_of, received, running, token
+from tests.support.runtime import NORTH, SOUTH, URLS, caller, http_of, received, running, token
 from tests.support.terminology import unknown_codings
 
 COORDINATOR, EHR = (token(NORTH, role) for role in ("coordinator", "ehr"))
@@ -155,6 +160,10 @@ async def test_a_referral_is_matched_for_nobody_of_another_tenant_and_no_form_ab
         sent = await http.post("QuestionnaireResponse", json={**form, "subject": {"reference": subject}}, headers=EHR)
         assert sent.status_code == status
     assert (await http.post("QuestionnaireResponse", json=form, headers=EHR)).status_code == 405
+    await known(runtime, {"transport": "often"})
+    await put(http, {"resourceType": "Practitioner", "id": "dr"})
+    taken = {**form, "id": "form-1", "subject": {"reference": "Practitioner/dr"}}
+    assert (await http.put("QuestionnaireResponse/form-1", json=taken, headers=EHR)).status_code == 405
 
 
 async def test_wishes_barriers_and_the_record_choose_place_and_support_and_never_another_tier(
@@ -196,6 +205,19 @@ async def test_wishes_barriers_and_the_record_choose_place_and_support_and_never
     emitted(posted.json())
     await known(runtime, {"digital-access": "often"}, version=2, address=[HOME], communication=GERMAN)
     assert ids(await match(http, f"Task/{task['id']}", {}))[0] == "nearby"
+
+
+async def test_reasons_say_nothing_of_answers_that_the_caller_may_not_read(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await known(runtime, {"housing": "often"}, communication=GERMAN)
+    await hear(runtime, assigned(accepted(assignment())))
+    (task,) = await referrals(runtime)
+    narrow = caller(NORTH, scopes=Scopes.parse("system/Task.rs system/HealthcareService.rs"))
+    request = Request(narrow, lambda *what: Effect("audit", what), "Task", task["id"])
+    (entry,) = json.loads((await match_task(runtime, request)).body)["entry"]
+    assert "MATCH-SUPPORT" in told((await match(http, f"Task/{task['id']}", {}))[0])
+    assert set(told(entry)) == {"MATCH-TIER", "MATCH-MEETING", "MATCH-WAIT"}
 
 
 async def test_a_change_of_the_directory_counts_at_once_on_every_replica(

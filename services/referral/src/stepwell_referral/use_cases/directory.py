@@ -56,7 +56,6 @@ class Directory:
         stale = {entry.id for entry in changed if entry.resource_type == "HealthcareService"}
         locations = set()
         for entry in changed:
-            self._known[f"{entry.resource_type}/{entry.id}"] = entry.version
             if entry.resource_type == "HealthcareService":
                 self._services[entry.id] = entry.body or b""
             elif entry.resource_type == "Location":
@@ -71,6 +70,8 @@ class Directory:
             self._read_place(runtime, id_)
         if stale:
             self.catalogue = Catalogue.of(list(self.places.values()))
+        # Last: whoever asked may have gone away before, and then all of this is read again.
+        self._known |= {f"{entry.resource_type}/{entry.id}": entry.version for entry in changed}
 
     def _read_place(self, runtime: Runtime, id_: str) -> None:
         service = _resource.decode(self._services[id_])

@@ -17,6 +17,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.runtime import Runtime
 
+from stepwell_referral import data
 from stepwell_referral.builders import matches as builders
 from stepwell_referral.data.directory import FALLBACK_LANGUAGE, left_out_words, reason_words
 from stepwell_referral.directory_tables import PersonRow
@@ -52,6 +53,7 @@ async def match_task(runtime: Runtime, request: Request) -> Response:
         text = "this is no referral to a tier of care whose ServiceRequest is here"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Task.focus")])
     person = await person_of(runtime, request.access.tenant, subject_key(runtime, task["for"]))
+    person = await _in_reach(runtime, request, person)
     now = runtime.clock()
     need = asked_for(need_of(person, tier, now))
     answer = replace(answer, priority=task.get("priority", "routine"))
@@ -72,6 +74,27 @@ async def match_anybody(runtime: Runtime, request: Request) -> Response:
     return await _matched(runtime, request, need, person, answer, safety_item=False)
 
 
+async def _in_reach(runtime: Runtime, request: Request, person: PersonRow) -> PersonRow:
+    """What the caller could read of the person: reasons say nothing of what its token or a Consent keeps from it."""
+    if person.patient is not None and not await _reaches(runtime, request, "Patient", person.patient):
+        person = person._replace(patient=None)
+    if person.form is not None and not await _reaches(runtime, request, "QuestionnaireResponse", person.form):
+        person = person._replace(form=None)
+    return person
+
+
+async def _reaches(runtime: Runtime, request: Request, kind: str, body: bytes) -> bool:
+    try:
+        granted = request.access.filters(kind, Interaction.READ)
+    except FhirError:
+        return False
+    if not granted:
+        return True
+    engine = runtime.engine
+    query = query_of(engine, engine.registry.types[kind], [("_id", orjson.loads(body)["id"])], granted, strict=True)
+    return bool(await engine.store.search(request.access.tenant, *query.page_statement()))
+
+
 async def _matched(
     runtime: Runtime, request: Request, need: Need, person: PersonRow, answer: Asked, *, safety_item: bool
 ) -> Response:
@@ -87,7 +110,7 @@ async def _matched(
     shown = [option for option in options if option.place.place_id in bodies]
     words = reason_words(language)
     entries = [_entry(runtime, option, bodies[option.place.place_id], words) for option in shown]
-    issues = _issues(offers.match, with_left_out=answer.left_out and not for_patient)
+    issues = _issues(offers.match, language if for_patient else None, with_left_out=answer.left_out and not for_patient)
     if issues:
         entries.append(_outcome(derived_id(runtime.engine.base_url, tenant, "match", request.id), issues))
     address = "/".join(part for part in (request.resource_type, request.id, "$match") if part)
@@ -95,8 +118,12 @@ async def _matched(
     return Response(200, bundle("searchset", len(shown), [("self", link)], entries, now), {}, request.id)
 
 
-def _issues(found: Match, *, with_left_out: bool) -> list[Resource]:
-    issues = [] if found.options else [builders.no_place_issue(found.rule, found.reason)]
+def _issues(found: Match, told_in: str | None, *, with_left_out: bool) -> list[Resource]:
+    """That there is no place, to the person in their language, and why others were left out."""
+    words = data.wait_templates()
+    spoken = words.get((told_in or "").partition("-")[0], words[FALLBACK_LANGUAGE])
+    text = found.reason if told_in is None else spoken["rules"]["MATCH-NONE"]
+    issues = [] if found.options else [builders.no_place_issue(found.rule, text)]
     if with_left_out:
         issues += builders.left_out_issues(found.left_out[:LEFT_OUT_MAX], left_out_words())
     return issues
