@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import httpx
@@ -189,6 +190,13 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@cache
+def computed_scores() -> frozenset[tuple[str, str]]:
+    """The codes of every score that screening computes."""
+    scores = (each for form in (*shipped(), *skeletons()) for each in scoring(form)["scores"])
+    return frozenset((each["code"]["system"], each["code"]["code"]) for each in scores)
+
+
 def with_inputs(*names: str) -> Policy:
     """A shipped policy that asks for these names instead."""
     asked = [known(name) for name in names]
@@ -218,12 +226,7 @@ def test_every_declared_score_is_one_that_screening_computes(policy: str, name: 
     found, item = known(name), next(each for each in active_policies()[policy].inputs if each.name == name)
     assert found is not None
     if name in CODES:
-        computed = {
-            (each["code"]["system"], each["code"]["code"])
-            for form in (*shipped(), *skeletons())
-            for each in scoring(form)["scores"]
-        }
-        assert set(item.codes or CODES[name]) <= computed
+        assert set(item.codes or CODES[name]) <= computed_scores()
         assert not item.codes or set(item.codes) == set(CODES[name])
 
 
