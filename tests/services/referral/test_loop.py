@@ -45,7 +45,8 @@ def no(code: str = "no-capacity", status: str = "rejected") -> Resource:
 async def put(
     http: httpx.AsyncClient, task: Resource, headers: dict[str, str] = COORDINATOR, **changed: Any
 ) -> httpx.Response:
-    return await http.put(f"Task/{task['id']}", json={**task, **changed}, headers=headers)
+    body = {name: value for name, value in {**task, **changed}.items() if value is not None}
+    return await http.put(f"Task/{task['id']}", json=body, headers=headers)
 
 
 async def move(http: httpx.AsyncClient, task: Resource, *statuses: str) -> Resource:
@@ -88,6 +89,8 @@ def said(message: Resource) -> str:
 @pytest.mark.parametrize(
     ("changed", "place"),
     [
+        ({"status": None, "_status": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+                                                     "valueCode": "unknown"}]}}, "Task.status"),
         ({"status": "rejected"}, "Task.statusReason"),
         ({"status": "rejected", "statusReason": {"text": "no"}}, "Task.statusReason"),
         ({"status": "rejected", "statusReason": {"coding": no()["statusReason"]["coding"]}}, "Task.statusReason.text"),

@@ -45,6 +45,8 @@ async def change_task(runtime: Runtime, write: Write) -> None:
     if task is None or write.previous is None or write.previous.body is None:
         raise FhirError(Category.METHOD_NOT_ALLOWED, "referral Tasks are made by referral; they can only be changed")
     before = content(write.previous)
+    if "status" not in task:
+        raise _unprocessable("say the status", "Task.status")
     _refuse_rewriting(before, task)
     progress = Progress(runtime, write.unit, before, task, write.stored, await request_of(write.read, task), write.now)
     if any(builders.is_coded(before, code) for code in SUPPORT):
