@@ -37,9 +37,10 @@ INSERT INTO received_event (tenant, subscription, event_number, focus, recorded,
     [
         (OTHERS, READ),
         (f"{OTHERS}; {ROWS_OF_OTHERS}", READ),
+        (OTHERS, f"SELECT * FROM observed_codes('{NORTH}', 'Patient/1')"),
         (EARLIER, f"SELECT * FROM known_events('{NORTH}', 's1', ARRAY[4998, 4999, 5001]::bigint[])"),
     ],
-    ids=["series", "rows", "numbers"],
+    ids=["series", "rows", "codes", "numbers"],
 )
 @pytest.mark.parametrize("statistics", ["", "; ANALYZE"], ids=["without statistics", "with statistics"])
 async def test_a_look_up_reads_a_few_pages_however_much_there_is(
@@ -63,3 +64,26 @@ async def _pages_read(connection: asyncpg.Connection, asked: str) -> int:
     rows: list[Any] = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {asked}")
     plan = orjson.loads(rows[0][0])[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+@pytest.mark.parametrize("statistics", ["", "; ANALYZE"], ids=["without statistics", "with statistics"])
+async def test_a_change_of_a_row_touches_a_few_pages_however_many_rows_there_are(
+    database_of: Callable[[str], Awaitable[DatabaseUrls]], statistics: str
+) -> None:
+    connection = await asyncpg.connect((await database_of("measurement")).owner)
+    try:
+        await connection.execute(f"SET ROLE NONE; SELECT set_config('stepwell.tenant', '{NORTH}', false)")
+        nothing = ", ".join(["NULL"] * 19)
+        for number in (1, 2):
+            if number == 2:
+                await connection.execute(f"{ROWS_OF_OTHERS}{statistics}")
+            for place in range(6):
+                person, code = f"Person/{number}", "44261-6"
+                asked = (
+                    f"SELECT insert_trajectory('{NORTH}', ARRAY['{person}'], ARRAY['{code}'], ARRAY[{place + 1}],"
+                    f" ARRAY[now()], NULL, ARRAY['[]'], ARRAY[0], {nothing})"
+                )
+                pages = await _pages_read(connection, asked)
+        assert pages < PAGES_MAX
+    finally:
+        await connection.close()

@@ -133,9 +133,11 @@ _EPISODE: sqlalchemy.Table = CareEpisodeRow.__table__  # type: ignore[attr-defin
 _COLUMNS = insert_columns(_TRAJECTORY)
 _KEY = ("person", "code")
 
+# Each row is looked up by its key: joined with the arrays, the plan may read all rows of a tenant while there are no
+# statistics.
 _SET_TRAJECTORY = f"""CREATE OR REPLACE FUNCTION insert_trajectory({array_parameters(_COLUMNS)}) RETURNS void
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
-DECLARE added bigint; changed bigint;
+DECLARE added bigint;
 BEGIN
   PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
   INSERT INTO trajectory ({TENANT}, {", ".join(c.name for c in _COLUMNS)})
@@ -144,13 +146,15 @@ BEGIN
   IF added = cardinality(person_in) THEN
     RETURN;
   END IF;
-  UPDATE trajectory AS t SET {", ".join(f"{c.name} = u.{c.name}" for c in _COLUMNS if c.name not in _KEY)}
-    FROM {unnested(_COLUMNS)}
-    WHERE t.{TENANT} = {TENANT}_in AND t.person = u.person AND t.code = u.code AND t.number = u.number - 1;
-  GET DIAGNOSTICS changed = ROW_COUNT;
-  IF added + changed <> cardinality(person_in) THEN
-    RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another score of a series was stored first';
-  END IF;
+  FOR i IN 1 .. cardinality(person_in) LOOP
+    CONTINUE WHEN number_in[i] = 1;
+    UPDATE trajectory AS t SET {", ".join(f"{c.name} = {c.name}_in[i]" for c in _COLUMNS if c.name not in _KEY)}
+      WHERE t.{TENANT} = {TENANT}_in AND t.person = person_in[i] AND t.code = code_in[i]
+        AND t.number = number_in[i] - 1;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another score of a series was stored first';
+    END IF;
+  END LOOP;
 END $function$"""
 
 # Of two versions of an episode the newer stays, whichever came first.
@@ -233,10 +237,13 @@ RETURNS TABLE (system text, code text) LANGUAGE plpgsql {INDEXED_PLAN} AS $funct
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY SELECT DISTINCT coalesce(o.p_code_system, ''), o.p_code FROM fhir_observation AS o
-    WHERE o.tenant = tenant_in AND o.p_patient = person_in AND o.p_code IS NOT NULL AND o.body IS NOT NULL
+    WHERE o.tenant = tenant_in AND o.p_patient = person_in AND o.p_code || '' IS NOT NULL AND o.body IS NOT NULL
   UNION SELECT DISTINCT i.system, i.code FROM fhir_observation AS o
-    JOIN fhir_observation_index AS i ON i.tenant = tenant_in AND i.id = o.id AND i.parameter = 'code'
-    WHERE o.tenant = tenant_in AND o.p_patient = person_in AND o.p_code IS NULL AND o.body IS NOT NULL
+    CROSS JOIN LATERAL (
+      SELECT r.system, r.code FROM fhir_observation_index AS r
+      WHERE r.tenant = tenant_in AND r.id = o.id AND r.parameter = 'code' OFFSET 0
+    ) AS i
+    WHERE o.tenant = tenant_in AND o.p_patient = person_in AND o.p_code || '' IS NULL AND o.body IS NOT NULL
   ORDER BY 1, 2;
 END $function$"""
 
