@@ -271,7 +271,9 @@ async def test_many_handlers_at_once_leave_one_task_at_the_newest_version(runtim
     assert len(await referral_events(runtime, NORTH)) == int(task["meta"]["versionId"])
 
 
-async def test_many_persons_at_once_are_read_and_matched_together(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_persons_at_once_are_read_and_matched_together(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
     fetch = runtime.database.fetch
 

@@ -16,8 +16,14 @@ _ADDRESS = ("address", "address-city", "address-country", "address-postalcode", 
 
 def directory_types(runtime: Runtime) -> Iterator[ServedType]:
     """Places with their organisations and locations, and the people who work there."""
-    changed = partial(change_directory, runtime)
-    yield served(
+    yield _service(runtime)
+    yield from _addresses(runtime)
+    yield from _people(runtime)
+    yield _form(runtime)
+
+
+def _service(runtime: Runtime) -> ServedType:
+    return served(
         "HealthcareService",
         [
             *("active", "characteristic", "coverage-area", "endpoint", "identifier", "location"),
@@ -43,6 +49,9 @@ def directory_types(runtime: Runtime) -> Iterator[ServedType]:
         documentation="The places that give care, with how many people can begin there in a week, and resources of the"
         " community.",
     )
+
+
+def _addresses(runtime: Runtime) -> Iterator[ServedType]:
     yield served(
         "Organization",
         ["active", *_ADDRESS, "endpoint", "identifier", "name", "partof", "type"],
@@ -53,9 +62,19 @@ def directory_types(runtime: Runtime) -> Iterator[ServedType]:
         "Location",
         [*_ADDRESS, "endpoint", "identifier", "name", "operational-status", "organization", "partof", "status", "type"],
         interactions=KEPT,
-        on_write=changed,
+        on_write=partial(change_directory, runtime),
         documentation="Where care is given, with a position to reckon the way from, and the areas that places are for.",
     )
+    yield served(
+        "Endpoint",
+        ["connection-type", "identifier", "name", "organization", "payload-type", "status"],
+        interactions=KEPT,
+        documentation="How a service or an organisation is reached electronically.",
+    )
+
+
+def _people(runtime: Runtime) -> Iterator[ServedType]:
+    changed = partial(change_directory, runtime)
     yield served(
         "Practitioner",
         [
@@ -77,13 +96,10 @@ def directory_types(runtime: Runtime) -> Iterator[ServedType]:
         documentation="Who does what at which place, with what competence and until when (extension competence). What"
         " has lapsed is not offered.",
     )
-    yield served(
-        "Endpoint",
-        ["connection-type", "identifier", "name", "organization", "payload-type", "status"],
-        interactions=KEPT,
-        documentation="How a service or an organisation is reached electronically.",
-    )
-    yield served(
+
+
+def _form(runtime: Runtime) -> ServedType:
+    return served(
         "QuestionnaireResponse",
         [
             *("author", "authored", "based-on", "encounter", "identifier", "item-subject", "part-of"),
