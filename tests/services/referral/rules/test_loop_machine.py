@@ -1,5 +1,6 @@
-"""The loop as a machine: Task, ServiceRequest and parts moved by anybody in any order. Only what the contract allows
-succeeds, and nothing that is open is without somebody who is told.
+"""The loop as a machine: Task, ServiceRequest, parts and Appointments moved by anybody in any order.
+
+Only what the contract allows succeeds, and nothing that is open is without somebody who is told.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stepwell_referral.data.loop import reasons, time_outs
 from stepwell_referral.rules.authorisation import Step, next_step
+from stepwell_referral.rules.booking import check_move
 from stepwell_referral.rules.loop import Follow, Moved, Reason, first_due, follows, may_complete, next_due, told
 from stepwell_referral.rules.support import check_support
 from stepwell_referral.rules.transitions import (
@@ -34,6 +36,20 @@ CONTRACT = {
     ("accepted", "owner"): {"in-progress", "on-hold", "cancelled", "failed"},
     ("in-progress", "owner"): {"completed", "failed", "on-hold"},
     ("on-hold", "owner"): {"in-progress", "accepted", "cancelled"},
+}
+# R4 appointmentstatus by hand: who holds no place has nothing to attend, what is over stays over.
+APPOINTMENTS = {
+    "": {"proposed", "pending", "booked", "waitlist"},
+    "proposed": {"pending", "booked", "cancelled", "entered-in-error"},
+    "waitlist": {"pending", "booked", "cancelled", "entered-in-error"},
+    "pending": {"booked", "cancelled", "entered-in-error"},
+    "booked": {"arrived", "checked-in", "fulfilled", "noshow", "cancelled", "entered-in-error"},
+    "checked-in": {"arrived", "fulfilled", "noshow", "cancelled", "entered-in-error"},
+    "arrived": {"fulfilled", "cancelled", "entered-in-error"},
+    "noshow": {"arrived", "entered-in-error"},
+    "fulfilled": set(),
+    "cancelled": set(),
+    "entered-in-error": set(),
 }
 ACTORS = ("requester", "owner", "stranger")
 
@@ -67,6 +83,7 @@ class World:
     parts: list[Task] = field(default_factory=list)
     beside: list[Task] = field(default_factory=list)
     interim: Task | None = None
+    appointments: list[str] = field(default_factory=list)
     told_person: int = 0
     told_team: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -125,6 +142,21 @@ class Loop(RuleBasedStateMachine):
         self.world.parts.append(part)
         self._set_timer(part)
         whole.only_parts = data.draw(st.booleans())
+
+    @rule(data=st.data(), after=st.sampled_from([each for each in APPOINTMENTS if each]), is_new=st.booleans())
+    def somebody_moves_an_appointment(self, data: st.DataObject, after: str, is_new: bool) -> None:
+        """Only what R4 allows succeeds, and the refusal names what does."""
+        world = self.world
+        if is_new or not world.appointments:
+            world.appointments.append("")
+        number = data.draw(st.integers(0, len(world.appointments) - 1))
+        before = world.appointments[number]
+        refusal = check_move(before or None, after)
+        assert (refusal is None) is (after in APPOINTMENTS[before] or after == before)
+        if refusal is not None:
+            assert set(refusal.allowed) == APPOINTMENTS[before]
+            return
+        world.appointments[number] = after
 
     @rule(data=st.data())
     def who_asked_wants_it_to_end(self, data: st.DataObject) -> None:
