@@ -187,12 +187,13 @@ def _claim_places() -> str:
     columns = insert_columns(_table(SlotClaim))
     return f"""CREATE OR REPLACE FUNCTION insert_slot_claim({array_parameters(columns)}) RETURNS void
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
-DECLARE wanted integer; taken integer;
+DECLARE wanted integer; taken integer; back record;
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
-  DELETE FROM slot_claim AS c USING {unnested(columns)}
-    WHERE c.tenant = tenant_in AND c.slot_id = u.slot_id AND c.appointment_id = u.appointment_id
-      AND u.place = {GIVEN_BACK};
+  FOR back IN SELECT u.slot_id, u.appointment_id FROM {unnested(columns)} WHERE u.place = {GIVEN_BACK} LOOP
+    DELETE FROM slot_claim AS c
+      WHERE c.tenant = tenant_in AND c.slot_id = back.slot_id AND c.appointment_id = back.appointment_id;
+  END LOOP;
   SELECT count(*) INTO wanted FROM {unnested(columns)} WHERE u.place <> {GIVEN_BACK};
   INSERT INTO slot_claim AS c (tenant, slot_id, place, appointment_id, person, held_until)
     SELECT tenant_in, u.slot_id, u.place, u.appointment_id, u.person, u.held_until FROM {unnested(columns)}
