@@ -78,7 +78,8 @@ def transactions(draw: st.DrawFn) -> tuple[list[Resource], list[int]]:
 async def outcome(bench: Bench, entries: list[Resource], order: Sequence[int]) -> Any:
     """The refusal's status or each entry's answer, in the order of `entries`, and all that is then stored.
 
-    Ids that the server gave are written as the number of the entry that got them.
+    Ids that the server gave are written as the number of the entry that got them; what a search finds is sorted, for
+    in which order two that are made at the same moment come is not promised.
     """
     access = FakeAccess(tenant=f"tenant-{next(TENANTS)}")
     for number, id_ in enumerate(STORED):
@@ -108,7 +109,10 @@ async def outcome(bench: Bench, entries: list[Resource], order: Sequence[int]) -
 def _named(given: Any, names: dict[str, str]) -> Any:
     """The same with other ids, wherever they stand."""
     if isinstance(given, dict):
-        return {key: _named(value, names) for key, value in given.items()}
+        found = {key: _named(value, names) for key, value in given.items()}
+        if found.get("type") == "searchset":
+            found["entry"] = sorted(found.get("entry", ()), key=orjson.dumps)
+        return found
     if isinstance(given, list):
         return [_named(value, names) for value in given]
     return "/".join(names.get(step, step) for step in given.split("/")) if isinstance(given, str) else given
