@@ -150,8 +150,8 @@ def bundle_examples(registry: Registry) -> dict[str, Any]:
     names = [each.name for each in registry if each.allows(Interaction.SEARCH_TYPE)][:2]
     batch = [{"request": {"method": "GET", "url": f"{name}?_count=5&_sort=-_lastUpdated"}} for name in names]
     found = {"batch": {"summary": "Two searches", "value": _bundle("batch", batch)}}
-    created = [name for name in ("Patient", "QuestionnaireResponse") if _creates(registry, name)]
-    if len(created) == 2:
+    together = ("Patient", "QuestionnaireResponse")
+    if all(is_made_at(registry.service, name) and _creates(registry, name) for name in together):
         linked = _bundle("transaction", [_person_entry(), _response_entry()])
         found["transaction"] = {"summary": "A person, unless known, and their answers", "value": linked}
     return found
