@@ -9,6 +9,8 @@ from stepwell_routing.rules.tiers import Tier
 
 TOLD = frozenset({"modify", "pause", "input", "track", "informed-choice", "add-option", "first-option", "exit"})
 """What a person hears of besides the step itself."""
+KEEPS = frozenset({"keep"})
+"""That a step goes on is told where that decides: beside another reason the step may be another one, up or down."""
 
 
 def clinician_reason(
@@ -73,7 +75,7 @@ def _told(deciding: Rule, fired: Sequence[Rule], floors: Sequence[int]) -> list[
         for rule in fired
         if rule is not deciding
         and rule.stage != "safety"
-        and (rule.code in kept or (rule.stage != "proposal" and not rule.domain))
+        and (rule.code in kept or (rule.stage != "proposal" and not rule.domain and rule.kinds != KEEPS))
     ]
     holding = [rule for rule in fired if rule.stage == "proposal" and rule.holds and rule is not deciding]
     return [*safety, deciding, *holding, *others]

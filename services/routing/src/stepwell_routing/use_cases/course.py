@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from stepwell_routing.rules.effects import PROGRESS
 from stepwell_routing.rules.evidence_names import measure_of
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
@@ -123,12 +124,17 @@ def _step_values(policy: Policy, course: Course, now: datetime) -> Mapping[str, 
 
 
 def _past_values(policy: Policy, course: Course) -> Mapping[str, Scalar | None]:
-    """Of the steps before: a step that was left upwards was without enough benefit, one left downwards has helped."""
+    """Of the steps before: a step that was left for more care was without enough benefit, one left for less has helped.
+
+    A step of kind progress is more independence: who advances into it was helped by the step before, and who returns
+    from it had a setback, so that the same step still is the one that last helped.
+    """
     ranks = [(rank, row.observed_at) for row in _all_steps(course) if (rank := _rank(policy, row)) is not None]
-    pairs = list(pairwise(ranks))
-    without = [before for (before, _), (after, _) in pairs if after > before]
-    helped = [before for (before, _), (after, _) in pairs if after < before]
-    if course.exited_at is not None and not course.steps and ranks:
+    progress = {step.rank for step in policy.steps if step.kind == PROGRESS}
+    moves = [(before, after) for (before, _), (after, _) in pairwise(ranks) if before != after]
+    without = [before for before, after in moves if before < after and after not in progress]
+    helped = [before for before, after in moves if before not in progress and (after < before or after in progress)]
+    if course.exited_at is not None and not course.steps and ranks and not (helped and ranks[-1][0] in progress):
         helped.append(ranks[-1][0])
     previous = ranks[-2] if len(ranks) > 1 and course.steps else None
     return {

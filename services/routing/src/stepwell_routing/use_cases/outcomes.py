@@ -16,7 +16,7 @@ from stepwell_routing import builders
 from stepwell_routing.policies import tier_of
 from stepwell_routing.rules.decisions import Decision, change_from
 from stepwell_routing.rules.decisions import Outcome as Rested
-from stepwell_routing.rules.effects import PROPOSAL
+from stepwell_routing.rules.effects import FLOORS, PROPOSAL, RED_FLAGS, SAFETY
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.course import Course
 from stepwell_routing.use_cases.governing import Governing
@@ -80,12 +80,13 @@ def outcome_of(making: Making) -> Outcome:
     if proposal is not None:
         body = proposal.body
         activity = change_from(decision, proposal.step, body["status"], body["priority"])
-        if activity == STAY:
+        waits_for_more = body["status"] == "on-hold" and not builders.rule_codes(body).issuperset(decision.holds)
+        if activity == STAY and not waits_for_more:
             return _with_rest(activity, [], proposal.stored, rest)
-        if activity == "modify":
+        if activity in {STAY, "modify"}:
             replaced = next((each["reference"] for each in body.get("replaces", ())), None)
             change = _assignment(making, proposal.stored.id, replaced, proposal.stored.version + 1)
-            return _with_rest(activity, [change], change.stored, rest)
+            return _with_rest("modify", [change], change.stored, rest)
     return _assigned(making, rest)
 
 
@@ -113,11 +114,16 @@ def _activity(making: Making, rest: _Rest) -> str:
 
 
 def _stays_away(making: Making) -> bool:
-    """After the end of care only what says that help is needed again begins it anew: not the proposal for everybody."""
+    """After the end of care only what says that help is needed again begins it anew: a floor, or a question of safety.
+
+    That an earlier step was not enough, or that somebody has come back at all, says where care begins and not that it
+    does: whoever is well at a booster stays well.
+    """
     decision, standing = making.decision, making.standing
     is_over = standing.episode is None and standing.prior is not None
-    stage = next((fired.stage for fired in decision.fired if fired.code == decision.rule), PROPOSAL)
-    needs_help = decision.outcome == URGENT or bool(decision.holds) or stage != PROPOSAL
+    deciding = next((fired.stage for fired in decision.fired if fired.code == decision.rule), PROPOSAL)
+    has_floor = any(fired.stage == FLOORS for fired in decision.fired)
+    needs_help = decision.outcome == URGENT or bool(decision.holds) or has_floor or deciding in {SAFETY, RED_FLAGS}
     return is_over and not needs_help
 
 
