@@ -4,7 +4,7 @@ Comments name the rows of the pathways' tables: what lets somebody enter a step,
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 from stepwell_routing.app import service
 from stepwell_routing.builders import current_step, step_code
+from stepwell_routing.policies import active_policies
+from stepwell_routing.rules.expressions import Kind
+from stepwell_routing.rules.policies import Input
+from stepwell_routing.tables import STEP, Known
+from stepwell_routing.use_cases.course import course_of, course_values
 from stepwell_shared.canonical import code_system, extension_url, instant, topic
 from stepwell_shared.runtime import Runtime
 
@@ -20,10 +25,11 @@ from tests.services.routing.test_clinical import CONDITION
 from tests.services.routing.test_live_evidence import score
 from tests.services.routing.test_live_pathways import know_patient, start
 from tests.services.routing.test_lives import CLINICIAN, Life, fired, flagged
-from tests.support.runtime import NORTH, URLS, http_of, received, stored, token
+from tests.support.runtime import NORTH, START, URLS, http_of, received, stored, token
 
 EHR = token(NORTH, "ehr")
 YES, NO = "LA33-6", "LA32-8"
+PAST = ("course_without_benefit_step", "last_helped_step")
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,29 @@ def _named(parts: list[Resource], name: str) -> str:
 
 def _pair(parts: list[Resource]) -> tuple[str, str]:
     return _named(parts, "name"), _named(parts, "value")
+
+
+@pytest.mark.parametrize(
+    ("pathway", "steps", "not_enough", "helped"),
+    [
+        ("rural", "l1 l2 l3", 2, None),
+        ("rural", "l1 l2 l1", 1, 2),
+        ("somatic", "p1 p2", 1, None),
+        ("somatic", "p1 p2 p3 p4", 2, 3),
+        ("somatic", "p3 p4 p3", None, 3),
+        ("pain", "p1 p2a", None, 1),
+        ("pain", "p1 p2a p1", None, 1),
+    ],
+)
+def test_more_independence_is_a_sign_that_the_step_before_has_helped(
+    pathway: str, steps: str, not_enough: int | None, helped: int | None
+) -> None:
+    policy = next(each for each in active_policies().values() if each.steps[0].code.startswith(pathway))
+    policy = replace(policy, inputs=tuple(Input(name, Kind.NUMBER, "EpisodeOfCare", (), None) for name in PAST))
+    codes = [f"{pathway}-{each}" for each in steps.split()]
+    rows = [Known(STEP, code, START + timedelta(weeks=n), f"ServiceRequest/{n}", 1) for n, code in enumerate(codes)]
+    found = course_values(policy, course_of(rows), START, status="active", started_at=START, is_overdue=False)
+    assert (found.get(PAST[0]), found.get(PAST[1])) == (not_enough, helped)
 
 
 @pytest.fixture

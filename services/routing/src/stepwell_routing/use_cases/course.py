@@ -133,7 +133,7 @@ def _past_values(policy: Policy, course: Course) -> Mapping[str, Scalar | None]:
     progress = {step.rank for step in policy.steps if step.kind == PROGRESS}
     moves = [(before, after) for (before, _), (after, _) in pairwise(ranks) if before != after]
     without = [before for before, after in moves if before < after and after not in progress]
-    helped = [before for before, after in moves if before not in progress and (after < before or after in progress)]
+    helped = [before for before, after in moves if (after in progress if before < after else before not in progress)]
     if course.exited_at is not None and not course.steps and ranks and not (helped and ranks[-1][0] in progress):
         helped.append(ranks[-1][0])
     previous = ranks[-2] if len(ranks) > 1 and course.steps else None
