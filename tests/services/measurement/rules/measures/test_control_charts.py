@@ -1,7 +1,7 @@
 """Limits are those of the textbooks' examples; a signal is a point outside them or a run on one side."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_measurement.rules.measures.control_charts import Count, Signal, p_chart, u_chart, xmr_chart
 
@@ -90,6 +90,7 @@ def test_a_late_period_neither_hides_in_nor_moves_the_limits_of_the_baseline() -
     assert points[6].signals == (Signal.OUTSIDE,)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 80).flatmap(lambda n: st.builds(Count, st.integers(0, n), st.just(n))), min_size=1))
 def test_shares_stay_between_nought_and_one_and_larger_periods_have_narrower_limits(periods: list[Count]) -> None:
     points = sorted(zip(periods, p_chart(periods), strict=True), key=lambda each: each[0].exposure)
@@ -98,6 +99,7 @@ def test_shares_stay_between_nought_and_one_and_larger_periods_have_narrower_lim
     assert widths == sorted(widths, reverse=True)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=30), st.integers(-100, 100))
 def test_where_zero_lies_changes_no_signal(values: list[int], moved: int) -> None:
     plain = xmr_chart([2.0 * value for value in values], baseline=[0.0, 1.128])

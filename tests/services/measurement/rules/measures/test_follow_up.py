@@ -1,7 +1,7 @@
 """Beside every rate stands how many were followed up, and what the missing could make of it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_measurement.rules.measures.follow_up import followed_rate
 from stepwell_measurement.rules.measures.proportions import Group, wilson
@@ -31,6 +31,7 @@ def test_a_rate_of_those_followed_up_stands_beside_how_many_they_are() -> None:
     assert (found.lowest, found.highest) == (0.375, 0.625)
 
 
+@settings(max_examples=40)
 @given(st.tuples(*[st.integers(0, 60)] * 3).map(sorted), st.integers(0, 60))
 def test_whatever_the_missing_turn_out_to_be_the_rate_of_all_lies_within_the_bounds(
     counts: list[int], turned_out: int

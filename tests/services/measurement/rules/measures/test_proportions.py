@@ -1,7 +1,7 @@
 """Intervals are those of the papers that they come from."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_measurement.rules.measures.proportions import Group, Interval, newcombe, score_interval, share_of, wilson
 
@@ -49,6 +49,7 @@ def test_differences_are_those_of_newcombes_examples(
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
+@settings(max_examples=40)
 @given(GROUPS)
 def test_an_interval_holds_its_share_and_mirrors_with_it(group: Group) -> None:
     interval = wilson(group)
@@ -57,6 +58,7 @@ def test_an_interval_holds_its_share_and_mirrors_with_it(group: Group) -> None:
     assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((interval.low, interval.high), abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(GROUPS, GROUPS)
 def test_swapping_the_groups_mirrors_their_difference(one: Group, other: Group) -> None:
     difference, swapped = newcombe(one, other), newcombe(other, one)

@@ -1,7 +1,7 @@
 """Waits are those of the published examples, and nobody who waits still is forgotten."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_measurement.rules.measures.proportions import Group, wilson
 from stepwell_measurement.rules.measures.waits import WaitsOfDay, percentile, summarise, survival, waiting_bands, within
@@ -10,7 +10,7 @@ SMALL = st.integers(0, 3)
 BEGUN = st.tuples(st.integers(0, 40), SMALL).map(lambda each: WaitsOfDay(*each))
 WAITS = st.lists(st.tuples(st.integers(0, 40), SMALL, SMALL, SMALL).map(lambda each: WaitsOfDay(*each)), max_size=12)
 
-# Kaplan and Meier 1958, section 2: deaths at 0.8, 3.1, 5.4, 9.2 months, losses at 1.0, 2.7, 7.0, 12.1. Here in tenths.
+# Kaplan and Meier 1958, J Am Stat Assoc 53:457: deaths at 0.8, 3.1, 5.4, 9.2 months, losses at 1.0, 2.7, 7.0, 12.1. Here in tenths.
 KAPLAN_AND_MEIER = [
     *(WaitsOfDay(each, begun=1) for each in (8, 31, 54, 92)),
     *(WaitsOfDay(each, waiting=1) for each in (10, 27, 70, 121)),
@@ -43,7 +43,7 @@ def test_the_estimate_is_that_of_kaplan_and_meiers_own_example() -> None:
 
 
 def test_the_estimate_and_its_error_are_those_of_the_textbook_remissions() -> None:
-    # Collett, Modelling Survival Data in Medical Research; R survival, summary(survfit(...)): the same digits.
+    # Kleinbaum and Klein, Survival Analysis, chapter 2; errors as summary(survfit(...)) of R has them.
     steps = survival(FREIREICH)
     assert [(s.days, s.at_risk, round(s.share_waiting, 3), round(s.standard_error, 4)) for s in steps] == [
         (6, 21, 0.857, 0.0764), (7, 17, 0.807, 0.0869), (10, 15, 0.753, 0.0963), (13, 12, 0.690, 0.1068),
@@ -88,6 +88,7 @@ def test_the_waiting_list_counts_up_to_each_band_and_all() -> None:
     assert waiting_bands(waits) == (1, 3, 3, 3, 6, 10)
 
 
+@settings(max_examples=40)
 @given(st.lists(BEGUN, min_size=1, max_size=12), st.integers(0, 40))
 def test_without_open_waits_the_share_within_is_the_plain_one_with_wilsons_interval(
     waits: list[WaitsOfDay], limit: int
@@ -97,6 +98,7 @@ def test_without_open_waits_the_share_within_is_the_plain_one_with_wilsons_inter
         assert within(waits, limit) == pytest.approx(wilson(group), abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(WAITS.flatmap(lambda waits: st.tuples(st.just(waits), st.permutations(waits))))
 def test_order_does_not_matter_and_percentiles_rise(orders: tuple[list[WaitsOfDay], list[WaitsOfDay]]) -> None:
     found, shuffled = map(summarise, orders)
@@ -106,6 +108,7 @@ def test_order_does_not_matter_and_percentiles_rise(orders: tuple[list[WaitsOfDa
     assert list(found.percentiles_days.values())[: len(known)] == known
 
 
+@settings(max_examples=40)
 @given(WAITS, st.integers(0, 40), st.integers(0, 30))
 def test_waiting_on_never_makes_a_service_look_faster(waits: list[WaitsOfDay], limit: int, longer: int) -> None:
     later = [WaitsOfDay(wait.days + (0 if wait.begun else longer), *wait[1:]) for wait in waits]

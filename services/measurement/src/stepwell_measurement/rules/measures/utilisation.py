@@ -58,7 +58,7 @@ def poisson_interval(events: int) -> Interval:
     """A count of events with its two-sided 95 % interval. Raises ValueError for a negative count.
 
     Garwood 1936, Biometrika 28:437; above `EXACT_UP_TO` Byar's approximation (Breslow and Day 1987, Statistical
-    Methods in Cancer Research II, formula 2.12).
+    Methods in Cancer Research II).
     """
     if events < 0:
         raise ValueError("a count is not negative")
@@ -70,7 +70,7 @@ def poisson_interval(events: int) -> Interval:
 
 
 def byar_interval(events: int) -> Interval:
-    """Byar's approximation of the interval of a count above 0 (Breslow and Day 1987, formula 2.12)."""
+    """Byar's approximation of the interval of a count above 0 (Breslow and Day 1987)."""
     above = events + 1
     low = events * (1 - 1 / (9 * events) - Z95 / (3 * sqrt(events))) ** 3
     return Interval(float(events), low, above * (1 - 1 / (9 * above) + Z95 / (3 * sqrt(above))) ** 3)
