@@ -10,7 +10,8 @@ SMALL = st.integers(0, 3)
 BEGUN = st.tuples(st.integers(0, 40), SMALL).map(lambda each: WaitsOfDay(*each))
 WAITS = st.lists(st.tuples(st.integers(0, 40), SMALL, SMALL, SMALL).map(lambda each: WaitsOfDay(*each)), max_size=12)
 
-# Kaplan and Meier 1958, J Am Stat Assoc 53:457: deaths at 0.8, 3.1, 5.4, 9.2 months, losses at 1.0, 2.7, 7.0, 12.1. Here in tenths.
+# Kaplan and Meier 1958, J Am Stat Assoc 53:457: deaths at 0.8, 3.1, 5.4, 9.2 months, losses at
+# 1.0, 2.7, 7.0, 12.1; here in tenths.
 KAPLAN_AND_MEIER = [
     *(WaitsOfDay(each, begun=1) for each in (8, 31, 54, 92)),
     *(WaitsOfDay(each, waiting=1) for each in (10, 27, 70, 121)),

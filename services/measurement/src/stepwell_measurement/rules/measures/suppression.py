@@ -52,18 +52,20 @@ def blanks(table: Sequence[Sequence[int]], below: int = SMALL_BELOW) -> frozense
     values = {(at, place): count for at, row in enumerate(table) for place, count in enumerate(row)}
     small = sorted((count, cell) for cell, count in values.items() if 0 < count < below)
     blank = {cell for _, cell in small}
+    arcs, total = _arcs(values), max(values)
     for count, cell in small:
-        blank |= _cheapest_cycle(values, blank, cell, below - count)
+        blank |= _cheapest_cycle(arcs, blank, cell, _ends(cell, total), below - count)
     return frozenset(blank)
 
 
-def _cheapest_cycle(values: Mapping[Cell, int], blank: set[Cell], small: Cell, rise: int) -> set[Cell]:
+def _cheapest_cycle(
+    arcs: Mapping[int, Sequence[_Arc]], blank: set[Cell], small: Cell, ends: tuple[int, int], rise: int
+) -> set[Cell]:
     """The cells by which this one can rise so far: the cheapest way from where it flows to, back to where it is from.
 
     There always is one: over the totals, which can rise without end. Dijkstra 1959, Numer Math 1:269.
     """
-    arcs = _arcs(values, blank)
-    source, target = _ends(small, max(values))
+    source, target = ends
     queue: list[tuple[int, int, tuple[Cell, ...]]] = [(0, target, ())]
     reached: set[int] = set()
     while queue:
@@ -75,11 +77,12 @@ def _cheapest_cycle(values: Mapping[Cell, int], blank: set[Cell], small: Cell, r
         reached.add(node)
         for arc in arcs[node]:
             if arc.room >= rise and arc.cell != small and arc.end not in reached:
-                heappush(queue, (cost + arc.cost, arc.end, (*path, arc.cell)))
+                further = cost if arc.cell in blank else cost + arc.cost
+                heappush(queue, (further, arc.end, (*path, arc.cell)))
     raise AssertionError("the totals of a table close every cycle")
 
 
-def _arcs(values: Mapping[Cell, int], blank: set[Cell]) -> dict[int, list[_Arc]]:
+def _arcs(values: Mapping[Cell, int]) -> dict[int, list[_Arc]]:
     total = rows, columns = max(values)
     people = values[total]
     arcs: dict[int, list[_Arc]] = {node: [] for node in range(rows + columns + 2)}
@@ -87,8 +90,7 @@ def _arcs(values: Mapping[Cell, int], blank: set[Cell]) -> dict[int, list[_Arc]]
         if not count:
             continue
         start, end = _ends(cell, total)
-        kept_longer = people * ((cell[0] == rows) + (cell[1] == columns))
-        cost = 0 if cell in blank else count + kept_longer
+        cost = count + people * ((cell[0] == rows) + (cell[1] == columns))  # a total is blanked last
         arcs[start].append(_Arc(end, cell, float("inf"), cost))
         arcs[end].append(_Arc(start, cell, count - 1, cost))
     return arcs

@@ -72,7 +72,7 @@ def summarise(
     Who left without treatment is censored on that day, as who waits is: it is not known how long it would have been.
     """
     days = _by_day(waits)
-    steps = survival(days)
+    steps = _steps(days)
     begun, waiting, left = (sum(day[place] for day in days) for place in (1, 2, 3))
     people = begun + waiting + left
     return Waits(
@@ -83,7 +83,7 @@ def summarise(
         share_of(Group(waiting, people)),
         {share: percentile(steps, share) for share in percentiles},
         tuple(
-            Target(limit, within(days, limit), sum(day.waiting for day in days if day.days > limit))
+            Target(limit, _within(days, steps, limit, Z95), sum(day.waiting for day in days if day.days > limit))
             for limit in targets_days
         ),
     )
@@ -94,17 +94,7 @@ def survival(waits: Iterable[WaitsOfDay]) -> tuple[Step, ...]:
 
     Raises ValueError for a negative wait or count.
     """
-    days = _by_day(waits)
-    at_risk = sum(sum(day[1:]) for day in days)
-    share, variance, steps = 1.0, 0.0, []
-    for day in days:
-        if day.begun:
-            staying = at_risk - day.begun
-            share *= staying / at_risk
-            variance += day.begun / (at_risk * staying) if staying else 0.0
-            steps.append(Step(day.days, at_risk, day.begun, share, share * sqrt(variance)))
-        at_risk -= sum(day[1:])
-    return tuple(steps)
+    return _steps(_by_day(waits))
 
 
 def percentile(steps: Sequence[Step], share: float) -> int | None:
@@ -121,7 +111,31 @@ def within(waits: Iterable[WaitsOfDay], limit_days: int, z: float = Z95) -> Inte
     open. Raises ValueError for a negative wait or count.
     """
     days = _by_day(waits)
-    past = [step for step in survival(days) if step.days <= limit_days]
+    return _within(days, _steps(days), limit_days, z)
+
+
+def waiting_bands(waits: Iterable[WaitsOfDay], limits_days: Sequence[int] = WAITING_BANDS_DAYS) -> tuple[int, ...]:
+    """How many wait for up to each of these days (each counts those before as well), and last everybody who waits."""
+    days = _by_day(waits)
+    up_to = [sum(day.waiting for day in days if day.days <= limit) for limit in limits_days]
+    return (*up_to, sum(day.waiting for day in days))
+
+
+def _steps(days: Sequence[WaitsOfDay]) -> tuple[Step, ...]:
+    at_risk = sum(sum(day[1:]) for day in days)
+    share, variance, steps = 1.0, 0.0, []
+    for day in days:
+        if day.begun:
+            staying = at_risk - day.begun
+            share *= staying / at_risk
+            variance += day.begun / (at_risk * staying) if staying else 0.0
+            steps.append(Step(day.days, at_risk, day.begun, share, share * sqrt(variance)))
+        at_risk -= sum(day[1:])
+    return tuple(steps)
+
+
+def _within(days: Sequence[WaitsOfDay], steps: Sequence[Step], limit_days: int, z: float) -> Interval | None:
+    past = [step for step in steps if step.days <= limit_days]
     share, error = (past[-1].share_waiting, past[-1].standard_error) if past else (1.0, 0.0)
     seen_to_the_end = sum(sum(day[1:]) for day in days if day.days >= limit_days)
     if not past and not seen_to_the_end:
@@ -132,13 +146,6 @@ def within(waits: Iterable[WaitsOfDay], limit_days: int, z: float = Z95) -> Inte
         return None
     people = share * (1 - share) / error**2 if error else seen_to_the_end
     return score_interval(1 - share, people, z)
-
-
-def waiting_bands(waits: Iterable[WaitsOfDay], limits_days: Sequence[int] = WAITING_BANDS_DAYS) -> tuple[int, ...]:
-    """How many wait for up to each of these days (each counts those before as well), and last everybody who waits."""
-    days = _by_day(waits)
-    up_to = [sum(day.waiting for day in days if day.days <= limit) for limit in limits_days]
-    return (*up_to, sum(day.waiting for day in days))
 
 
 def _by_day(waits: Iterable[WaitsOfDay]) -> tuple[WaitsOfDay, ...]:
