@@ -190,7 +190,7 @@ def operation_item(each: Operation, name: str, tag: str | None, result: str) -> 
         post["parameters"] = [parameters.KEY]
     path: Json = {"post": {**post, "description": each.documentation}}
     if not each.affects_state:
-        get = operation(f"get-{name}", summary, result, more=("410",), tag=tag)
+        get = operation(f"get-{name}", summary, result, more=("410", "422"), tag=tag)
         path["get"] = {**get, "description": each.documentation}
     return path
 
