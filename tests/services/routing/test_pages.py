@@ -59,7 +59,7 @@ def test_nothing_that_is_said_becomes_markup() -> None:
     assert b"<script>" not in page(note="<script>alert(1)</script>")
 
 
-async def asked(runtime: Runtime, role: str | None, path: str) -> list[dict[str, Any]]:
+async def asked(runtime: Runtime, role: str | None, path: str, method: str = "GET") -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def authenticate(header: str | None) -> Any:
@@ -74,7 +74,7 @@ async def asked(runtime: Runtime, role: str | None, path: str) -> list[dict[str,
         sent.append(message)
 
     (below, _), answer = staff_pages(runtime, authenticate)
-    scope = {"method": "GET", "path": below + path, "headers": [], "query_string": b"cohort=synthetic&people=60"}
+    scope = {"method": method, "path": below + path, "headers": [], "query_string": b"cohort=synthetic&people=60"}
     await answer(Exchange(scope, receive, send))
     return sent
 
@@ -86,6 +86,8 @@ async def test_the_page_is_for_those_who_may_see_figures(runtime: Runtime) -> No
     for role, status in refused:
         assert (await asked(runtime, role, f"{id_}/simulation"))[0]["status"] == status
     assert (await asked(runtime, "analyst", "absent/simulation"))[0]["status"] == 404
+    head, _ = await asked(runtime, "analyst", f"{id_}/simulation", "TRACE")
+    assert (head["status"], dict(head["headers"])[b"allow"]) == (405, b"GET, HEAD")
     head, body = await asked(runtime, "analyst", f"{id_}/simulation")
     assert head["status"] == 200
     assert b"do not exist" in body["body"]

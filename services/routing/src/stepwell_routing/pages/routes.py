@@ -62,7 +62,7 @@ async def _page(runtime: Runtime, authenticate: Authenticate, exchange: Exchange
     """The page at an address. Raises FhirError."""
     access = await authenticate(exchange.headers.get("authorization"))
     if exchange.method not in {"GET", "HEAD"}:
-        raise FhirError(Category.METHOD_NOT_ALLOWED, "this address takes GET")
+        raise FhirError(Category.METHOD_NOT_ALLOWED, "this address takes GET", headers={"Allow": "GET, HEAD"})
     about_reviews = exchange.path.startswith(REVIEWS)
     id_, _, name = exchange.path.removeprefix(REVIEWS if about_reviews else POLICIES).partition("/")
 
