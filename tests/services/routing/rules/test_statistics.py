@@ -1,42 +1,8 @@
-"""Intervals are those of the papers that they come from; a queue makes people wait as it says."""
+"""Layers are pooled as the papers have it; a queue makes people wait as it says."""
 
 import pytest
-from stepwell_routing.rules.statistics import Capacity, Group, newcombe, pooled_difference, queue, wilson
-
-
-@pytest.mark.parametrize(("having", "total"), [(0, 0), (3, 2), (-1, 5)])
-def test_a_share_of_nobody_or_of_more_than_all_is_refused(having: int, total: int) -> None:
-    with pytest.raises(ValueError, match="share"):
-        wilson(Group(having, total))
-
-
-@pytest.mark.parametrize(
-    ("having", "total", "low", "high"),
-    # Newcombe 1998, Stat Med 17:857, table I, method 3
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_intervals_are_those_of_newcombes_examples(having: int, total: int, low: float, high: float) -> None:
-    interval = wilson(Group(having, total))
-    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "low", "high"),
-    # Newcombe 1998, Stat Med 17:873, table II, method 10
-    [
-        ((56, 70), (48, 80), 0.0524, 0.3339),
-        ((9, 10), (3, 10), 0.1705, 0.8090),
-        ((6, 7), (2, 7), 0.0582, 0.8062),
-        ((5, 56), (0, 29), -0.0381, 0.1926),
-        ((0, 10), (0, 20), -0.1611, 0.2775),
-        ((10, 10), (0, 20), 0.6791, 1.0),
-    ],
-)
-def test_differences_are_those_of_newcombes_examples(
-    one: tuple[int, int], other: tuple[int, int], low: float, high: float
-) -> None:
-    interval = newcombe(Group(*one), Group(*other))
-    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+from stepwell_routing.rules.statistics import Capacity, pooled_difference, queue
+from stepwell_shared.proportions import Group
 
 
 def test_one_layer_is_pooled_to_its_own_difference() -> None:

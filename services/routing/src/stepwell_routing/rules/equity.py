@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from stepwell_shared.proportions import Group, Interval, newcombe, wilson
+
 from stepwell_routing.rules.disclosure import SMALL_BELOW, Labels, merged, partition, regrouped, rounded
 from stepwell_routing.rules.expressions import Scalar
-from stepwell_routing.rules.statistics import Group, Interval, newcombe, pooled_difference, wilson
+from stepwell_routing.rules.statistics import pooled_difference
 
 
 class Band(NamedTuple):

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from stepwell_shared.proportions import Group, Interval, wilson
+
 from stepwell_routing.rules.disclosure import SMALL_BELOW, Labels, is_safe, merged, partition, regrouped, rounded
-from stepwell_routing.rules.statistics import Group, Interval, wilson
 
 NOT_RECORDED = "not-recorded"
 EVERYTHING = "all"

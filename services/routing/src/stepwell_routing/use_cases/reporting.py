@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from stepwell_shared.canonical import CANONICAL, instant
+from stepwell_shared.proportions import Interval
 
 from stepwell_routing.rules.disclosure import Labels
 from stepwell_routing.rules.equity import Watch
 from stepwell_routing.rules.override_rates import Rate, Rates
 from stepwell_routing.rules.simulation import PRESENT, PROPOSED, Mix, Report
-from stepwell_routing.rules.statistics import Interval
 from stepwell_routing.rules.stratum_load import loads_by_stratum
 
 Resource = dict[str, Any]

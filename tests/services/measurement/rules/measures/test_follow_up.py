@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_measurement.rules.measures.follow_up import followed_rate
-from stepwell_measurement.rules.measures.proportions import Group, wilson
+from stepwell_shared.proportions import Group, wilson
 
 
 @pytest.mark.parametrize("counts", [(-1, 2, 3), (3, 2, 3), (1, 4, 3)])

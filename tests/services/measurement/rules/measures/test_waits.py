@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepwell_measurement.rules.measures.proportions import Group, wilson
 from stepwell_measurement.rules.measures.waits import WaitsOfDay, percentile, summarise, survival, waiting_bands, within
+from stepwell_shared.proportions import Group, wilson
 
 SMALL = st.integers(0, 3)
 BEGUN = st.tuples(st.integers(0, 40), SMALL).map(lambda each: WaitsOfDay(*each))

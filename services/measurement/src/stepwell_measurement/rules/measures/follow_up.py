@@ -5,7 +5,7 @@ clinical.md section 4: follow-up completeness is shown beside every rate.
 
 from typing import NamedTuple
 
-from stepwell_measurement.rules.measures.proportions import Z95, Group, Interval, share_of
+from stepwell_shared.proportions import Z95, Group, Interval, share_of
 
 
 class FollowedRate(NamedTuple):

@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from math import exp, lgamma, log, sqrt
 from typing import NamedTuple
 
-from stepwell_measurement.rules.measures.proportions import Z95, Group, Interval, wilson
+from stepwell_shared.proportions import Z95, Group, Interval, wilson
 
 DAYS_PER_YEAR = 365.25
 """A Julian year, as person-years are commonly reckoned."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import NamedTuple
 
-from stepwell_measurement.rules.measures.proportions import Z95, Group, Interval, score_interval, share_of
+from stepwell_shared.proportions import Z95, Group, Interval, score_interval, share_of
 
 SIX_WEEKS_DAYS, EIGHTEEN_WEEKS_DAYS = 42, 126
 """The standards of the NHS pathway, referral to first treatment: clinical.md section 4."""

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepwell_measurement.rules.measures.proportions import Group, Interval, newcombe, score_interval, share_of, wilson
+from stepwell_shared.proportions import Group, Interval, newcombe, score_interval, share_of, wilson
 
 GROUPS = st.integers(1, 500).flatmap(lambda total: st.builds(Group, st.integers(0, total), st.just(total)))
 

@@ -1,4 +1,4 @@
-"""Shares with their intervals, and the difference between two groups. The same names and meaning as in routing."""
+"""Shares with their intervals, and the difference between two groups: pure arithmetic that the rules stand on."""
 
 from math import sqrt
 from typing import NamedTuple
