@@ -30,13 +30,13 @@ def said(name: str, *, codes: tuple[tuple[str, str], ...] = ()) -> Policy:
     return replace(active_policies()["stepped-care"], inputs=(asked,), derived={})
 
 
-def value(policy: Policy, *rows: Known, tiers: tuple[str, ...] = ()) -> Scalar | None:
+def value(policy: Policy, *rows: Known) -> Scalar | None:
     (asked,) = policy.inputs
-    found = gather(policy, rows, now=NOW, tiers=tiers).values.get(asked.name)
+    found = gather(policy, rows, now=NOW).values.get(asked.name)
     return None if found is None else found.value
 
 
-@pytest.mark.parametrize("name", ["flares", "tasks_met_reviews", "step_reviews", "age", "symptom_months", "capacity"])
+@pytest.mark.parametrize("name", ["flares", "tasks_met_reviews", "step_reviews", "age", "symptom_months"])
 def test_nothing_is_made_of_nothing(name: str) -> None:
     assert value(said(name)) is None
 
@@ -119,10 +119,10 @@ def test_a_wait_is_counted_in_days_and_never_below_none(until: str, days: int) -
     assert value(said("wait_days"), ago(WAIT_UNTIL, until, 1)) == days
 
 
-def test_capacity_is_the_sum_over_the_places_of_the_step() -> None:
+def test_places_are_summed_for_each_tier_and_a_tier_without_any_is_not_told() -> None:
     rows = [ago(PLACE, each, 1, f"h/{each}") for each in ("2.5 tier-2", "3 tier-1 tier-2", "40 tier-1")]
-    assert value(said("capacity"), *rows, tiers=("tier-2",)) == 5
-    assert value(said("capacity"), *rows, tiers=("tier-4",)) is None
+    found = gather(active_policies()["stepped-care"], rows, now=NOW).places
+    assert {tier: each.value for tier, each in found.items()} == {"tier-1": 43, "tier-2": 5}
 
 
 def test_a_checklist_without_a_contraindication_ends_the_one_before() -> None:

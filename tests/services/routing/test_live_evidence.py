@@ -174,7 +174,7 @@ class Telling:
         policy, now = active_policies()[name], self.now
         around = await surroundings(self.runtime, NORTH, policy, "Organization/valley", subject, None)
         kept = [*await known_of(self.runtime, NORTH, subject), *around, *(rows or [])]
-        situation = Situation("active", now - timedelta(days=90), "EpisodeOfCare/e1", frozenset({"tier-2"}))
+        situation = Situation("active", now - timedelta(days=90), "EpisodeOfCare/e1")
         return evidence_of(policy, kept, course_of(kept), situation, now)
 
 
@@ -248,7 +248,7 @@ def test_every_name_of_the_list_has_a_source() -> None:
     )
     chosen = {CHOSEN_OPTION, CHOSEN_STEP, f"{SAID}family_takes_part"}
     said = {each.removeprefix(SAID) for each in chosen}
-    held = {"paused_weeks"}  # test_lives: while a hold stands
+    held = {"paused_weeks", "capacity"}  # test_lives: while a hold stands; test_places: that of the proposed step
     assert not NAMES.keys() - CODES.keys() - answers - DERIVATIONS.keys() - course - said - held - RISK
 
 
@@ -273,8 +273,9 @@ async def test_every_declared_name_is_gathered_from_what_really_arrives(
     for name in POLICIES:
         policy = active_policies()[name]
         evidence = await telling.evidence(name, course_rows(policy, telling.now))
-        missing = {item.name for item in policy.inputs} - evidence.values.keys() - RISK
+        missing = {item.name for item in policy.inputs} - evidence.values.keys() - RISK - {"capacity"}
         assert not missing, name
+        assert bool(evidence.places) is bool(policy.placed), "capacity is that of the step which is proposed"
         assert (evidence.values["age"].value, evidence.values["sex"].value) == (45, "female")
 
 
@@ -298,8 +299,8 @@ async def test_capacity_is_that_of_the_places_of_the_step_by_their_newest_versio
     await telling.tell("referral", "capacity-changed", telling.place("3.5"))
     await telling.tell("referral", "capacity-changed", telling.place("0", 3))
     await telling.tell("referral", "capacity-changed", telling.place("9", 2))
-    assert (await telling.evidence("rural")).values["capacity"].value == 0
-    assert "capacity" not in (await telling.evidence("chronic-pain-rehabilitation")).values
+    assert (await telling.evidence("rural")).places["tier-2"].value == 0
+    assert not (await telling.evidence("chronic-pain-rehabilitation")).places
 
 
 async def test_a_withdrawn_consent_takes_family_out_again(telling: Telling) -> None:

@@ -284,7 +284,9 @@ async def test_primary_to_specialty_with_a_consult_and_a_bridge_to_a_scarce_plac
     await life.attends(times=2)
     await life.handlers["referral", "capacity-changed"](place("0"), NORTH)
     await life.gives(phq9=13, gad7=6, phq15=6, wsas=9)
-    await life.passes(days=1)
+    proposal = await life.proposal()
+    assert proposal is not None
+    assert "need not wait without help" in proposal["patientInstruction"], "said with the first proposal already"
     why = await life.why()
     assert "WAITING-SUPPORT" in why.rules
     assert {"group-psychoeducation", "symptom-monitoring"} <= why.options, "never silence"

@@ -9,9 +9,10 @@ from typing import Any
 
 from stepwell_shared.canonical import code_system
 from stepwell_shared.markup import Markup, element, joined
+from stepwell_shared.pages.layout import table, whole_page
 
 from stepwell_routing.builders.course import due_at
-from stepwell_routing.pages.parts import course_plot, table, whole_page
+from stepwell_routing.pages.parts import course_plot
 from stepwell_routing.rules.evidence_names import NAMES
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.use_cases.review_sheets import Sheet
@@ -19,11 +20,13 @@ from stepwell_routing.use_cases.review_sheets import Sheet
 UNKNOWN = "not known"
 # What is asked of every person, with what it is called on the page; the groups below show all that is known beside it.
 ASKED = {
+    "Person": ("age", "sex"),
     "Goals": ("goals_set", "goals_reached", "goal_attainment"),
     "Wishes": ("preference", "preferred_option", "informed_choice_step", "readiness"),
-    "Waiting and contacts": ("wait_days", "attended", "missed", "contact_weeks"),
+    "Waiting and contacts": ("capacity", "wait_days", "attended", "missed", "contact_weeks"),
     "Other conditions and medicines": ("conditions", "medicines"),
 }
+LABELS = {"capacity": "people who can begin a week at the step"}
 
 Resource = Mapping[str, Any]
 
@@ -180,7 +183,7 @@ def _due(task: Resource, now: datetime) -> Markup | str:
 
 
 def _label(name: str) -> str:
-    return name.replace("_", " ")
+    return LABELS.get(name) or name.replace("_", " ")
 
 
 def _shown(value: Scalar | None) -> str:

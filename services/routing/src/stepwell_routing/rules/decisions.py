@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from stepwell_routing.rules.effects import PREFERENCE, Effect
 from stepwell_routing.rules.evidence import Evidence, EvidenceValue, RiskState, environment_of
-from stepwell_routing.rules.evidence_names import base_of
+from stepwell_routing.rules.evidence_names import CAPACITY, base_of
 from stepwell_routing.rules.expressions import Scalar
+from stepwell_routing.rules.places import settle
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.reasons import clinician_reason, patient_reason
 from stepwell_routing.rules.rule_reading import PRIORITIES, Rule
@@ -21,10 +22,8 @@ from stepwell_routing.rules.stepping import (
     Run,
     Target,
     current_rank,
-    evaluate,
     holding,
     step_rests,
-    target_of,
 )
 from stepwell_routing.rules.steps import Step
 from stepwell_routing.rules.tiers import Option, Tier
@@ -114,8 +113,7 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
     Raises TypeError for a value of another kind than the policy declares.
     """
     environment, stale = environment_of(policy, evidence, now)
-    run = evaluate(policy, environment)
-    target = target_of(policy, run)
+    run, target, places, is_stale = settle(policy, evidence, environment, now)
     step = policy.steps[target.rank - 1]
     waiting, resting = holding(run), step_rests(run)
     holds = () if run.never_waits else tuple(dict.fromkeys(rule.code for rule in (*waiting, *resting)))
@@ -154,7 +152,7 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
         fired=tuple(_fired(rule, environment) for rule in run.fired),
         not_fired=tuple(run.not_fired),
         not_known=not_known,
-        stale=stale,
+        stale=(*stale, CAPACITY) if is_stale else stale,
         clinician_reason=clinician_reason(policy, target.rule, run.fired, run.floors, words, not_known),
         patient_reason=patient_reason(
             policy,
@@ -165,7 +163,7 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
             waiting=[] if run.never_waits else resting,
             on_hold=bool(holds),
         ),
-        references=_references(policy, evidence, environment),
+        references=_references(policy, evidence, environment, places),
         rule_titles=policy.rule_titles,
     )
 
@@ -330,10 +328,13 @@ def _fired(rule: Rule, environment: Mapping[str, Scalar]) -> Fired:
     return Fired(rule.code, rule.stage, tuple((name, environment[name]) for name in names if name in environment))
 
 
-def _references(policy: Policy, evidence: Evidence, environment: Mapping[str, Scalar]) -> tuple[str, ...]:
+def _references(
+    policy: Policy, evidence: Evidence, environment: Mapping[str, Scalar], places: EvidenceValue | None
+) -> tuple[str, ...]:
     """The resources whose values the decision could use, in the policy's order, then the safety assessment."""
     names = (declared.name for declared in policy.inputs if declared.name in environment)
-    used = [evidence.values[name].reference for name in names if name in evidence.values]
+    known = evidence.values if places is None else {**evidence.values, CAPACITY: places}
+    used = [known[name].reference for name in names if name in known]
     if evidence.risk.reference is not None:
         used.append(evidence.risk.reference)
     return tuple(dict.fromkeys(used))

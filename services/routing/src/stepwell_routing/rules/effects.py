@@ -63,6 +63,8 @@ PERSONAL_EFFECTS = frozenset(
     }
 )
 """All that a rule may do that asks readiness, preference, barriers or capacity: none of it lowers anything."""
+OFFERING_EFFECTS = frozenset({"stay", "modify", "exclude-option", "add-option", "first-option", "ask", "tell"})
+"""All that a rule may do that asks how many places there are: it changes offers and waits, and no step."""
 MISSING_EFFECTS = ("ask", "keep", "hold", "tell")
 
 

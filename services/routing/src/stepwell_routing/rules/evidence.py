@@ -32,12 +32,14 @@ class Evidence:
     """Everything known about one person, by the names that policies use; what is absent is unknown, never zero.
 
     `values` are the latest of each name; `courses` the measures of this episode by name, oldest first and with the
-    latest among them. A suffixed name in `values` (such as `phq9_reliable`) is taken as it is given.
+    latest among them. A suffixed name in `values` (such as `phq9_reliable`) is taken as it is given. `places` says how
+    many people can begin in a week at the places of each tier, by its code.
     """
 
     values: Mapping[str, EvidenceValue] = field(default_factory=dict)
     risk: RiskState = field(default_factory=RiskState)
     courses: Mapping[str, Sequence[Measure]] = field(default_factory=dict)
+    places: Mapping[str, EvidenceValue] = field(default_factory=dict)
 
 
 def environment_of(policy: Policy, evidence: Evidence, now: datetime) -> tuple[dict[str, Scalar], tuple[str, ...]]:

@@ -242,6 +242,8 @@ CODES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     }
 )
 """By which score each measure is found where a policy names no codes: those of the instruments that ship."""
+CAPACITY = "capacity"
+"""How many people can begin in a week at the places of the step that is proposed."""
 STEP_NAMES = frozenset({"step", "current_tier"})
 """The rank of the step in which care has begun."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from stepwell_routing.rules.checks import check_reach, check_thresholds
 from stepwell_routing.rules.effects import INTENSITY, PROGRESS, STAGES
-from stepwell_routing.rules.evidence_names import base_of, known, names_of
+from stepwell_routing.rules.evidence_names import CAPACITY, base_of, known, names_of
 from stepwell_routing.rules.expressions import Kind, Scalar, kind_of
 from stepwell_routing.rules.reading import Element, Parts, Reader, first
 from stepwell_routing.rules.rule_reading import Rule, RuleScope, read_rule, read_wording
@@ -58,7 +58,8 @@ class Parameter:
 class Policy:
     """Everything a decision needs, immutable; the same document and site settings always give the same policy.
 
-    `derived` are the suffixed names that it asks for, by declared name: (suffix, name).
+    `derived` are the suffixed names that it asks for, by declared name: (suffix, name). `placed` are the rules that
+    ask for the places of the step that is proposed.
     """
 
     url: str
@@ -81,6 +82,7 @@ class Policy:
     closing_clinician: Wording
     closing_patient: Wording
     catalogue: TierCatalogue
+    placed: tuple[Rule, ...] = ()
 
     @property
     def canonical(self) -> str:
@@ -148,6 +150,7 @@ def parse_policy(
         closing_clinician=closing[0],
         closing_patient=closing[1],
         catalogue=catalogue,
+        placed=tuple(rule for rule, _ in rules if rule.expression and CAPACITY in rule.expression.names),
     )
 
 

@@ -10,6 +10,7 @@ from stepwell_routing.rules.effects import (
     EFFECTS,
     INTENSITY,
     MISSING_EFFECTS,
+    OFFERING_EFFECTS,
     PERSONAL_EFFECTS,
     RED_FLAGS,
     SAFETY,
@@ -17,7 +18,7 @@ from stepwell_routing.rules.effects import (
     Effect,
     Missing,
 )
-from stepwell_routing.rules.evidence_names import PERSONAL, STEP_NAMES, group_of
+from stepwell_routing.rules.evidence_names import CAPACITY, PERSONAL, STEP_NAMES, group_of
 from stepwell_routing.rules.expressions import Expression, ExpressionError, Kind, Scalar, compile_expression
 from stepwell_routing.rules.reading import Element, Parts, Reader, first
 from stepwell_routing.rules.steps import Step
@@ -106,7 +107,9 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
     if priority not in PRIORITIES:
         reader.refuse(f"{path}.priority", f"is one of {', '.join(PRIORITIES)}")
     expression = _condition(reader, action, path, scope, names)
+    missing = _missing(reader, action, path)
     _check_personal(reader, path, stage, expression, outcomes.kinds)
+    _check_places(reader, path, expression, outcomes.kinds | {each.effect for each in missing})
     return Rule(
         code=code,
         stage=stage,
@@ -124,7 +127,7 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
         sources=sources,
         kinds=frozenset(outcomes.kinds),
         effects=tuple(outcomes.effects),
-        missing=_missing(reader, action, path),
+        missing=missing,
         blocks=stage in (SAFETY, RED_FLAGS) and not outcomes.kinds.isdisjoint(BLOCKING),
         moves=not outcomes.kinds <= {"floor", "exclude-option", "never-waits", "hold"},
     )
@@ -184,6 +187,15 @@ def _check_personal(reader: Reader, path: str, stage: str, expression: Expressio
         reader.refuse(place, f"%{asked[0]} may not decide in the stage {stage}: it lowers no floor")
     for kind in sorted(kinds - PERSONAL_EFFECTS):
         reader.refuse(place, f"%{asked[0]} may not decide on the effect {kind}")
+
+
+def _check_places(reader: Reader, path: str, expression: Expression | None, kinds: set[str]) -> None:
+    """Places are known once the step is: what they decide cannot lead to another one."""
+    if expression is None or CAPACITY not in expression.names:
+        return
+    for kind in sorted((kinds & PERSONAL_EFFECTS | kinds & set(MISSING_EFFECTS)) - OFFERING_EFFECTS):
+        text = f"%{CAPACITY} is that of the step which is proposed: it may not decide on {kind}"
+        reader.refuse(f"{path}.condition[0].expression.expression", text)
 
 
 def _missing(reader: Reader, action: Element, path: str) -> tuple[Missing, ...]:

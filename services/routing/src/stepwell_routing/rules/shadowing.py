@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stepwell_routing.rules.decisions import Decision
 from stepwell_routing.rules.disclosure import partition, regrouped, rounded
 from stepwell_routing.rules.evidence import Evidence, environment_of
+from stepwell_routing.rules.places import settle
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.simulation import (
     Beside,
@@ -20,7 +21,7 @@ from stepwell_routing.rules.simulation import (
     broken_promises,
     published,
 )
-from stepwell_routing.rules.stepping import evaluate, holding, step_rests, target_of
+from stepwell_routing.rules.stepping import holding, step_rests
 
 SAME, UP, DOWN, OTHER = "same", "up", "down", "other"
 """Where the shadow leads, counted on its own ladder; other for a step that its ladder does not have."""
@@ -51,8 +52,7 @@ def shadow_of(policy: Policy, promises: SafetyPromises, evidence: Evidence, now:
     Raises TypeError for a value of another kind than the policy declares.
     """
     environment, _ = environment_of(policy, evidence, now)
-    run = evaluate(policy, environment)
-    target = target_of(policy, run)
+    run, target, *_ = settle(policy, evidence, environment, now)
     step, present = policy.steps[target.rank - 1], policy.step_of(made.step.code)
     is_held = not run.never_waits and bool(holding(run) or step_rests(run))
     would, did = {rule.code for rule in run.fired}, {rule.code for rule in made.fired}

@@ -17,7 +17,9 @@ from stepwell_routing.tables import Known
 from stepwell_routing.use_cases.areas import area_strata
 from stepwell_routing.use_cases.course import course_of
 from stepwell_routing.use_cases.evidence import person_rows
+from stepwell_routing.use_cases.governing import managing_organization, site_named
 from stepwell_routing.use_cases.knowledge import evidence_of, situation_then
+from stepwell_routing.use_cases.persons import site_rows
 
 PEOPLE_A_PAGE = 500
 NOT_RECORDED = "not-recorded"
@@ -49,17 +51,21 @@ async def recorded(
         if not subjects:
             return
         bodies = {f"Patient/{row['id']}": row["body"] for row in patients}
-        for person in _persons(policies, known, bodies):
+        for person in _persons(runtime, policies, known, bodies):
             yield person
         after, found = subjects[-1], found + len(subjects)
 
 
-def _persons(policies: Sequence[Policy], rows: Sequence[Any], patients: Mapping[str, bytes]) -> Iterator[Person]:
+def _persons(
+    runtime: Runtime, policies: Sequence[Policy], rows: Sequence[Any], patients: Mapping[str, bytes]
+) -> Iterator[Person]:
+    """Without the places of that time: they change what is offered, and no step that is counted here."""
     for subject, found in groupby(rows, key=itemgetter("subject")):
         known = [Known(*list(row)[1:]) for row in found]
         now = max(each.observed_at for each in known)
         patient = orjson.loads(patients.get(subject, b"{}"))
-        known += person_rows(patient, subject, now)
+        site = site_named(runtime, managing_organization(runtime, patient))
+        known += [*person_rows(patient, subject, now), *site_rows(site, subject, now)]
         course = course_of(known)
         situation = situation_then(course, subject)
         # Each policy counts steps by its own ladder, and may call the same measure by another name.

@@ -3,7 +3,7 @@
 Each name has one function; what it cannot know from the rows is missing.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -41,7 +41,6 @@ class Rows:
 
     by_name: Mapping[str, Sequence[Known]]
     now: datetime | None
-    tiers: frozenset[str]
 
     @property
     def step_since(self) -> datetime | None:
@@ -66,13 +65,13 @@ class Rows:
         return [row for name, rows in self.by_name.items() if name.startswith(prefix) for row in rows]
 
 
-def rows_of(known: Iterable[Known], now: datetime | None, tiers: Collection[str]) -> Rows:
+def rows_of(known: Iterable[Known], now: datetime | None) -> Rows:
     """The rows by name; `known` has the newest version of each."""
     by_name: dict[str, list[Known]] = {}
     for row in known:
         if row.value is not None:
             by_name.setdefault(row.name, []).append(row)
-    return Rows(by_name, now, frozenset(tiers))
+    return Rows(by_name, now)
 
 
 def is_measured(name: str) -> bool:
@@ -205,12 +204,14 @@ def _wait_days(item: Input, rows: Rows) -> EvidenceValue | None:
     return _of(max(0, (until.date() - rows.now.astimezone(UTC).date()).days), waiting)
 
 
-def _capacity(item: Input, rows: Rows) -> EvidenceValue | None:
-    """How many people can begin in a week at the places of the step that is proposed or planned."""
-    fitting = [row for row in rows.by_name.get(PLACE, ()) if not rows.tiers.isdisjoint(str(row.value).split()[1:])]
-    if not fitting:
-        return None
-    return _of(int(sum(Decimal(str(row.value).split()[0]) for row in fitting)), fitting[-1])
+def places_by_tier(rows: Rows) -> dict[str, EvidenceValue]:
+    """How many people can begin in a week at the places of each tier, whole ones; a tier without places is not told."""
+    fitting: dict[str, list[tuple[Decimal, Known]]] = {}
+    for row in rows.by_name.get(PLACE, ()):
+        starts, *tiers = str(row.value).split()
+        for tier in tiers:
+            fitting.setdefault(tier, []).append((Decimal(starts), row))
+    return {tier: _of(int(sum(starts for starts, _ in found)), found[-1][1]) for tier, found in fitting.items()}
 
 
 def _padded(text: str, missing: tuple[int, int]) -> tuple[int, int, int]:
@@ -236,5 +237,4 @@ DERIVATIONS: Mapping[str, Derivation] = {
     "medicines": _medicines,
     "symptom_months": _symptom_months,
     "wait_days": _wait_days,
-    "capacity": _capacity,
 }

@@ -1,6 +1,6 @@
 """From notifications and stored rows to the evidence that policies ask for. What is absent is unknown, never zero."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -15,7 +15,7 @@ from stepwell_routing.rules.expressions import Kind, Scalar
 from stepwell_routing.rules.policies import Input, Policy
 from stepwell_routing.rules.series import Measure
 from stepwell_routing.tables import BORN, MANUAL_TRIAGE, OUTCOME, RED_FLAG, RISK, SAID, SEX, Known
-from stepwell_routing.use_cases.derivations import Derivation, derivation_of, is_measured, rows_of
+from stepwell_routing.use_cases.derivations import Derivation, derivation_of, is_measured, places_by_tier, rows_of
 
 Resource = Mapping[str, Any]
 
@@ -64,14 +64,13 @@ def gather(
     since: datetime | None = None,
     *,
     now: datetime | None = None,
-    tiers: Collection[str] = (),
 ) -> Evidence:
     """The latest of each kind, under the names of the policy, and the course of what is measured again and again.
 
     A course begins with the episode: what was observed until `since`, the end of the one before, is no part of it.
-    `now` is for what grows with time, such as age, and `tiers` for the places of a step: without them that is missing.
+    `now` is for what grows with time, such as age: without it that is missing.
     """
-    rows = rows_of(newest_versions(known), now, tiers)
+    rows = rows_of(newest_versions(known), now)
     values: dict[str, EvidenceValue] = {}
     courses: dict[str, list[Measure]] = {}
     for item, names, derive in _sources(_Same(policy.inputs)):
@@ -81,7 +80,8 @@ def gather(
             value = derive(item, rows)
         if value is not None:
             values[item.name] = value
-    return Evidence(values, _risk(rows.by_name.get(RISK, ())), courses)
+    places = places_by_tier(rows) if policy.placed else {}
+    return Evidence(values, _risk(rows.by_name.get(RISK, ())), courses, places)
 
 
 def outcome_rows(policy: Policy, decision: Decision, reference: str) -> list[Known]:

@@ -62,7 +62,7 @@ async def governing(
         organization = _organization_in(runtime, received)
         if organization is None and published.has_sites:
             organization = await _organization_of(runtime, tenant, subject_key)
-    site = _site(runtime, organization)
+    site = site_named(runtime, organization)
     pathway = pathway or standing.pathway or await default_pathway(runtime, tenant, published, site)
     policy = await policy_in_force(runtime, tenant, published, pathway, site)
     shadows = await policies_in_shadow(runtime, tenant, published, pathway, site)
@@ -77,7 +77,7 @@ async def governing_now(
     return await governing(runtime, tenant, standing, subject_key, pathway=pathway)
 
 
-def _site(runtime: Runtime, organization: Mapping[str, Any] | None) -> str:
+def site_named(runtime: Runtime, organization: Mapping[str, Any] | None) -> str:
     """What names a site in what it publishes: the reference of its Organization, or its identifier's value."""
     if organization is None:
         return EVERYWHERE
@@ -89,7 +89,7 @@ def _site(runtime: Runtime, organization: Mapping[str, Any] | None) -> str:
 
 def _organization_in(runtime: Runtime, received: ReceivedEvent | None) -> Resource | None:
     patients = [each for each in (received.resources if received else {}).values() if each["resourceType"] == "Patient"]
-    return next((found for each in patients if (found := _managing(runtime, each)) is not None), None)
+    return next((found for each in patients if (found := managing_organization(runtime, each)) is not None), None)
 
 
 async def _organization_of(runtime: Runtime, tenant: str, subject_key: str) -> Resource | None:
@@ -97,10 +97,10 @@ async def _organization_of(runtime: Runtime, tenant: str, subject_key: str) -> R
     if not subject_key.startswith("Patient/"):
         return None
     stored = await runtime.store.read(tenant, "Patient", subject_key.removeprefix("Patient/"))
-    return None if stored is None or stored.body is None else _managing(runtime, orjson.loads(stored.body))
+    return None if stored is None or stored.body is None else managing_organization(runtime, orjson.loads(stored.body))
 
 
-def _managing(runtime: Runtime, patient: Mapping[str, Any]) -> Resource | None:
+def managing_organization(runtime: Runtime, patient: Mapping[str, Any]) -> Resource | None:
     """The Patient is screening's: what its reference leaves out is screening's address."""
     found = patient.get("managingOrganization")
     if not isinstance(found, dict) or not ("reference" in found or "value" in found.get("identifier", {})):

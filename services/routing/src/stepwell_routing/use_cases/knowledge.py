@@ -18,12 +18,11 @@ from stepwell_routing.use_cases.standing import Standing
 
 
 class Situation(NamedTuple):
-    """Where an episode stands, since when it has, what says so, and at the places of which tiers help is wanted."""
+    """Where an episode stands, since when it has, and what says so."""
 
     status: str | None
     started_at: datetime | None
     reference: str
-    tiers: frozenset[str] = frozenset()
 
 
 async def known_of(runtime: Runtime, tenant: str, subject_key: str) -> list[Known]:
@@ -41,8 +40,7 @@ def situation_of(standing: Standing) -> Situation:
     body = standing.episode_body
     started_at = None if body is None else moment(body["period"]["start"])
     reference = standing.plan.reference if standing.plan else f"EpisodeOfCare/{standing.episode_id}"
-    wanted = standing.proposal or standing.plan
-    return Situation(standing.status, started_at, reference, frozenset([wanted.tier] if wanted else ()))
+    return Situation(standing.status, started_at, reference)
 
 
 def situation_then(course: Course, reference: str) -> Situation:
@@ -66,7 +64,7 @@ def evidence_of(
     is_overdue: bool = False,
 ) -> Evidence:
     """Everything that is known, by the names of the policy."""
-    found = gather(policy, rows, course.exited_at, now=now, tiers=situation.tiers)
+    found = gather(policy, rows, course.exited_at, now=now)
     said = course_values(
         policy, course, now, status=situation.status, started_at=situation.started_at, is_overdue=is_overdue
     )
@@ -74,7 +72,7 @@ def evidence_of(
     for name, value in said.items():
         if name not in values or value is True:
             values[name] = EvidenceValue(value, now, situation.reference)
-    return Evidence(values, found.risk, found.courses)
+    return Evidence(values, found.risk, found.courses, found.places)
 
 
 def evidence_now(policy: Policy, known: Sequence[Known], standing: Standing, now: datetime) -> Evidence:

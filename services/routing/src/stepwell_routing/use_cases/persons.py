@@ -1,7 +1,7 @@
 """What a decision knows of the person, the site and the places where care could begin: read when a policy asks."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import orjson
 from stepwell_shared.runtime import Runtime
@@ -25,18 +25,20 @@ async def surroundings(
     the policy does not ask.
     """
     asked = {item.name for item in policy.inputs}
-    # A site that is known by an identifier alone has no address: then it is the person's record that names it.
-    says = site if "/" in site else subject_key
-    found = (
-        [] if site == EVERYWHERE or "/" not in says or "|" in says else [Known(SITE, site, runtime.clock(), says, 0)]
-    )
+    found = site_rows(site, subject_key, runtime.clock())
     if given is not None:
         found += given
     elif subject_key.startswith("Patient/") and not asked.isdisjoint({"age", "sex"}):
         found += await _kept_person(runtime, tenant, subject_key)
-    if "capacity" in asked:
-        found += await _places(runtime, tenant)
+    if policy.placed:
+        found += await places_kept(runtime, tenant)
     return found
+
+
+def site_rows(site: str, subject_key: str, now: datetime) -> list[Known]:
+    """The site that treats somebody; one known by an identifier alone has no address: the person's record names it."""
+    says = site if "/" in site else subject_key
+    return [] if site == EVERYWHERE or "/" not in says or "|" in says else [Known(SITE, site, now, says, 0)]
 
 
 async def _kept_person(runtime: Runtime, tenant: str, subject_key: str) -> tuple[Known, ...]:
@@ -46,7 +48,7 @@ async def _kept_person(runtime: Runtime, tenant: str, subject_key: str) -> tuple
     return person_rows(orjson.loads(stored.body), subject_key, runtime.clock())
 
 
-async def _places(runtime: Runtime, tenant: str) -> list[Known]:
+async def places_kept(runtime: Runtime, tenant: str) -> list[Known]:
     """The tenant's places, as they were read not long ago."""
     key, now = (PLACES, tenant), runtime.clock()
     held = runtime.cache.get(key)

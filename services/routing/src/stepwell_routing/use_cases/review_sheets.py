@@ -10,12 +10,16 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_routing.builders import case_reviews
 from stepwell_routing.builders.econsults import ANSWER, CASE_REVIEW, QUESTION
+from stepwell_routing.rules.decisions import EvidenceValue
+from stepwell_routing.rules.evidence_names import CAPACITY
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.tables import EXIT, HOLD, MANUAL_TRIAGE, RED_FLAG, RISK, STEP, Known
+from stepwell_routing.use_cases.derivations import places_by_tier, rows_of
 from stepwell_routing.use_cases.evidence import LEVELS, is_score, newest_versions
 from stepwell_routing.use_cases.governing import governing_now
 from stepwell_routing.use_cases.knowledge import evidence_now, known_of
+from stepwell_routing.use_cases.persons import places_kept, surroundings
 from stepwell_routing.use_cases.standing import Standing, key_of, standing_of
 
 DECISIONS_MAX, TASKS_MAX = 20, 500
@@ -66,7 +70,10 @@ async def sheet_of(runtime: Runtime, tenant: str, task: Resource) -> Sheet:
             [orjson.loads(row["body"]) for row in await connection.fetch(statement, key, DECISIONS_MAX)]
             for statement in (_REQUESTS, _PLANS, _MESSAGES)
         ]
-    policy = (await governing_now(runtime, tenant, standing, key)).policy
+    governed = await governing_now(runtime, tenant, standing, key)
+    policy = governed.policy
+    around = await surroundings(runtime, tenant, policy, governed.site, key, None)
+    places = places_by_tier(rows_of(newest_versions(await places_kept(runtime, tenant)), now))
     return Sheet(
         task=task,
         pathway=policy.pathway,
@@ -74,7 +81,7 @@ async def sheet_of(runtime: Runtime, tenant: str, task: Resource) -> Sheet:
         steps=_steps(policy, rows),
         requests=requests,
         safety=[(row.observed_at, str(row.value)) for row in rows if _is_safety(row)],
-        values=_values(policy, known, standing, now),
+        values=_values(policy, [*known, *around], standing, places, now),
         plans=plans,
         messages=[each for each in messages if _is_said(each)],
         standing=standing,
@@ -118,10 +125,19 @@ def _is_safety(row: Known) -> bool:
     return row.name in {RISK, RED_FLAG, MANUAL_TRIAGE} and row.value is not None and row.value not in LEVELS
 
 
-def _values(policy: Policy, known: Sequence[Known], standing: Standing, now: datetime) -> dict[str, Scalar]:
-    """All that is known, and the level of risk that was recorded last."""
+def _values(
+    policy: Policy,
+    known: Sequence[Known],
+    standing: Standing,
+    places: Mapping[str, EvidenceValue],
+    now: datetime,
+) -> dict[str, Scalar]:
+    """All that is known, the places of the step that leads, and the level of risk that was recorded last."""
     evidence = evidence_now(policy, known, standing, now)
     found = {name: each.value for name, each in evidence.values.items()}
+    leading = standing.proposal or standing.plan
+    if leading is not None and leading.tier in places:
+        found[CAPACITY] = places[leading.tier].value
     return found if evidence.risk.level is None else {**found, "risk_level": evidence.risk.level}
 
 
