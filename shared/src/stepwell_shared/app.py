@@ -36,13 +36,15 @@ from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
 from stepwell_shared.fhir.idempotency import keep_forgetting
 from stepwell_shared.fhir.messages import Response
-from stepwell_shared.fhir.outcome import Category, FhirError
+from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.fhir.routes import FAULT, Door, FhirApplication
+from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.fhir.wire import Exchange, accepted, error_response
 from stepwell_shared.http_client import http_client
 from stepwell_shared.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.openapi import openapi_document
+from stepwell_shared.pages.door import READ
+from stepwell_shared.pages.refusing import taking
 from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Page, Runtime, Service, open_runtime
 from stepwell_shared.served import endpoint_policy
@@ -193,7 +195,7 @@ async def _start(
         await run_while_open(loop, stack)
     app.doors.pages["/metrics"] = _figures(metrics)
     if federation is not None:
-        app.doors.pages[f"/{service.name}/partners/notifications"] = _posted(federation.take)
+        app.doors.pages[f"/{service.name}/partners/notifications"] = taking(("POST",), federation.take)
 
 
 async def _federation(
@@ -276,7 +278,7 @@ def _doors(
         pages={
             f"{prefix}/metadata": _fhir_page(encode(statement)),
             f"{prefix}/.well-known/smart-configuration": _page(encode(configuration), "application/json"),
-            f"/{service.name}/notifications": _posted(received.take),
+            f"/{service.name}/notifications": taking(("POST",), received.take),
         },
         fhir_base=prefix,
         fhir_below=f"{prefix}/",
@@ -289,14 +291,12 @@ def _page(body: bytes, media_type: str) -> Page:
     tag = f'W/"{sha256(body).hexdigest()[:16]}"'
 
     async def answer(exchange: Exchange) -> None:
-        if exchange.method not in {"GET", "HEAD"}:
-            await exchange.answer(_refused_method("GET, HEAD"))
-        elif tag in exchange.headers.get("if-none-match", ""):
+        if tag in exchange.headers.get("if-none-match", ""):
             await exchange.answer(Response(304, headers={"ETag": tag}))
         else:
             await exchange.answer(Response(200, body, {"ETag": tag}), media_type)
 
-    return answer
+    return taking(READ, answer)
 
 
 def _fhir_page(body: bytes) -> Page:
@@ -318,32 +318,9 @@ def _figures(metrics: Metrics) -> Page:
     """What Prometheus scrapes. It stands outside of `/{service}/`, which is all that is reached from outside."""
 
     async def answer(exchange: Exchange) -> None:
-        if exchange.method not in {"GET", "HEAD"}:
-            await exchange.answer(_refused_method("GET, HEAD"))
-        else:
-            await exchange.answer(Response(200, metrics.text()), CONTENT_TYPE)
+        await exchange.answer(Response(200, metrics.text()), CONTENT_TYPE)
 
-    return answer
-
-
-def _posted(take: Page) -> Page:
-    """An address that takes POST alone; a fault in it is an answer as well, and logged."""
-
-    async def answer(exchange: Exchange) -> None:
-        if exchange.method != "POST":
-            await exchange.answer(_refused_method("POST"))
-            return
-        try:
-            await take(exchange)
-        except Exception:
-            log.exception("request failed", interaction="notification", request_id=exchange.request_id)
-            await exchange.answer(error_response(FhirError(Category.FAULT, FAULT)))
-
-    return answer
-
-
-def _refused_method(allowed: str) -> Response:
-    return error_response(FhirError(Category.METHOD_NOT_ALLOWED, f"this address takes {allowed}"), {"Allow": allowed})
+    return taking(READ, answer)
 
 
 def _access_record(runtime: Runtime) -> Callable[[Any, str, str, str, int, str], Effect]:

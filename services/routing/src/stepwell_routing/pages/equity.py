@@ -6,9 +6,10 @@ Figures about merged groups alone, no person; what differs stands first, in word
 from collections.abc import Sequence
 
 from stepwell_shared.markup import Markup, element, joined
+from stepwell_shared.pages.layout import table, whole_page
 from stepwell_shared.proportions import Interval
 
-from stepwell_routing.pages.parts import WIDTH, said, table, whole_page
+from stepwell_routing.pages.parts import WIDTH, said
 from stepwell_routing.rules.equity import Comparison, Dimension, Pooled, Watch
 from stepwell_routing.use_cases.reporting import About
 

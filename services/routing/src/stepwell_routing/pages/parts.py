@@ -1,65 +1,18 @@
-"""What pages for staff are made of: a whole page without script, tables, and plots that read without colour.
+"""Plots that read without colour: every bar and every point carries its number."""
 
-Every bar and every point carries its number; nothing comes from elsewhere.
-"""
-
-from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import sha256
 
 from stepwell_shared.markup import Markup, element
 
-STYLE = Markup(
-    "body{font:1.0625rem/1.5 system-ui,sans-serif;color:#1f2a33;max-width:60rem;margin:auto;padding:1rem}"
-    "table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #76828c;padding:.25rem .75rem}"
-    "th{text-align:start}td{vertical-align:top}svg{max-width:100%;height:auto;display:block}"
-    ".unsafe{border:4px solid #9b1c1c;padding:1rem}"
-    "@media print{body{max-width:none;padding:0}section,tr,svg{break-inside:avoid}}"
-)
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    f"style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
 WIDTH, LABEL, BAR, GAP, COURSE = 640, 150, 22, 8, 110
 
 Bar = tuple[str, float, str]
 
 
-def whole_page(title: str, *content: object) -> bytes:
-    """A page; `content` stands below its title."""
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", STYLE),
-    )
-    body = element("body", element("main", element("h1", title), *content))
-    return f"<!DOCTYPE html>{element('html', head, body, lang='en')}".encode()
-
-
 def said(labels: Sequence[str]) -> str:
     """Labels that are published together."""
     return " or ".join(labels)
-
-
-def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
-    """A table with its caption; the first cell of each row names it."""
-    return element(
-        "table",
-        element("caption", caption),
-        element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
-        element("tbody", [_row(row) for row in rows]),
-    )
-
-
-def _row(row: Sequence[object]) -> Markup:
-    first, *others = row
-    return element("tr", element("th", first, scope="row"), [element("td", each) for each in others])
 
 
 def plot(title: str, bars: Sequence[Bar]) -> Markup:

@@ -6,8 +6,9 @@ The two policies differ by pattern and by words. No script, nothing from elsewhe
 from collections.abc import Sequence
 
 from stepwell_shared.markup import Markup, element, joined
+from stepwell_shared.pages.layout import table, whole_page
 
-from stepwell_routing.pages.parts import Bar, plot, said, table, whole_page
+from stepwell_routing.pages.parts import Bar, plot, said
 from stepwell_routing.rules.simulation import Load, Mix, Report
 from stepwell_routing.rules.stratum_load import loads_by_stratum
 from stepwell_routing.use_cases.reporting import About

@@ -7,6 +7,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 from stepwell_shared.markup import Markup, element, joined
+from stepwell_shared.pages.headers import security_headers
 
 from stepwell_screening.pages.texts import LANGUAGES, Texts, texts_in
 from stepwell_screening.use_cases.site import CrisisContact, Site
@@ -15,19 +16,10 @@ ASSETS: Mapping[str, str] = {"form.css": "text/css", "form.js": "text/javascript
 ACT, LARGER, NORMAL, LANGUAGE = "act", "print:large", "print:normal", "language:"
 FORM = "form"
 
-# Nothing from elsewhere, nothing inline, no trace of the address anywhere, and no copy kept.
-HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+# Nothing inline: style and script are the two assets.
+HEADERS: Mapping[str, str] = security_headers(
+    style_src="'self'", script_src="'self'", connect_src="'self'", form_action="'self'"
+)
 
 
 @dataclass(frozen=True)

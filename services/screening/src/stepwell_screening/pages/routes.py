@@ -4,20 +4,20 @@ Nothing about an address is logged. The link is followed once to a plain address
 address bar nor in what a page says of where it came from.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-import structlog
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.fhir.messages import Response
-from stepwell_shared.fhir.outcome import WIRE, FhirError
+from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.wire import Exchange
+from stepwell_shared.pages.forms import Posted, posted
+from stepwell_shared.pages.refusing import HTML, attempted
 from stepwell_shared.runtime import Runtime
 
 from stepwell_screening.instruments import find_instrument
-from stepwell_screening.pages.filling import Answer, Filling, Posted, door_of, reads_as
+from stepwell_screening.pages.filling import Answer, Filling, door_of, reads_as
 from stepwell_screening.pages.layout import ACT, ASSETS, HEADERS, Frame, asset
 from stepwell_screening.pages.session import Session, cookie_of, is_ours, new_session, session_in
 from stepwell_screening.pages.texts import texts_for
@@ -25,14 +25,10 @@ from stepwell_screening.pages.views import AT, CSRF, VERIFY, closed_page
 from stepwell_screening.use_cases.form_links import Link, find_link, forms_url, link_of
 from stepwell_screening.use_cases.site import Site, site_of, sites_in
 
-HTML, DATA = "text/html", "application/json"
-FORM_TYPE = "application/x-www-form-urlencoded"
+DATA = "application/json"
 CLOSED = {"unknown": 404, "expired": 410, "session": 403, "away": 503}
-FIELDS_MAX = 2000
 # Whoever is at the form when its link expires can still send what they have filled in.
 GRACE = timedelta(hours=2)
-
-log = structlog.get_logger("stepwell.forms")
 
 Page = Callable[[Exchange], Awaitable[None]]
 
@@ -51,24 +47,19 @@ async def _answer(runtime: Runtime, exchange: Exchange) -> None:
     """Every answer is a page for people; what fails is in the log, without the address and without answers."""
     exchange.parameters = []
     parts = exchange.path.removeprefix(f"{_path(runtime)}/").split("/")
-    try:
-        if len(parts) == 2 and parts[0] == "assets" and parts[1] in ASSETS:
-            await _asset(exchange, parts[1])
-        elif len(parts) == 2 and parts[0] == "open" and exchange.method in {"GET", "HEAD"}:
-            await _open(runtime, exchange, parts[1])
-        elif len(parts) == 1 and exchange.method in {"GET", "HEAD", "POST"}:
-            await _form(runtime, exchange, parts[0])
-        else:
-            await _closed(runtime, exchange, "unknown")
-    except FhirError as error:
-        log.log(WIRE[error.category].log_level, "a form page was refused", status=error.status)
+    if isinstance(await attempted(_page(runtime, exchange, parts), "a form page", exchange.request_id), FhirError):
         await _closed(runtime, exchange, "away")
-    except UNAVAILABLE_ERRORS:
-        log.exception("a form page waits for the database", request_id=exchange.request_id)
-        await _closed(runtime, exchange, "away")
-    except Exception:
-        log.exception("a form page failed", request_id=exchange.request_id)
-        await _closed(runtime, exchange, "away")
+
+
+async def _page(runtime: Runtime, exchange: Exchange, parts: Sequence[str]) -> None:
+    if len(parts) == 2 and parts[0] == "assets" and parts[1] in ASSETS:
+        await _asset(exchange, parts[1])
+    elif len(parts) == 2 and parts[0] == "open" and exchange.method in {"GET", "HEAD"}:
+        await _open(runtime, exchange, parts[1])
+    elif len(parts) == 1 and exchange.method in {"GET", "HEAD", "POST"}:
+        await _form(runtime, exchange, parts[0])
+    else:
+        await _closed(runtime, exchange, "unknown")
 
 
 async def _asset(exchange: Exchange, name: str) -> None:
@@ -99,33 +90,22 @@ async def _form(runtime: Runtime, exchange: Exchange, questionnaire_id: str) -> 
     if instrument is None or link.is_expired(runtime.clock() - GRACE):
         await _closed(runtime, exchange, "expired", link, session)
         return
-    posted = await _posted(exchange) if exchange.method == "POST" else {}
-    act = posted.get(ACT, [""])[0]
-    if exchange.method == "POST" and not is_ours(runtime, session, posted.get(CSRF, [""])[0]):
+    fields: Posted = await posted(exchange) if exchange.method == "POST" else {}
+    act = fields.get(ACT, [""])[0]
+    if exchange.method == "POST" and not is_ours(runtime, session, fields.get(CSRF, [""])[0]):
         await _closed(runtime, exchange, "session", link, session)
         return
     session = reads_as(session, act)
     frame = _frame(runtime, exchange, link, session)
     door = door_of(runtime, session, _address(runtime, link))
     filling = Filling(runtime, link, instrument, session, frame, door, runtime.clock())
-    if exchange.method != "POST" or (act != VERIFY and VERIFY in posted.get(AT, ())):
+    if exchange.method != "POST" or (act != VERIFY and VERIFY in fields.get(AT, ())):
         answer = await filling.opened()  # looked at, or another language chosen on the page that asks who they are
     elif act == VERIFY:
-        answer = await filling.proved(posted)
+        answer = await filling.proved(fields)
     else:
-        answer = await filling.filled(posted, act, is_data=_wants_data(exchange))
+        answer = await filling.filled(fields, act, is_data=_wants_data(exchange))
     await _send(runtime, exchange, link, answer)
-
-
-async def _posted(exchange: Exchange) -> Posted:
-    """The fields of a posted form; those of a body that is none are none."""
-    body = await exchange.body()
-    if exchange.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
-        return {}
-    try:
-        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)
-    except ValueError:  # not UTF-8, or more fields than any form of ours has
-        return {}
 
 
 def _wants_data(exchange: Exchange) -> bool:

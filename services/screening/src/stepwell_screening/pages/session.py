@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
 from stepwell_shared.runtime import Runtime
+from stepwell_shared.signing import digest, opened, signed
 
 from stepwell_screening.use_cases.form_links import Link
-from stepwell_screening.use_cases.signing import digest, opened, signed
 
 COOKIE = "stepwell-form"
 PURPOSE = "form session"

@@ -19,11 +19,11 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
+from stepwell_shared.signing import opened, signed
 
 from stepwell_screening.instruments import Instrument, find_instrument
 from stepwell_screening.rules.form_fields import form_of
 from stepwell_screening.tables import FormLink
-from stepwell_screening.use_cases.signing import opened, signed
 from stepwell_screening.use_cases.site import crisis_contacts
 
 PURPOSE = "form link"

@@ -1,4 +1,4 @@
-"""Texts that only this deployment can make: links and sessions of form pages, signed with the service's own key.
+"""Texts that only this deployment can make: links, sessions and forms of pages, signed with the service's own key.
 
 All replicas have the same key file, and it outlives restarts. What is signed can be read, so it names nobody.
 """
