@@ -8,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import Boolean, Column, Double, Integer, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Boolean, Column, Double, Integer
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import (
     INDEXED_PLAN,
     TENANT,
@@ -29,16 +29,8 @@ from stepwell_measurement.rules.compact import Point, compact, points_of
 from stepwell_measurement.rules.trajectory import NEVER_ENDED, Care, Trajectory
 
 
-def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=optional)
-
-
 def _number() -> Column[float]:
     return Column(Double, nullable=True)
-
-
-def _moment(*, optional: bool = False) -> Column[datetime]:
-    return Column(TIMESTAMP(timezone=True), nullable=optional)
 
 
 def _flag() -> Column[bool]:
@@ -57,24 +49,24 @@ class TrajectoryRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "trajectory"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    person: str = Field(sa_column=_text(key=True))
-    code: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    person: str = Field(sa_column=text_column(key=True))
+    code: str = Field(sa_column=text_column(key=True))
     number: int = Field(sa_column=Column(Integer, nullable=False))
-    recorded: datetime = Field(sa_column=_moment())
-    told: str | None = Field(sa_column=_text(optional=True))
-    series: str = Field(sa_column=_text())
+    recorded: datetime = Field(sa_column=moment_column())
+    told: str | None = Field(sa_column=text_column(optional=True))
+    series: str = Field(sa_column=text_column())
     measures: int | None = Field(sa_column=Column(Integer, nullable=True))
     left_out: int | None = Field(sa_column=Column(Integer, nullable=True))
-    standing: str | None = Field(sa_column=_text(optional=True))
-    baseline_at: datetime | None = Field(sa_column=_moment(optional=True))
+    standing: str | None = Field(sa_column=text_column(optional=True))
+    baseline_at: datetime | None = Field(sa_column=moment_column(optional=True))
     baseline: float | None = Field(sa_column=_number())
     best: float | None = Field(sa_column=_number())
-    last_at: datetime | None = Field(sa_column=_moment(optional=True))
+    last_at: datetime | None = Field(sa_column=moment_column(optional=True))
     last: float | None = Field(sa_column=_number())
-    reliable_change: str | None = Field(sa_column=_text(optional=True))
-    outcome_class: str | None = Field(sa_column=_text(optional=True))
-    track: str | None = Field(sa_column=_text(optional=True))
+    reliable_change: str | None = Field(sa_column=text_column(optional=True))
+    outcome_class: str | None = Field(sa_column=text_column(optional=True))
+    track: str | None = Field(sa_column=text_column(optional=True))
     case_at_baseline: bool | None = Field(sa_column=_flag())
     case_now: bool | None = Field(sa_column=_flag())
     response: bool | None = Field(sa_column=_flag())
@@ -91,12 +83,12 @@ class CareEpisodeRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "care_episode"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    person: str = Field(sa_column=_text(key=True))
-    episode: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    person: str = Field(sa_column=text_column(key=True))
+    episode: str = Field(sa_column=text_column(key=True))
     version: int = Field(sa_column=Column(Integer, nullable=False))
-    started_at: datetime = Field(sa_column=_moment())
-    ended_at: datetime | None = Field(sa_column=_moment(optional=True))
+    started_at: datetime = Field(sa_column=moment_column())
+    ended_at: datetime | None = Field(sa_column=moment_column(optional=True))
 
 
 class SeriesKey(NamedTuple):

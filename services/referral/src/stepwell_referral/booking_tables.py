@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Column, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Column, Index, Integer, text
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.functions import (
     INDEXED_PLAN,
     VERSION_CONFLICT,
@@ -29,18 +29,6 @@ from stepwell_referral.rules.transitions import WAITING
 GIVEN_BACK = 0
 
 
-def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=optional)
-
-
-def _moment(*, optional: bool = False) -> Column[datetime]:
-    return Column(TIMESTAMP(timezone=True), nullable=optional)
-
-
-def _lease() -> Column[datetime]:
-    return Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
-
-
 class SlotClaim(SQLModel, table=True):
     """One place of a slot, numbered from 1, and the Appointment that has it. With `held_until` it is held until then
     by the clock, whatever becomes of the process that wrote it; without, it is booked."""
@@ -52,13 +40,13 @@ class SlotClaim(SQLModel, table=True):
         Index("slot_claim_held", "tenant", "held_until", postgresql_where=text("held_until IS NOT NULL")),
     )
 
-    tenant: str = Field(sa_column=_text(key=True))
-    slot_id: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    slot_id: str = Field(sa_column=text_column(key=True))
     place: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    appointment_id: str = Field(sa_column=_text())
-    person: str = Field(sa_column=_text())
-    held_until: datetime | None = Field(sa_column=_moment(optional=True))
-    lease_until: datetime = Field(sa_column=_lease())
+    appointment_id: str = Field(sa_column=text_column())
+    person: str = Field(sa_column=text_column())
+    held_until: datetime | None = Field(sa_column=moment_column(optional=True))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class AppointmentTimer(SQLModel, table=True):
@@ -68,11 +56,11 @@ class AppointmentTimer(SQLModel, table=True):
     __tablename__: ClassVar[str] = "appointment_timer"
     __table_args__ = (Index("appointment_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    appointment_id: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    appointment_id: str = Field(sa_column=text_column(key=True))
     step: int = Field(sa_column=Column(Integer, nullable=False))
-    due_at: datetime | None = Field(sa_column=_moment(optional=True))
-    lease_until: datetime = Field(sa_column=_lease())
+    due_at: datetime | None = Field(sa_column=moment_column(optional=True))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class ServicePace(SQLModel, table=True):
@@ -81,11 +69,11 @@ class ServicePace(SQLModel, table=True):
     __tablename__: ClassVar[str] = "service_pace"
     __table_args__ = (Index("service_pace_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    service_id: str = Field(sa_column=_text(key=True))
-    figures: str | None = Field(sa_column=_text(optional=True))
-    due_at: datetime | None = Field(sa_column=_moment(optional=True))
-    lease_until: datetime = Field(sa_column=_lease())
+    tenant: str = Field(sa_column=text_column(key=True))
+    service_id: str = Field(sa_column=text_column(key=True))
+    figures: str | None = Field(sa_column=text_column(optional=True))
+    due_at: datetime | None = Field(sa_column=moment_column(optional=True))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class LapsedHold(NamedTuple):

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Text
+from sqlalchemy import BigInteger, Column
 from sqlmodel import Field, SQLModel
 from stepwell_shared.canonical import code_system
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.columns import text_column
 from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
@@ -17,17 +18,13 @@ from stepwell_referral.rules.transitions import WAITING
 DIRECTORY_TYPES = ("HealthcareService", "Location", "Practitioner", "PractitionerRole")
 
 
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
-
-
 class DirectoryRevisionRow(SQLModel, table=True):
     """How often a tenant's directory has changed, by whichever replica, and what changed last."""
 
     __tablename__: ClassVar[str] = "directory_revision"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    changed: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    changed: str = Field(sa_column=text_column())
     revision: int = Field(sa_column=Column(BigInteger, server_default="1", nullable=False))
 
 

@@ -7,17 +7,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
-from sqlalchemy import Column, Index, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 ACCEPTED, LESS, MORE = "accepted", "overridden-less", "overridden-more"
-
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
 
 
 class ProposalAnswer(SQLModel, table=True):
@@ -33,14 +29,14 @@ class ProposalAnswer(SQLModel, table=True):
         {"info": {APPEND_ONLY: True}},
     )
 
-    tenant: str = Field(sa_column=_text(key=True))
-    proposal: str = Field(sa_column=_text(key=True))
-    answered_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
-    answer: str = Field(sa_column=_text())
-    policy: str = Field(sa_column=_text())
-    rules: str = Field(sa_column=_text())
-    reason: str = Field(sa_column=_text())
-    site: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    proposal: str = Field(sa_column=text_column(key=True))
+    answered_at: datetime = Field(sa_column=moment_column())
+    answer: str = Field(sa_column=text_column())
+    policy: str = Field(sa_column=text_column())
+    rules: str = Field(sa_column=text_column())
+    reason: str = Field(sa_column=text_column())
+    site: str = Field(sa_column=text_column())
 
 
 class Answer(NamedTuple):

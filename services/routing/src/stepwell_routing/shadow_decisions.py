@@ -8,19 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 from stepwell_routing.rules.shadowing import Compared, Shadow
 
 HELD = "held"
-
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
 
 
 class ShadowDecision(SQLModel, table=True):
@@ -36,18 +32,18 @@ class ShadowDecision(SQLModel, table=True):
         {"info": {APPEND_ONLY: True}},
     )
 
-    tenant: str = Field(sa_column=_text(key=True))
-    id: str = Field(sa_column=_text(key=True))
-    policy: str = Field(sa_column=_text())
-    present_policy: str = Field(sa_column=_text())
-    site: str = Field(sa_column=_text())
-    decided_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
-    present_step: str = Field(sa_column=_text())
-    step: str = Field(sa_column=_text())
-    move: str = Field(sa_column=_text())
-    hold: str = Field(sa_column=_text())
-    broken: str = Field(sa_column=_text())
-    rules: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    id: str = Field(sa_column=text_column(key=True))
+    policy: str = Field(sa_column=text_column())
+    present_policy: str = Field(sa_column=text_column())
+    site: str = Field(sa_column=text_column())
+    decided_at: datetime = Field(sa_column=moment_column())
+    present_step: str = Field(sa_column=text_column())
+    step: str = Field(sa_column=text_column())
+    move: str = Field(sa_column=text_column())
+    hold: str = Field(sa_column=text_column())
+    broken: str = Field(sa_column=text_column())
+    rules: str = Field(sa_column=text_column())
 
 
 READ_SHADOWS = f"""CREATE OR REPLACE FUNCTION read_shadow_decisions(

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Column, Index, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
@@ -17,24 +17,18 @@ EVIDENCE = "evidence"
 """Something was brought that a decision follows from; `task_id` is the version of the resource, and no Task."""
 
 
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
-
-
 class CourseTimer(SQLModel, table=True):
     """When a Task of a person's course is due. Without `due_at` it is settled; `subject` names the person."""
 
     __tablename__: ClassVar[str] = "course_timer"
     __table_args__ = (Index("course_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    task_id: str = Field(sa_column=_text(key=True))
-    kind: str = Field(sa_column=_text())
-    subject: str = Field(sa_column=_text())
-    due_at: datetime | None = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=True))
-    lease_until: datetime = Field(
-        sa_column=Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
-    )
+    tenant: str = Field(sa_column=text_column(key=True))
+    task_id: str = Field(sa_column=text_column(key=True))
+    kind: str = Field(sa_column=text_column())
+    subject: str = Field(sa_column=text_column())
+    due_at: datetime | None = Field(sa_column=moment_column(optional=True))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class Due(NamedTuple):

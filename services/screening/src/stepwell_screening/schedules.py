@@ -10,17 +10,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import Boolean, Column, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Boolean, Column, Index, Integer, text
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.functions import INDEXED_PLAN, TENANT, VERSION_CONFLICT, Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function
 from stepwell_shared.database.pool import Database
-
-
-def _text(*, key: bool = False, default: str | None = None) -> Column[str]:
-    server_default = None if default is None else text(default)
-    return Column(Text(collation="C"), primary_key=key, nullable=False, server_default=server_default)
 
 
 class MeasurementSchedule(SQLModel, table=True):
@@ -32,17 +27,15 @@ class MeasurementSchedule(SQLModel, table=True):
         Index("measurement_schedule_waiting", "tenant", "subject", postgresql_where=text("is_waiting")),
     )
 
-    tenant: str = Field(sa_column=_text(key=True))
-    subject: str = Field(sa_column=_text(key=True))
-    progress: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    subject: str = Field(sa_column=text_column(key=True))
+    progress: str = Field(sa_column=text_column())
     is_waiting: bool = Field(sa_column=Column(Boolean, nullable=False))
-    next_at: datetime | None = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=True))
+    next_at: datetime | None = Field(sa_column=moment_column(optional=True))
     changes: int = Field(sa_column=Column(Integer, nullable=False))
     version: int = Field(sa_column=Column(Integer, nullable=False))
-    facts: str = Field(sa_column=_text(default="'{}'"))
-    lease_until: datetime = Field(
-        sa_column=Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
-    )
+    facts: str = Field(sa_column=text_column(default="'{}'"))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,9 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, SmallInteger, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Column, SmallInteger
 from sqlmodel import Field, SQLModel
-
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
-
-
-def _moment() -> Column[datetime]:
-    return Column(TIMESTAMP(timezone=True), nullable=False)
+from stepwell_shared.database.columns import moment_column, text_column
 
 
 class FormLink(SQLModel, table=True):
@@ -23,13 +15,13 @@ class FormLink(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "form_link"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    id: str = Field(sa_column=_text(key=True))
-    questionnaire_id: str = Field(sa_column=_text())
-    questionnaire: str = Field(sa_column=_text())
-    subject: str = Field(sa_column=_text())
-    task: str = Field(sa_column=_text())
-    author: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    id: str = Field(sa_column=text_column(key=True))
+    questionnaire_id: str = Field(sa_column=text_column())
+    questionnaire: str = Field(sa_column=text_column())
+    subject: str = Field(sa_column=text_column())
+    task: str = Field(sa_column=text_column())
+    author: str = Field(sa_column=text_column())
     attempts: int = Field(sa_column=Column(SmallInteger, nullable=False))
-    created_at: datetime = Field(sa_column=_moment())
-    expires_at: datetime = Field(sa_column=_moment())
+    created_at: datetime = Field(sa_column=moment_column())
+    expires_at: datetime = Field(sa_column=moment_column())

@@ -5,21 +5,12 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Column, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Column, Index, Integer, text
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
-
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
-
-
-def _moment(*, nullable: bool = False, default: str | None = None) -> Column[datetime]:
-    server_default = None if default is None else text(default)
-    return Column(TIMESTAMP(timezone=True), nullable=nullable, server_default=server_default)
 
 
 class SafetyTimer(SQLModel, table=True):
@@ -32,14 +23,14 @@ class SafetyTimer(SQLModel, table=True):
     __tablename__: ClassVar[str] = "safety_timer"
     __table_args__ = (Index("safety_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    task_id: str = Field(sa_column=_text(key=True))
-    kind: str = Field(sa_column=_text())
-    ladder: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    task_id: str = Field(sa_column=text_column(key=True))
+    kind: str = Field(sa_column=text_column())
+    ladder: str = Field(sa_column=text_column())
     step: int = Field(sa_column=Column(Integer, nullable=False))
-    due_at: datetime | None = Field(sa_column=_moment(nullable=True))
-    deadline: datetime = Field(sa_column=_moment())
-    lease_until: datetime = Field(sa_column=_moment(default="'-infinity'"))
+    due_at: datetime | None = Field(sa_column=moment_column(optional=True))
+    deadline: datetime = Field(sa_column=moment_column())
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class OnCall(SQLModel, table=True):
@@ -47,9 +38,9 @@ class OnCall(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "on_call"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    document: str = Field(sa_column=_text())
-    set_at: datetime = Field(sa_column=_moment())
+    tenant: str = Field(sa_column=text_column(key=True))
+    document: str = Field(sa_column=text_column())
+    set_at: datetime = Field(sa_column=moment_column())
 
 
 class Timer(NamedTuple):

@@ -7,22 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, Index, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 # How long a card and its feedback count. A product default: a year of rates, and a month to compare it with.
 KEPT_DAYS = 400
-
-
-def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=optional)
-
-
-def _moment() -> Column[datetime]:
-    return Column(TIMESTAMP(timezone=True), nullable=False)
 
 
 class CdsClient(SQLModel, table=True):
@@ -36,14 +28,14 @@ class CdsClient(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "cds_client"
 
-    issuer: str = Field(sa_column=_text(key=True))
-    organisation: str = Field(sa_column=_text(key=True))
-    serves: str = Field(sa_column=_text())
-    jwks: str | None = Field(sa_column=_text(optional=True))
-    jwks_url: str | None = Field(sa_column=_text(optional=True))
-    patient_system: str | None = Field(sa_column=_text(optional=True))
-    app_url: str | None = Field(sa_column=_text(optional=True))
-    created_at: datetime = Field(sa_column=_moment())
+    issuer: str = Field(sa_column=text_column(key=True))
+    organisation: str = Field(sa_column=text_column(key=True))
+    serves: str = Field(sa_column=text_column())
+    jwks: str | None = Field(sa_column=text_column(optional=True))
+    jwks_url: str | None = Field(sa_column=text_column(optional=True))
+    patient_system: str | None = Field(sa_column=text_column(optional=True))
+    app_url: str | None = Field(sa_column=text_column(optional=True))
+    created_at: datetime = Field(sa_column=moment_column())
 
 
 class CdsCard(SQLModel, table=True):
@@ -52,12 +44,12 @@ class CdsCard(SQLModel, table=True):
     __tablename__: ClassVar[str] = "cds_card"
     __table_args__ = (Index("cds_card_issued", "tenant", "issued_at"),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    id: str = Field(sa_column=_text(key=True))
-    service: str = Field(sa_column=_text())
-    rule: str = Field(sa_column=_text())
-    issuer: str = Field(sa_column=_text())
-    issued_at: datetime = Field(sa_column=_moment())
+    tenant: str = Field(sa_column=text_column(key=True))
+    id: str = Field(sa_column=text_column(key=True))
+    service: str = Field(sa_column=text_column())
+    rule: str = Field(sa_column=text_column())
+    issuer: str = Field(sa_column=text_column())
+    issued_at: datetime = Field(sa_column=moment_column())
 
 
 class CdsFeedback(SQLModel, table=True):
@@ -65,12 +57,12 @@ class CdsFeedback(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "cds_feedback"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    card: str = Field(sa_column=_text(key=True))
-    outcome: str = Field(sa_column=_text())
-    reason: str = Field(sa_column=_text())
-    given_at: datetime = Field(sa_column=_moment())
-    received_at: datetime = Field(sa_column=_moment())
+    tenant: str = Field(sa_column=text_column(key=True))
+    card: str = Field(sa_column=text_column(key=True))
+    outcome: str = Field(sa_column=text_column())
+    reason: str = Field(sa_column=text_column())
+    given_at: datetime = Field(sa_column=moment_column())
+    received_at: datetime = Field(sa_column=moment_column())
 
 
 TABLES = (CdsClient, CdsCard, CdsFeedback)

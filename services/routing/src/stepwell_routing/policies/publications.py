@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
-from sqlalchemy import Column, Integer, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Column, Integer
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
-
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
 
 
 class PolicyStepRow(SQLModel, table=True):
@@ -26,16 +22,16 @@ class PolicyStepRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "policy_step"
     __table_args__ = ({"info": {APPEND_ONLY: True}},)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    pathway: str = Field(sa_column=_text(key=True))
-    site: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    pathway: str = Field(sa_column=text_column(key=True))
+    site: str = Field(sa_column=text_column(key=True))
     number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    life: str = Field(sa_column=_text())
-    url: str = Field(sa_column=_text())
-    version: str = Field(sa_column=_text())
-    plan_definition_id: str = Field(sa_column=_text())
-    at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
-    by: str = Field(sa_column=_text())
+    life: str = Field(sa_column=text_column())
+    url: str = Field(sa_column=text_column())
+    version: str = Field(sa_column=text_column())
+    plan_definition_id: str = Field(sa_column=text_column())
+    at: datetime = Field(sa_column=moment_column())
+    by: str = Field(sa_column=text_column())
 
 
 class PolicyStep(NamedTuple):

@@ -4,16 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
-from sqlalchemy import Column, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
-
-
-def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=optional)
 
 
 class PublicationRow(SQLModel, table=True):
@@ -27,15 +22,15 @@ class PublicationRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "publication"
     __table_args__ = ({"info": {APPEND_ONLY: True}},)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    url: str = Field(sa_column=_text(key=True))
-    version: str = Field(sa_column=_text(key=True))
-    questionnaire_id: str = Field(sa_column=_text())
-    published: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
-    published_by: str = Field(sa_column=_text())
-    instrument: str | None = Field(sa_column=_text(optional=True))
-    attested_by: str | None = Field(sa_column=_text(optional=True))
-    licence: str | None = Field(sa_column=_text(optional=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    url: str = Field(sa_column=text_column(key=True))
+    version: str = Field(sa_column=text_column(key=True))
+    questionnaire_id: str = Field(sa_column=text_column())
+    published: datetime = Field(sa_column=moment_column())
+    published_by: str = Field(sa_column=text_column())
+    instrument: str | None = Field(sa_column=text_column(optional=True))
+    attested_by: str | None = Field(sa_column=text_column(optional=True))
+    licence: str | None = Field(sa_column=text_column(optional=True))
 
 
 class Publication(NamedTuple):
