@@ -4,7 +4,7 @@ A service hands `staff_door` what shows its pages; `Visit` says who has come, an
 
     async def show(visit: Visit) -> Shown:
         visit.access.require("Task", "search-type")
-        body = whole_page("Worklist", ..., csrf_field(visit), language=visit.language)
+        body = whole_page("Worklist", ..., csrf_field(visit.runtime, visit.access), language=visit.language)
         return Shown(body, "search-type", "Task", headers=page_headers(has_forms=True))
 
     page = staff_door(runtime, authenticate, show, methods=("GET", "HEAD", "POST"), languages=("en", "de", "es", "fr"))
