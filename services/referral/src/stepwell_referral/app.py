@@ -9,7 +9,7 @@ from stepwell_shared.federation.tables import PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_referral import booking_tables, directory_tables, pace_queries, timers
+from stepwell_referral import booking_tables, directory_tables, pace_queries, timers, worklist_queries
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, PREFERENCE_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.use_cases import booking_timers, due
@@ -46,6 +46,7 @@ service = Service(
         *timers.FUNCTIONS,
         *booking_tables.FUNCTIONS,
         *pace_queries.FUNCTIONS,
+        *worklist_queries.FUNCTIONS,
     ),
     package=Path(__file__).parent,
 )

@@ -44,6 +44,7 @@ def booking_types(runtime: Runtime) -> Iterator[ServedType]:
         ],
         interactions=KEPT,
         on_write=partial(write_appointment, runtime),
+        indexes=(("date",),),
         operations=tuple(appointment_operations(runtime)),
         update_create=False,
         documentation="Who comes when. A slot is taken with $hold and $book; an update says what became of it.",

@@ -5,33 +5,35 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Column, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Boolean, Column, Index, Integer, text
 from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
 
 
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
-
-
 class ReferralTimer(SQLModel, table=True):
     """When an open Task is looked at next. `state` is the status that it waits in, `step` counts who was told of it
-    already; without `due_at` it is settled."""
+    already; without `due_at` it is settled. While somebody waits it also says by when a place was promised, where a day
+    could be given, and whether the longest wait of their class can be kept."""
 
     __tablename__: ClassVar[str] = "referral_timer"
-    __table_args__ = (Index("referral_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
-
-    tenant: str = Field(sa_column=_text(key=True))
-    task_id: str = Field(sa_column=_text(key=True))
-    state: str = Field(sa_column=_text())
-    step: int = Field(sa_column=Column(Integer, nullable=False))
-    due_at: datetime | None = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=True))
-    lease_until: datetime = Field(
-        sa_column=Column(TIMESTAMP(timezone=True), nullable=False, server_default=text("'-infinity'"))
+    __table_args__ = (
+        Index("referral_timer_due", "tenant", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "referral_timer_promise", "tenant", "promised_by", "task_id", postgresql_where=text("keepable IS NOT NULL")
+        ),
     )
+
+    tenant: str = Field(sa_column=text_column(key=True))
+    task_id: str = Field(sa_column=text_column(key=True))
+    state: str = Field(sa_column=text_column())
+    step: int = Field(sa_column=Column(Integer, nullable=False))
+    due_at: datetime | None = Field(sa_column=moment_column(optional=True))
+    promised_by: datetime | None = Field(sa_column=moment_column(optional=True))
+    keepable: bool | None = Field(sa_column=Column(Boolean, nullable=True))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class Due(NamedTuple):
@@ -43,9 +45,18 @@ class Due(NamedTuple):
     step: int
 
 
-def timer_effect(task_id: str, state: str, due_at: datetime | None, *, step: int = 0) -> Effect:
-    """Sets the timer of a Task in the unit of work that changes the Task; without a time it is settled."""
-    return Effect("referral_timer", (task_id, state, step, due_at))
+def timer_effect(
+    task_id: str,
+    state: str,
+    due_at: datetime | None,
+    *,
+    step: int = 0,
+    told: tuple[datetime | None, bool] | None = None,
+) -> Effect:
+    """Sets the timer of a Task in the unit of work that changes the Task; without a time it is settled. `told` is what
+    somebody who waits was promised: the day, where one could be given, and whether it is within the longest wait."""
+    promised_by, keepable = (None, None) if told is None else told
+    return Effect("referral_timer", (task_id, state, step, due_at, promised_by, keepable))
 
 
 async def claim_due(database: Database, tenants: Sequence[str], now: datetime) -> list[Due]:

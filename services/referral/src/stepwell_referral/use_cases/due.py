@@ -17,9 +17,10 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
 from stepwell_referral.builders import support as builders
+from stepwell_referral.builders.promises import promised_of
 from stepwell_referral.data.loop import time_outs
 from stepwell_referral.rules.loop import next_due, told
-from stepwell_referral.rules.transitions import TERMINAL
+from stepwell_referral.rules.transitions import TERMINAL, WAITING
 from stepwell_referral.rules.waits import urgency_of
 from stepwell_referral.timers import Due, claim_due, timer_effect
 from stepwell_referral.use_cases.messages import tell_team
@@ -89,7 +90,8 @@ def _tell(runtime: Runtime, unit: UnitOfWork, due: Due, stored: Stored, task: Re
         now=now,
     )
     again = next_due(due.state, urgency, now, time_outs())
-    unit.effects.append(timer_effect(due.task_id, due.state, again, step=due.step + 1))
+    promised = promised_of(task) if due.state in WAITING else None
+    unit.effects.append(timer_effect(due.task_id, due.state, again, step=due.step + 1, told=promised))
 
 
 def _ask_how_they_are(

@@ -11,9 +11,10 @@ from stepwell_shared.canonical import code_system
 
 from stepwell_referral import data
 from stepwell_referral.builders import support as builders
+from stepwell_referral.builders.promises import promised_of
 from stepwell_referral.data.loop import reasons, time_outs
 from stepwell_referral.rules.loop import Follow, Moved, Reason, first_due, follows
-from stepwell_referral.rules.transitions import TERMINAL, service_request_status
+from stepwell_referral.rules.transitions import TERMINAL, WAITING, service_request_status
 from stepwell_referral.rules.waits import urgency_of
 from stepwell_referral.timers import timer_effect
 from stepwell_referral.use_cases.elsewhere import refer_elsewhere
@@ -146,7 +147,8 @@ def _set_timer(progress: Progress) -> None:
         return
     due_at = progress.now if status != "draft" and "owner" not in task else _first_due(progress)
     due_at = None if status in TERMINAL else due_at
-    progress.unit.effects.append(timer_effect(progress.stored.id, status, due_at))
+    told = promised_of(task) if status in WAITING else None
+    progress.unit.effects.append(timer_effect(progress.stored.id, status, due_at, told=told))
 
 
 def _first_due(progress: Progress) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from stepwell_shared.background import DATABASE_AWAY
-from stepwell_shared.canonical import derived_id, extension_url
+from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.store import WriteConflictError
@@ -21,6 +21,7 @@ from stepwell_referral import data
 from stepwell_referral.booking_tables import claim_paces, figures_of, pace_effect
 from stepwell_referral.builders import booking as builders
 from stepwell_referral.builders import support
+from stepwell_referral.builders.promises import Told, promised_of
 from stepwell_referral.rules.forecast import Pace
 from stepwell_referral.rules.queue import ordered
 from stepwell_referral.rules.waits import WaitPromise, promise, queue_by_urgency, urgency_of, wait_words
@@ -169,22 +170,7 @@ async def _contingency(
     unit.effects.append(referral_changed(runtime, change.stored, made, [], now))
 
 
-def promised_of(task: Resource) -> tuple[datetime | None, bool] | None:
-    """The promised day and whether the class's longest wait could be kept, as the referral says; None when it says
-    nothing."""
-    url = extension_url("wait-promise")
-    told = next((each for each in task.get("extension", ()) if each.get("url") == url), None)
-    if told is None:
-        return None
-    parts = {part["url"]: part for part in told.get("extension", ())}
-    days = parts.get("upper", {}).get("valueDuration", {}).get("value")
-    keepable = parts.get("keepable", {}).get("valueBoolean") is True
-    if days is None or "computed-at" not in parts:
-        return None, keepable
-    return datetime.fromisoformat(parts["computed-at"]["valueDateTime"]) + timedelta(days=float(days)), keepable
-
-
-def is_news(told: tuple[datetime | None, bool], wait: WaitPromise) -> bool:
+def is_news(told: Told, wait: WaitPromise) -> bool:
     """Whether a wait differs so much from what was told that the person hears of it: the promised day moves by more
     than some days and a share of the wait, or behind the longest wait of the class. One that is within it again by a
     day or two is no news: it might not stay so."""
