@@ -281,7 +281,7 @@ async def test_every_declared_name_is_gathered_from_what_really_arrives(
 
 async def test_what_nobody_has_said_is_missing_and_never_zero(telling: Telling) -> None:
     quiet = {"red_flag", "manual_triage", "paused", "review_overdue", "episode_status", "episode_weeks"}
-    quiet |= {"tier_3_course_without_benefit", "boosters_done", "site"}
+    quiet |= {"tier_3_course_without_benefit", "site"}
     for name in POLICIES:
         found = await telling.evidence(name, subject="Patient/nobody")
         assert found.values.keys() <= quiet

@@ -435,17 +435,34 @@ async def test_chronic_pain_through_its_phases_with_flares_and_a_red_flag(life: 
     await life.stays("PAIN-ACTIVATION", "modify")
     await review(home="kept", **{"relapse-plan": "in-place", "work-plan": "not-wanted"})
     await life.moves("pain-p4", "PAIN-ADVANCE-P3", saw={"home_practice": "kept"})
-    # P4, exit, boosters, and back at P3
+    # P4: boosters are part of the phase, after 1, 3 and 6 months; with the third and the person's agreement it ends
+    assert [each["status"] for each in await life.tasks("booster")] == ["requested"] * 4
     await review(home="kept")
     await life.stays("PAIN-STAY-P4")
+    for done, days in enumerate((17, 61, 91), start=1):
+        assert "PAIN-EXIT" not in (await life.why()).rules
+        assert (await life.steers("agree", to={"valueCode": "exit"})).status_code == 200
+        await life.passes(days=days)
+        await life.gives(scores=scores)
+        booster = [each["status"] for each in await life.tasks("booster")]
+        assert sorted(booster) == ["completed"] * done + ["requested"] * (4 - done)
+    why = await life.why()
+    assert (why.outcome, why.deciding_rule) == ("exit", "PAIN-EXIT")
+    assert why.rules["PAIN-EXIT"]["boosters_done"] == "3"
+    assert [each["status"] for each in await life.tasks("exit-review")] == ["requested"], (
+        "with the third booster itself"
+    )
     await life.ends()
+    # the last booster goes on after the end: well enough at it; a setback, and back at P3
     await life.passes(weeks=5)
     await life.gives(scores=scores)
-    assert await life.proposal() is None, "well enough at a booster"
+    assert await life.proposal() is None, "well enough"
+    assert "requested" in [each["status"] for each in await life.tasks("booster")]
     await life.passes(weeks=5)
     await life.gives(scores={**scores, "peg": 8, "phq9": 17})
     why = await life.moves("pain-p3", "PAIN-REENTER", saw={"exit_weeks": "10"})
     assert {"PAIN-INPUT-PEG", "PAIN-INPUT-PHQ9"} <= why.rules.keys()
+    assert "requested" not in [each["status"] for each in await life.tasks("booster")], "reviews take its place"
 
 
 def place(starts: str, version: int = 1) -> Any:

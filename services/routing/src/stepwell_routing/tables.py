@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
@@ -16,6 +16,8 @@ RISK = "risk"
 RED_FLAG, MANUAL_TRIAGE, RELIABLE = "red-flag", "manual-triage", "reliable-change/"
 STEP, ATTENDED, MISSED = "course/step", "course/attended", "course/missed"
 HOLD, EXIT, BOOSTER, AGREED = "course/hold", "course/exit", "course/booster", "course/agreed/"
+BOOSTER_DATED = "course/booster-dated"
+"""A booster in the step: the value is when it is due, and none once it has taken place or was cancelled."""
 # What runs beside the step, by kind and what it is; the value is the id of its request, or `open`.
 BESIDE = "course/beside/"
 # What was answered, under the name that policies use; the outcome of a decision; and what the services around know.
@@ -27,10 +29,6 @@ PLACES = "HealthcareService"
 """Not a person: the subject under which the rows of all places of a tenant are kept."""
 
 
-def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=optional)
-
-
 class EvidenceRow(SQLModel, table=True):
     """One thing that came to be known: a score by its code, or where a RiskAssessment stands (name `risk`).
 
@@ -40,13 +38,13 @@ class EvidenceRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "evidence"
     __table_args__ = (Index("evidence_of_subject", "tenant", "subject", "name"),)
 
-    tenant: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
     position: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    subject: str = Field(sa_column=_text())
-    name: str = Field(sa_column=_text())
-    value: str | None = Field(sa_column=_text(optional=True))
-    observed_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
-    reference: str = Field(sa_column=_text())
+    subject: str = Field(sa_column=text_column())
+    name: str = Field(sa_column=text_column())
+    value: str | None = Field(sa_column=text_column(optional=True))
+    observed_at: datetime = Field(sa_column=moment_column())
+    reference: str = Field(sa_column=text_column())
     source_version: int = Field(sa_column=Column(Integer, nullable=False))
 
 

@@ -19,7 +19,7 @@ SCHEDULED, DUE, OVERDUE = "scheduled", "due", "overdue"
 OPEN = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
 WORDS = {
     REVIEW: ("Review of the course", "Please look at this person's course with the measures, and talk with them."),
-    BOOSTER: ("Booster after the end of care", "Please ask this person how they are, with the usual questionnaires."),
+    BOOSTER: ("Booster", "Please ask this person how they are, with the usual questionnaires."),
     RESUME_CHECK: (
         "Check whether to resume",
         "Care rests. Please ask whether the reason still holds; stay in touch.",

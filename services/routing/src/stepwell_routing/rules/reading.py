@@ -61,6 +61,7 @@ PARTS: dict[str, dict[str, tuple[type, ...]]] = {
         "return-to": (dict,),
         "contact-within": (dict,),
         "booster-after": (dict,),
+        "boosters-in-step": (bool,),
     },
     "policy-option": {
         "benefit": (str,),

@@ -19,6 +19,7 @@ class Step:
 
     `offering` says in words what it is; `tier_code` is the tier by whose places it is given. `next_rank` and
     `return_ranks` say where it leads; a track has the rank 0. `review_within` is how long until it is looked at again.
+    Boosters are counted from the end of care, or from the beginning of the step where they are part of it.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Step:
     review_within: timedelta
     contact_within: timedelta | None = None
     booster_after: tuple[timedelta, ...] = ()
+    boosters_in_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class _StepReader:
             review_within=review,
             contact_within=self.span("contact-within"),
             booster_after=self.spans("booster-after"),
+            boosters_in_step=self.boosters_in_step(),
         )
 
     def offering(self, rank: int, options: tuple[Option, ...]) -> Tier:
@@ -204,6 +207,12 @@ class _StepReader:
     def spans(self, name: str) -> tuple[timedelta, ...]:
         found = (self.reader.span(each, f"{self.place}.{name}") for each in self.parts.get(name, ()))
         return tuple(each for each in found if each is not None)
+
+    def boosters_in_step(self) -> bool:
+        found = first(self.parts, "boosters-in-step") is True
+        if found and "booster-after" not in self.parts:
+            self.reader.refuse(self.place, "boosters in the step need their dates: booster-after")
+        return found
 
     def options(self) -> tuple[Option, ...]:
         found = []

@@ -1,5 +1,6 @@
 """A clinician accepts a proposal: it becomes a plan, and referral starts."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -19,9 +20,13 @@ from stepwell_routing.proposal_answers import ACCEPTED
 from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
+from stepwell_routing.use_cases.boosters import enter_step
 from stepwell_routing.use_cases.episodes import episode_told
+from stepwell_routing.use_cases.governing import governing
+from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.people import why_held
 from stepwell_routing.use_cases.retrying import until_committed
+from stepwell_routing.use_cases.reviews import Keeping
 from stepwell_routing.use_cases.standing import PROPOSAL, Standing, key_of, standing_of
 
 
@@ -46,8 +51,14 @@ async def accept_proposal(runtime: Runtime, request: Request) -> Response:
         if proposal["intent"] != PROPOSAL:
             return written(runtime.engine.base_url, request, served_type, stored, created=False, witnessed=False)
         _refuse_unready(proposal)
-        standing = await standing_of(runtime, tenant, key_of(runtime, proposal["subject"]))
+        key = key_of(runtime, proposal["subject"])
+        standing, known = await asyncio.gather(standing_of(runtime, tenant, key), known_of(runtime, tenant, key))
         unit, accepted = _accepted(runtime, request, stored, clinician, standing)
+        if "basedOn" not in proposal:
+            policy = (await governing(runtime, tenant, standing, key)).policy
+            keeping = Keeping(runtime, unit, standing, key, runtime.clock())
+            step = policy.step_of(builders.step_code(proposal))
+            await enter_step(keeping, step, f"ServiceRequest/{stored.id}", proposal["subject"], known)
         answer = written(runtime.engine.base_url, request, served_type, accepted, created=False)
         unit.effects += request.records("$accept", answer)
         await runtime.store.commit(unit)

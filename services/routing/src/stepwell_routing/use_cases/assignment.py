@@ -27,7 +27,13 @@ from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import ATTENDED, SAID, Known, evidence_effect
 from stepwell_routing.timers import REVIEW, timer_effect
 from stepwell_routing.use_cases.besides import is_beside, keep_besides
-from stepwell_routing.use_cases.boosters import cancel_boosters, complete_boosters
+from stepwell_routing.use_cases.boosters import (
+    booster_taken,
+    cancel_boosters,
+    cancel_dated,
+    complete_boosters,
+    keep_taken,
+)
 from stepwell_routing.use_cases.causes import (
     Cause,
     cause_of_alert,
@@ -119,6 +125,7 @@ async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: st
             change = with_status(runtime, plan, REVOKED, now)
             unit.changes.append(change)
             unit.effects.append(_announced(runtime, cause.subject_key, change.stored, now))
+            await cancel_dated(Keeping(runtime, unit, standing, cause.subject_key, now), known)
             left = [each for each in standing.references if each != plan.reference]
             governed = await governing(runtime, tenant, standing, cause.subject_key)
             unit.changes.append(_episode(runtime, cause, standing, governed, left, now))
@@ -161,6 +168,8 @@ async def _decide(
             return
         governed = await governing(runtime, tenant, standing, cause.subject_key, received=received)
         now, rows = runtime.clock(), with_step([*known, *cause.known], standing)
+        taken = booster_taken(rows, cause.known, now)
+        rows += [taken] if taken is not None else []
         course, situation = course_of(rows), situation_of(standing)
 
         async def evidence_for(policy: Policy) -> Evidence:
@@ -173,6 +182,7 @@ async def _decide(
         outcome = outcome_of(making)
         unit = _unit(making, outcome, marker_id)
         unit.effects += shadow_effects(making, marker_id, besides)
+        await keep_taken(Keeping(runtime, unit, standing, cause.subject_key, now), taken)
         await _propose_end(making, unit)
         if outcome.in_force is not None:
             await keep_besides(making, unit, rows, outcome.in_force)

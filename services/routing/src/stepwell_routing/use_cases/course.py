@@ -80,10 +80,7 @@ def course_values(
         "episode_status": status,
         "episode_weeks": None if started_at is None else (now - started_at) // WEEK,
         "exit_weeks": None if course.exited_at is None else (now - course.exited_at) // WEEK,
-        "boosters_done": sum(
-            row.name == BOOSTER and course.exited_at is not None and row.observed_at >= course.exited_at
-            for row in course.rows
-        ),
+        "boosters_done": _boosters_done(course),
         "paused": course.held is not None or status == "onhold",
         "paused_weeks": None if course.held is None else (now - course.held.observed_at) // WEEK,
         "review_overdue": is_overdue,
@@ -93,6 +90,15 @@ def course_values(
     }
     named = {each.name for each in policy.inputs} | {name for names in policy.derived.values() for _, name in names}
     return {name: value for name, value in found.items() if value is not None and name in named}
+
+
+def _boosters_done(course: Course) -> int | None:
+    """Since the step began, or since the end of care; before both there are none to count."""
+    if course.steps:
+        return len(course.since_step(BOOSTER))
+    if course.exited_at is None:
+        return None
+    return sum(row.name == BOOSTER and row.observed_at >= course.exited_at for row in course.rows)
 
 
 def _is_open(course: Course, name: str) -> bool:

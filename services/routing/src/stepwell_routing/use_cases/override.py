@@ -4,6 +4,7 @@ Referral, and whoever else listens, hears of the plan as of any tier assignment;
 told, and counted, beside it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,8 +31,10 @@ from stepwell_routing.rules.steps import Step
 from stepwell_routing.subscriptions import TIER_ASSIGNED, TIER_OVERRIDDEN
 from stepwell_routing.tables import STEP, Known, evidence_effect
 from stepwell_routing.use_cases.answering import answered, count_answer
+from stepwell_routing.use_cases.boosters import enter_step
 from stepwell_routing.use_cases.episodes import episode_told
-from stepwell_routing.use_cases.governing import Governing, governing_now
+from stepwell_routing.use_cases.governing import Governing, governing
+from stepwell_routing.use_cases.knowledge import known_of
 from stepwell_routing.use_cases.people import why_held
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Dated, Keeping, keep_reviewed
@@ -85,12 +88,14 @@ async def override_proposal(runtime: Runtime, request: Request) -> Response:
             return written(runtime.engine.base_url, request, served_type, made, created=False, witnessed=False)
         body = orjson.loads(proposal.body)
         key = key_of(runtime, body["subject"])
-        standing = await standing_of(runtime, tenant, key)
-        governed = await governing_now(runtime, tenant, standing, key)
+        standing, known = await asyncio.gather(standing_of(runtime, tenant, key), known_of(runtime, tenant, key))
+        governed = await governing(runtime, tenant, standing, key)
         step = _step(governed.policy, wish)
         _refuse_unready(body, governed.policy, step)
         override = _Override(runtime, tenant, clinician, wish, governed, step, proposal, plan_id, runtime.clock())
         unit, plan = _overridden(override, standing)
+        keeping = Keeping(runtime, unit, standing, key, override.now)
+        await enter_step(keeping, step, f"ServiceRequest/{plan.id}", body["subject"], known)
         answer = written(runtime.engine.base_url, request, served_type, plan, created=False)
         unit.effects += request.records("$override", answer)
         await runtime.store.commit(unit)

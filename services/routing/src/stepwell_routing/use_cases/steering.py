@@ -120,8 +120,7 @@ async def finish_course(runtime: Runtime, request: Request) -> Response:
         for review in standing.reviews.values():
             close_task(keeping, review, REVIEW, "completed")
         resume(keeping)
-        step = steering.governed.policy.step_of(steering.plan.step)
-        date_boosters(keeping, steering.plan.body["subject"], step.booster_after if step else ())
+        date_boosters(keeping, steering.plan.body["subject"], steering.governed.policy.step_of(steering.plan.step))
         return "finished"
 
     return await _steer(runtime, request, "exit", change)
