@@ -2,7 +2,7 @@
 the CapabilityStatement and OpenAPI all follow from it; a second registration of the same thing fails at start.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -167,6 +167,11 @@ class ServedType:
 
     @cached_property
     def _indexed(self) -> dict[frozenset[str], Indexed]:
+        return {}
+
+    @cached_property
+    def remembered(self) -> dict[Hashable, Any]:
+        """What searches of the type make of the same words again and again; bounded by who keeps it."""
         return {}
 
     def _read_from(self, members: frozenset[str]) -> Indexed:

@@ -14,12 +14,13 @@ import asyncpg
 import structlog
 
 from stepwell_shared.database.coalescing import Coalescer
-from stepwell_shared.database.functions import VERSION_CONFLICT, Effect
+from stepwell_shared.database.functions import VERSION_CONFLICT
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database, TooSlowError
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.recorded import Recorded
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
-from stepwell_shared.fhir.store_functions import recorded_read
+from stepwell_shared.fhir.store_functions import in_tenant
 from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
 
@@ -38,14 +39,6 @@ class WriteConflictError(Exception):
 
 class AlreadyAnsweredError(Exception):
     """A request with the same Idempotency-Key was committed first. Nothing was written."""
-
-
-@dataclass(slots=True, eq=False)
-class RecordedRead:
-    """One look-up and the values of the row that keeps it on record; no two are the same."""
-
-    id: str
-    values: tuple[object, ...]
 
 
 class Wanted(NamedTuple):
@@ -93,8 +86,7 @@ class Store:
         self._draining: dict[str, asyncio.Task[None]] = {}
         self._reads = Coalescer(self._read_batch)
         self._identified = Coalescer(self._read_identified_batch)
-        # One at a time: each is a commit, and of several at once each waits for the disk by itself.
-        self._recorded_reads = Coalescer(self._read_recorded_batch, lanes=1)
+        self.recorded = Recorded(self.fetch, self._searched, committed)
 
     async def commit(self, unit: UnitOfWork) -> None:
         """Returns when the unit is durable.
@@ -211,24 +203,6 @@ class Store:
                 identified.having.append(stored)
         return found
 
-    async def read_recorded(self, tenant: str, resource_type: str, id_: str, record: Effect) -> Stored | None:
-        """The current version like `read`, with a row that is kept in the same commit if there is something to see."""
-        found = await self._recorded_reads.get((tenant, resource_type, record.table), RecordedRead(id_, record.values))
-        if found is not None and found.body is not None:
-            self._committed(tenant, frozenset({record.table}))
-        return found
-
-    async def _read_recorded_batch(
-        self, group: tuple[str, ...], reads: Sequence[RecordedRead]
-    ) -> dict[RecordedRead, Stored]:
-        tenant, resource_type, effect_table = group
-        columns = list(zip(*((each.id, *each.values) for each in reads), strict=True))
-        places = ", ".join(f"${number + 2}" for number in range(len(columns)))
-        function = recorded_read(current_table(resource_type), effect_table)
-        records = await self.fetch(f"SELECT * FROM {function}($1, {places})", tenant, *columns)
-        found = {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
-        return {each: found[each.id] for each in reads if each.id in found}
-
     async def versions(
         self,
         tenant: str,
@@ -273,10 +247,11 @@ class Store:
     async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
         """Rows of a statement on one tenant's data that `search` built. Raises FhirError INVALID when it takes longer
         than one search may."""
+        return await self._searched(in_tenant(statement), tenant, values)
+
+    async def _searched(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         try:
-            return await self._database.fetch(
-                _in_tenant(statement), tenant, values, seconds_max=self._search_seconds_max
-            )
+            return await self._database.fetch(statement, *arguments, seconds_max=self._search_seconds_max)
         except TooSlowError as error:
             text = "this search would look at too much; narrow it, for instance by patient, or sort it otherwise"
             raise FhirError(Category.INVALID, [Issue(text, "too-costly")]) from error
@@ -289,16 +264,6 @@ class Store:
             return await self._database.fetch(statement, *arguments)
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
-
-
-def _in_tenant(statement: str) -> str:
-    """The statement with row-level security set to the tenant `$1` before it runs, all in one round trip.
-
-    As text of its own it is prepared once per connection and planned a few times, not on every call. That the inner
-    part reads `s.tenant` makes the order certain; were it wrong, row-level security would show nothing.
-    """
-    tenant = "(SELECT $2::text[]) AS v, set_config('stepwell.tenant', $1, true) AS s(tenant)"
-    return f"SELECT f.* FROM {tenant} CROSS JOIN LATERAL ({statement}) AS f"
 
 
 def _collect(change: Change, rows: dict[str, list[tuple[object, ...]]]) -> None:

@@ -30,7 +30,7 @@ async def _read_on_record(engine: Engine, request: Request, served_type: ServedT
     """What most reads are: nothing but the record of it stands between the request and the resource."""
     view = _view(request)
     record = request.witness(Interaction.READ, request.id, 200)
-    found = await engine.store.read_recorded(request.access.tenant, request.resource_type, request.id, record)
+    found = await engine.store.recorded.read(request.access.tenant, request.resource_type, request.id, record)
     stored = await visible(engine, request, served_type, found)
     return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id, witnessed=True)
 

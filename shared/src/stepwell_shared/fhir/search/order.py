@@ -88,6 +88,11 @@ class Order:
         """The row's keys as columns, for the order and for the pages around."""
         return "".join(f", {key.expression} AS key_{number}" for number, key in enumerate(self.keys))
 
+    @property
+    def taken(self) -> str:
+        """Those columns again, of rows `f` that were selected so."""
+        return "".join(f", f.key_{number}" for number in range(len(self.keys)))
+
     def keys_of(self, row: Mapping[str, Any]) -> tuple[str | None, ...]:
         """The keys and the id of a row that was selected so, as text."""
         return (*(_text(row[f"key_{number}"]) for number in range(len(self.keys))), row["id"])

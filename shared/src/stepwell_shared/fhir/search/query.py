@@ -10,7 +10,7 @@ from stepwell_shared.fhir.presentation import PARAMETERS
 from stepwell_shared.fhir.registry import Registry, ServedType
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.search.conditions import Context
-from stepwell_shared.fhir.search.criteria import criterion, granted_condition, makes_few
+from stepwell_shared.fhir.search.criteria import criterion, granted_condition, is_repeated, makes_few
 from stepwell_shared.fhir.search.includes import INCLUDES_MAX, Include, parse_include
 from stepwell_shared.fhir.search.order import CURSOR, Cursor, Order, parse_order
 from stepwell_shared.fhir.search.plans import Plan
@@ -22,6 +22,7 @@ PAGE_DEFAULT = 20
 PAGE_MAX = 500
 COUNT_DIGITS_MAX = 9
 ESTIMATE_MAX = 10_000
+REMEMBERED_MAX = 512
 PRESENTATION = frozenset({"_format", "_pretty"})
 
 
@@ -127,14 +128,39 @@ def parse_search(
 
 
 def _criterion(query: SearchQuery, name: str, value: str, context: Context) -> bool:
-    narrowing = context.narrowing = Narrowing()
-    found = criterion(query.served_type, name, value, context, query.values)
-    context.narrowing = None
+    if is_repeated(query.served_type, name):
+        found, narrowing = _remembered(query, name, value, context)
+    else:
+        found, narrowing = _read(query, name, value, context)
     if found is None:
         return False
     query.plan.take(name, len(alternatives(value)), found, len(query.conditions), narrowing)
     query.conditions.append(found)
     return True
+
+
+def _read(query: SearchQuery, name: str, value: str, context: Context) -> tuple[str | None, Narrowing]:
+    narrowing = context.narrowing = Narrowing()
+    found = criterion(query.served_type, name, value, context, query.values)
+    context.narrowing = None
+    return found, narrowing
+
+
+def _remembered(query: SearchQuery, name: str, value: str, context: Context) -> tuple[str | None, Narrowing]:
+    """The condition on a code: everybody asks for the same few, and nothing of it hangs on who asks or when."""
+    kept, entries = query.served_type.remembered, query.values.entries
+    key = name, value, len(entries), context.is_probed
+    if key in kept:
+        found, narrowing, added = kept[key]
+        for each in added:
+            query.values.add(each)
+        return found, narrowing
+    before = len(entries)
+    found, narrowing = _read(query, name, value, context)
+    if len(kept) >= REMEMBERED_MAX:
+        kept.clear()
+    kept[key] = found, narrowing, entries[before:]
+    return found, narrowing
 
 
 def whole_number(name: str, text: str) -> int:

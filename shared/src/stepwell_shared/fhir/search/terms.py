@@ -68,11 +68,11 @@ def too_costly(text: str) -> FhirError:
 
 def alternatives(text: str) -> list[str]:
     """The OR parts of one value; `\\` escapes `,`, `$`, `|` and itself."""
-    return _ALTERNATIVE.findall(text)
+    return _ALTERNATIVE.findall(text) if "," in text or "\\" in text or not text else [text]
 
 
 def unescape(text: str) -> str:
-    return re.sub(r"\\([\\,$|])", r"\1", text)
+    return re.sub(r"\\([\\,$|])", r"\1", text) if "\\" in text else text
 
 
 def escape(text: str) -> str:
@@ -82,6 +82,8 @@ def escape(text: str) -> str:
 
 def pieces(text: str, mark: str) -> list[str]:
     """The parts between unescaped marks (`|` or `$`), still escaped."""
+    if "\\" not in text:
+        return text.split(mark)
     found = []
     while before := _PIECE[mark].match(text):
         found.append(before.group(1))
