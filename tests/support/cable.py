@@ -1,7 +1,7 @@
 """The line between two organisations: a TCP proxy that can be cut, slowed down, and made to break now and then."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -13,16 +13,21 @@ class Cable:
     """Leads from `port` to `target_port` on loopback.
 
     `bytes_per_second` is shared by all connections and both ways. `break_after` is asked once for each connection, and
-    says after how many bytes it breaks; None lets it be.
+    says after how many bytes it breaks; None lets it be. `carried` is everything that went over it, both ways.
     """
 
     port: int
     target_port: int
+    host: str = "127.0.0.1"
+    inside: str = "127.0.0.1"
+    listens: str = "127.0.0.1"
+    within: Sequence[str] = ()
     is_cut: bool = False
     bytes_per_second: float | None = None
     break_after: Callable[[], int | None] = lambda: None
     connections: int = 0
     broken: int = 0
+    carried: bytearray = field(default_factory=bytearray)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _free_at: float = 0.0
 
@@ -35,6 +40,10 @@ class Cable:
     def mend(self) -> None:
         """The line is there again."""
         self.is_cut = False
+
+    def crossed(self) -> bytes:
+        """Everything that went over it so far, both ways."""
+        return bytes(self.carried)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -65,6 +74,7 @@ class Cable:
                     if left[0] <= 0:
                         self.broken += 1
                         break
+                self.carried += chunk
                 writer.write(chunk)
                 await writer.drain()
             else:

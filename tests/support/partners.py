@@ -6,7 +6,7 @@ What the other services of an organisation would announce, a test announces itse
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,8 +39,9 @@ from stepwell_shared.settings import SERVICES
 
 from tests.services.routing.rules.shipped import decided
 from tests.support import postgres
-from tests.support.cable import Cable, cable
+from tests.support.cable import cable
 from tests.support.consents import opt_in
+from tests.support.lines import Line, Lines
 
 FHIR_JSON = "application/fhir+json"
 CLINICIAN = "https://ehr.example/fhir/Practitioner/dr-1"
@@ -55,7 +56,7 @@ class Organisation:
     home: Path
     urls: DatabaseUrls
     port: int
-    line: Cable
+    line: Line
     http: HttpClient
     extra_environment: dict[str, str] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
@@ -63,7 +64,12 @@ class Organisation:
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.line.port}"
+        return f"{self.line.host}:{self.line.port}"
+
+    @property
+    def inside(self) -> str:
+        """Where its own people reach it."""
+        return f"http://{self.line.inside}:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -103,7 +109,8 @@ class Organisation:
             **self.extra_environment,
         }
         argv = [sys.executable, "-m", "stepwell_shared.cli.main", "serve", "referral", "--port", str(self.port)]
-        return Command(self.tenant, argv, self.port, environment)
+        argv = [*self.line.within, *argv, "--host", self.line.listens]
+        return Command(self.tenant, argv, self.port, environment, host=self.line.inside)
 
     async def populate(self) -> None:
         """Its tenant, its people and its other services."""
@@ -129,7 +136,7 @@ class Organisation:
         """The token of one of its clients, asked for inside its own network."""
         if name not in self._tokens:
             form = token_form(f"{self.issuer_url}/token", f"{self.tenant}.{name}", key or self._key(), now=time.time())
-            answer = await self.http.post(f"http://127.0.0.1:{self.port}/referral/auth/token", data=form)
+            answer = await self.http.post(f"{self.inside}/referral/auth/token", data=form)
             self._tokens[name] = read_token(answer).text
         return self._tokens[name]
 
@@ -138,7 +145,7 @@ class Organisation:
     ) -> HttpResponse:
         """One FHIR request of one of its clients."""
         headers = {"Authorization": f"Bearer {await self.token(by)}", "Content-Type": FHIR_JSON}
-        url = f"http://127.0.0.1:{self.port}/referral/fhir{f'/{path}' if path else ''}"
+        url = f"{self.inside}/referral/fhir{f'/{path}' if path else ''}"
         return await self.http.request(method, url, json=resource, params=parameters or None, headers=headers)
 
     async def search(self, resource_type: str, *, by: str = "coordinator", **parameters: str) -> list[Resource]:
@@ -172,11 +179,9 @@ class Organisation:
             sent=now,
         )
         headers = {"Authorization": f"Bearer {await self.token(f'service-{service}')}", "Content-Type": FHIR_JSON}
-        return await self.http.post(
-            f"http://127.0.0.1:{self.port}/referral/notifications", content=body, headers=headers
-        )
+        return await self.http.post(f"{self.inside}/referral/notifications", content=body, headers=headers)
 
-    async def person(self, id_: str) -> None:
+    async def person(self, id_: str, **more: Any) -> None:
         """Screening has a patient."""
         patient = {
             "resourceType": "Patient",
@@ -186,6 +191,7 @@ class Organisation:
             "telecom": [{"system": "phone", "value": "+49 30 0"}],
             "address": [{"city": "Berlin"}],
             "birthDate": "1980-02-03",
+            **more,
         }
         assert (await self.announce("screening", "patient-changed", patient)).status_code == 200
         assert (await self.consent(id_)).status_code == 200
@@ -227,7 +233,7 @@ class Organisation:
             return await standing(database, [self.tenant])
 
 
-async def introduce(guest: Organisation, host: Organisation, **agreed: bool) -> None:
+async def introduce(guest: Organisation, host: Organisation, shared: Collection[str] = SHARED, **agreed: bool) -> None:
     """`host` adds `guest` by its card; what is agreed is said from the host's side."""
     card = write_card(our_card(guest.access(), guest.tenant, host.tenant, f"The {guest.tenant}"))
     await add_partner(
@@ -237,14 +243,21 @@ async def introduce(guest: Organisation, host: Organisation, **agreed: bool) -> 
         card,
         refers_here=agreed.get("refers_here", False),
         referred_to=agreed.get("referred_to", False),
-        shared=frozenset(SHARED),
+        shared=frozenset(shared),
         endpoints=EndpointPolicy([urlsplit(guest.base_url).netloc]),
     )
 
 
 @asynccontextmanager
-async def organisations(folder: Path, *names: str) -> AsyncIterator[list[Organisation]]:
-    """The organisations, each running by itself; nobody knows another yet."""
+async def loopback(port: int) -> AsyncIterator[Line]:
+    """The line to an organisation whose service listens on this port of loopback."""
+    async with cable(free_port(), port) as line:
+        yield line
+
+
+@asynccontextmanager
+async def organisations(folder: Path, *names: str, lines: Lines = loopback) -> AsyncIterator[list[Organisation]]:
+    """The organisations, each running by itself; nobody knows another yet. `lines` makes the line to each."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(http_client(timeout_seconds=30))
         found = []
@@ -252,12 +265,16 @@ async def organisations(folder: Path, *names: str) -> AsyncIterator[list[Organis
             database, urls = await postgres.create_database("referral")
             stack.callback(postgres.drop_database, database)
             port = free_port()
-            line = await stack.enter_async_context(cable(free_port(), port))
+            line = await stack.enter_async_context(lines(port))
             organisation = Organisation(name, folder / name, urls, port, line, http)
             await organisation.populate()
             found.append(organisation)
         hosts = [each.host for each in found]
-        processes = stack.enter_context(ServiceProcesses([each.command(hosts) for each in found], folder / "logs"))
+        processes = ServiceProcesses([each.command(hosts) for each in found], folder / "logs")
+        processes.log_folder.mkdir()
+        stack.callback(processes.stop)
+        for each in found:
+            processes.start_one(each.tenant)
         processes.wait_until_ready()
         yield found
 

@@ -274,7 +274,8 @@ async def test_ours_follows_with_reasons_results_and_what_was_said(
     event = news(before, "completed", 5, output=[output], note=[said], businessStatus={"text": "done"})
     await take_news(runtime, partner, event)
     task = await ours(runtime)
-    assert (task["status"], task["businessStatus"]) == ("completed", {"text": "done"})
+    assert (task["status"], task["businessStatus"]["text"]) == ("completed", "done")
+    assert [each["code"] for each in task["businessStatus"]["coding"]] == ["7.0"]
     assert task["output"][0]["valueReference"]["reference"] == f"{HUB_URL}/DocumentReference/d1"
     assert task["note"] == [*before["note"], said]
     extensions = {each["url"]: each for each in task["extension"]}

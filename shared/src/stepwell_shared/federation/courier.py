@@ -19,6 +19,7 @@ from stepwell_shared.events.answers import Answer, Verdict, read_answer
 from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
+from stepwell_shared.events.outbox import Entry
 from stepwell_shared.events.progress import Numbered, Subscription
 from stepwell_shared.events.withholding import Withhold, withhold_all
 from stepwell_shared.federation.exchange import Exchange, NotReadyError
@@ -37,12 +38,13 @@ FHIR_JSON = "application/fhir+json"
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One event ready to go: Bundle entries by fullUrl, or the numbered event of a notification."""
+    """One event ready to go: Bundle entries by fullUrl, or what a notification tells of it."""
 
     numbered: Numbered
     entries: dict[str, bytes]
     size_bytes: int
     alone: bool = False
+    news: Sequence[Entry] = ()
 
     @property
     def mark(self) -> Mark:
@@ -104,9 +106,13 @@ class PartnerCourier(Courier):
 
     async def _prepared(self, partner: Partner, feed: Feed, numbered: Sequence[Numbered]) -> list[_Part]:
         if feed is Feed.STATUS:
-            return [_Part(n, {}, n.event.size_bytes) for n in numbered]
+            return [await self._news(partner, n) for n in numbered]
         parts = [await self._referral(partner, n) for n in numbered]
         return [part for part in parts if part.entries]
+
+    async def _news(self, partner: Partner, n: Numbered) -> _Part:
+        news = await self._exchange.news(partner, n.event)
+        return _Part(n, {}, sum(len(memoryview(entry.resource)) for entry in news), news=news)
 
     async def _referral(self, partner: Partner, n: Numbered) -> _Part:
         outgoing = await self._exchange.outgoing(partner, n.event)
@@ -123,7 +129,7 @@ class PartnerCourier(Courier):
             return head + b",".join(entries.values()) + b"]}", len(entries)
         url = f"{self._our_url}/Subscription/{subscription.subscription_id}"
         addressee = Addressee(url, subscription.topic, "active", "full-resource")
-        events = [NumberedEvent(p.numbered.number, p.numbered.event.recorded, p.numbered.event.entries) for p in group]
+        events = [NumberedEvent(p.numbered.number, p.numbered.event.recorded, p.news) for p in group]
         kind, sent = "event-notification", datetime.now(UTC)
         return notification(addressee, kind, events, events_total=events_total, sent=sent), 0
 

@@ -1,10 +1,11 @@
 """What a service supplies to exchange with partners: what they must be told, in which words, and what it does then."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.events.outbox import Entry
 from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.events.topics import Topic
 from stepwell_shared.federation.partners import Partner, Partners
@@ -28,13 +29,19 @@ class Outgoing:
     alone: bool = False
 
 
+async def as_recorded(partner: Partner, event: PendingEvent) -> Sequence[Entry]:
+    """What an event carries, unchanged."""
+    return event.entries
+
+
 @dataclass(frozen=True)
 class Exchange:
     """The service's part of the exchange.
 
     `topic` announces what may concern a partner, and is what partners announce to us. `concerns` says whether a partner
     must be told of an event; `outgoing` how (raises NotReadyError); `refused` is told of a refusal with its reason;
-    `take` handles what a partner announces, and must bear being called twice and in any order.
+    `take` handles what a partner announces, and must bear being called twice and in any order; `news` is what we
+    announce to a partner of an event, focus first.
     """
 
     topic: Topic
@@ -43,3 +50,4 @@ class Exchange:
     outgoing: Callable[[Partner, PendingEvent], Awaitable[Outgoing]]
     refused: Callable[[Partner, PendingEvent, str], Awaitable[None]]
     take: Callable[[Partner, ReceivedEvent], Awaitable[None]]
+    news: Callable[[Partner, PendingEvent], Awaitable[Sequence[Entry]]] = as_recorded

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from stepwell_referral.rules.exchange import Message, Step, follow, message_for
+from stepwell_referral.rules.exchange import BUSINESS_STATES, Message, Step, business_state, follow, message_for
 from stepwell_referral.rules.transitions import STATUSES, TERMINAL
 
 
@@ -51,3 +51,18 @@ def test_in_whatever_order_news_come_the_newest_stands(order: tuple[int, ...]) -
         if outcome is Step.FOLLOW:
             status = told
     assert (status, known) == ("on-hold", 7)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_was_said_of_an_earlier_state_is_not_said_of_this_one(status: str) -> None:
+    possible = BUSINESS_STATES.get(status, ())
+    every = {code for codes in BUSINESS_STATES.values() for code in codes}
+    assert all(business_state(status, [code]) == code for code in possible)
+    assert {business_state(status, [code]) for code in every - set(possible)} == {next(iter(possible), None)}
+
+
+def test_every_status_that_a_partner_hears_of_has_a_business_state() -> None:
+    assert set(STATUSES) - set(BUSINESS_STATES) == {"draft", "ready", "entered-in-error"} & set(STATUSES)
+    assert [business_state(each, []) for each in ("requested", "accepted", "rejected", "cancelled", "completed")] == [
+        *("2.0", "3.0", "4.0", "6.0", "7.0")
+    ]

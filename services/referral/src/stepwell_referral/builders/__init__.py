@@ -15,6 +15,7 @@ from stepwell_referral.builders.exchange import (
     undelivered_task,
     withheld_task,
 )
+from stepwell_referral.builders.news import with_business_state, with_copies
 from stepwell_referral.builders.places import competence, place_of, tokens
 from stepwell_referral.builders.referral import (
     FALLBACK_LANGUAGE,
@@ -51,5 +52,7 @@ __all__ = [
     "tokens",
     "undelivered_task",
     "wait_extension",
+    "with_business_state",
+    "with_copies",
     "withheld_task",
 ]

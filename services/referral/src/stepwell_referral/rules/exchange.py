@@ -4,6 +4,7 @@ The partner's Task is the one that drives; ours follows it by the number of its 
 that what comes late, twice or in another order changes nothing.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +13,21 @@ from stepwell_referral.rules.transitions import TERMINAL
 # The place that was asked has it, and nobody there has said anything about it yet.
 ARRIVED = frozenset({"draft", "requested"})
 TAKEN_BACK = frozenset({"cancelled", "entered-in-error"})
+
+# BSeR's business states by the Task status that they can go with; the first holds where nobody says more.
+_EVENTS = ("5.1.1", "5.1.2", "5.1.3", "5.1.4")
+_ASKED_BACK = "5.2"
+BUSINESS_STATES: Mapping[str, tuple[str, ...]] = {
+    "requested": ("2.0", _ASKED_BACK),
+    "received": ("2.0", _ASKED_BACK),
+    "accepted": ("3.0", *_EVENTS, _ASKED_BACK),
+    "on-hold": ("3.0", *_EVENTS, _ASKED_BACK),
+    "in-progress": ("3.0", *_EVENTS, _ASKED_BACK),
+    "rejected": ("4.0",),
+    "cancelled": ("6.0",),
+    "failed": ("6.0",),
+    "completed": ("7.0",),
+}
 
 
 class Message(StrEnum):
@@ -66,3 +82,13 @@ def follow(status: str, version_known: int, partner_status: str, version: int) -
     if partner_status in ARRIVED:
         return Decision(Step.NOTE, "It has arrived and waits for an answer.", "EXCHANGE-ARRIVED")
     return Decision(Step.FOLLOW, "The partner moved it.", "EXCHANGE-FOLLOW")
+
+
+def business_state(status: str, said: Collection[str]) -> str | None:
+    """The BSeR state of a Task: the one that is said where it can go with the status, else that of the status itself.
+
+    A person who closes a Task need not remember what was said of its last appointment. None for a status that no
+    partner is told of.
+    """
+    possible = BUSINESS_STATES.get(status, ())
+    return next((each for each in possible if each in said), next(iter(possible), None))

@@ -1,6 +1,6 @@
 """Referrals to partner organisations: what leaves, what is shown when it cannot, how ours follow what comes back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from stepwell_referral.rules.exchange import Message, Step, follow, message_for
 from stepwell_referral.subscriptions import REFERRAL_CHANGED
 from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
 from stepwell_referral.use_cases.following import follow_up
+from stepwell_referral.use_cases.news import copies_of, news
 from stepwell_referral.use_cases.progress import referral_with_request, subject_key
 
 ATTEMPTS_MAX = 16
@@ -42,6 +43,7 @@ def exchange(runtime: Runtime) -> Exchange:
         outgoing=partial(outgoing, runtime),
         refused=partial(show_refusal, runtime),
         take=partial(take_news, runtime),
+        news=partial(news, runtime),
     )
 
 
@@ -125,18 +127,25 @@ async def show_refusal(runtime: Runtime, partner: Partner, event: PendingEvent, 
 async def take_news(runtime: Runtime, partner: Partner, event: ReceivedEvent) -> None:
     """Our Task follows the partner's. Raises FhirError BUSINESS_RULE for news about what is no referral to it."""
     url = event.focus or ""
-    news = event.resources.get(url)
-    if news is None or news.get("resourceType") != "Task" or "versionId" not in news.get("meta", {}):
+    theirs = event.resources.get(url)
+    if theirs is None or theirs.get("resourceType") != "Task" or "versionId" not in theirs.get("meta", {}):
         raise _refusal("the event brings a Task with its version", event.expression)
-    id_ = _our_id(news)
+    id_ = _our_id(theirs)
     if id_ is None:
         raise _refusal("the Task has no identifier of a referral of ours", event.expression)
-    version_url = f"{url}/_history/{news['meta']['versionId']}"
+    version_url = f"{url}/_history/{theirs['meta']['versionId']}"
     stored = await runtime.store.read(partner.tenant, "Task", id_)
     ours = _resource.decode(stored.body) if stored is not None and stored.body else None
     if ours is None or await _place_there(runtime, partner, ours) is None:
         raise _refusal("this is no referral of ours to this partner", event.expression)
-    await change_referral(runtime, partner.tenant, id_, partial(_followed, runtime, news, version_url))
+
+    async def with_copies(unit: UnitOfWork, task: Resource) -> Resource:
+        copies = await copies_of(runtime, partner, event, task)
+        unit.changes += copies.changes
+        return builders.with_copies(task, copies.by_url)
+
+    followed = partial(_followed, runtime, theirs, version_url)
+    await change_referral(runtime, partner.tenant, id_, followed, with_copies)
 
 
 def is_referral(task: Resource) -> bool:
@@ -144,19 +153,31 @@ def is_referral(task: Resource) -> bool:
     return any(each.get("system") == REFERRAL_IDENTIFIERS for each in task.get("identifier", ()))
 
 
-def _followed(runtime: Runtime, news: Resource, version_url: str, task: Resource) -> Resource | None:
+def _followed(runtime: Runtime, theirs: Resource, version_url: str, task: Resource) -> Resource | None:
     known, _ = builders.partner_state(task)
-    decision = follow(task["status"], version_in(known), news["status"], version_in(version_url))
+    decision = follow(task["status"], version_in(known), theirs["status"], version_in(version_url))
     if decision.outcome is Step.NOTHING:
         return None
     moved = builders.followed_task if decision.outcome is Step.FOLLOW else builders.noted_task
-    return moved(task, news, version_url, at=runtime.clock())
+    # Not every partner speaks BSeR: the state of its Task says as much.
+    return moved(task, builders.with_business_state(theirs), version_url, at=runtime.clock())
+
+
+async def _as_it_is(unit: UnitOfWork, task: Resource) -> Resource:
+    return task
 
 
 async def change_referral(
-    runtime: Runtime, tenant: str, id_: str, changed: Callable[[Resource], Resource | None]
+    runtime: Runtime,
+    tenant: str,
+    id_: str,
+    changed: Callable[[Resource], Resource | None],
+    completed: Callable[[UnitOfWork, Resource], Awaitable[Resource]] = _as_it_is,
 ) -> None:
-    """Commits the next version of a Task with its event; nothing when there is nothing to change any more."""
+    """Commits the next version of a Task with its event; nothing when there is nothing to change any more.
+
+    `completed` adds to the unit of work what belongs to that version, and may name it in the Task.
+    """
     for _ in range(ATTEMPTS_MAX):
         stored = await runtime.store.read(tenant, "Task", id_)
         before = _resource.decode(stored.body) if stored is not None and stored.body else None
@@ -164,6 +185,7 @@ async def change_referral(
         if stored is None or before is None or task is None:
             return
         unit = UnitOfWork(tenant)
+        task = await completed(unit, task)
         await follow_up(await referral_with_request(runtime, unit, before, stored, task, runtime.clock()))
         try:
             await runtime.store.commit(unit)
