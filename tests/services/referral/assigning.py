@@ -50,7 +50,7 @@ async def hear(runtime: Runtime, *events: ReceivedEvent, tenant: str = NORTH) ->
 
 async def referrals(runtime: Runtime, tenant: str = NORTH, resource_type: str = "Task") -> list[Resource]:
     """The referrals, oldest change first, without support while waiting and Tasks of people beside them."""
-    beside = ("interim-support", "next-step", "answer-message")
+    beside = ("interim-support", "next-step", "answer-message", "arrange-support")
     found = await stored(runtime, tenant, resource_type)
     concepts = [[each.get("code", {}), *each.get("category", ())] for each in found]
     codes = [{coding.get("code") for concept in each for coding in concept.get("coding", ())} for each in concepts]

@@ -13,9 +13,9 @@ from stepwell_referral import booking_tables, directory_tables, pace_queries, ti
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, PREFERENCE_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.use_cases import booking_timers, due
+from stepwell_referral.use_cases.arranging import take_wishes
 from stepwell_referral.use_cases.assignments import take_assignment
 from stepwell_referral.use_cases.consents import take_consent
-from stepwell_referral.use_cases.fidelity import keep_wishes
 from stepwell_referral.use_cases.partners import exchange
 from stepwell_referral.use_cases.shipping import ship_catalogue
 
@@ -26,7 +26,7 @@ def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
         TIER_ASSIGNED: partial(take_assignment, runtime),
         PATIENT_CHANGED: partial(keep_patient, runtime),
         CONSENT_CHANGED: partial(take_consent, runtime),
-        PREFERENCE_CHANGED: partial(keep_wishes, runtime),
+        PREFERENCE_CHANGED: partial(take_wishes, runtime),
     }
 
 

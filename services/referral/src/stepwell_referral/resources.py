@@ -9,6 +9,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
 
 from stepwell_referral.booking_types import add_queue_operations, booking_types
+from stepwell_referral.coordination_types import coordination_operation, team_type
 from stepwell_referral.directory_types import directory_types, match_operation
 from stepwell_referral.message_types import message_types
 from stepwell_referral.subscriptions import TOPICS
@@ -27,7 +28,15 @@ def registry(runtime: Runtime) -> Registry:
     for each in booking_types(runtime):
         found.add(each)
     add_queue_operations(found, runtime)
-    found.add(replace(patient_copy(), interactions=TAKEN_IN, on_write=partial(write_patient, runtime)))
+    found.add(
+        replace(
+            patient_copy(),
+            interactions=TAKEN_IN,
+            on_write=partial(write_patient, runtime),
+            operations=(coordination_operation(runtime),),
+        )
+    )
+    found.add(team_type(runtime))
     found.add(consent_copy())
     for served_type in message_types(runtime):
         found.add(served_type)

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from stepwell_shared.canonical import code_system, derived_id
+from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.reach import query_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -17,16 +18,19 @@ from stepwell_referral.booking_tables import DueReminder, reminder_effect
 from stepwell_referral.builders import booking as builders
 from stepwell_referral.rules.booking import GIVES_BACK, TERMINAL, after_missed, check_ending, check_move, next_reminder
 from stepwell_referral.rules.transitions import WAITING
+from stepwell_referral.subscriptions import APPOINTMENT_CHANGED
 from stepwell_referral.use_cases.booking import announce_event
 from stepwell_referral.use_cases.following import reason_of
 from stepwell_referral.use_cases.messages import add_message, language_of
 from stepwell_referral.use_cases.progress import referral_changed, subject_key
 from stepwell_referral.use_cases.taking import give_back, read_resource, refused, until_committed
+from stepwell_referral.use_cases.teams import join_as_therapists
 
 Resource = dict[str, Any]
 
 # With a slot these say which place was taken, and change with $reschedule alone.
 _FIXED = ("slot", "start", "end", "identifier", "basedOn", "extension", "appointmentType")
+SETTLED = frozenset({"arrived", "checked-in", "fulfilled", "noshow", "cancelled", "entered-in-error"})
 TERMINAL_MOVES = frozenset({"failed", "cancelled", "rejected"})
 _EVENTS = {
     "noshow": builders.UNATTENDED,
@@ -54,6 +58,7 @@ async def change_appointment(runtime: Runtime, write: Write) -> None:
     if refusal is not None:
         allowed = ", ".join(refusal.allowed) or "nothing"
         raise refused(f"{refusal.reason} From here it may go to: {allowed}.", "Appointment.status")
+    _tell(runtime, write, before, after)
     if before is None or status == after["status"]:
         return
     slot_id = builders.slot_id_of(after)
@@ -64,8 +69,22 @@ async def change_appointment(runtime: Runtime, write: Write) -> None:
     if after["status"] in TERMINAL:
         write.unit.effects.append(reminder_effect(write.stored.id, 0, None))
     await _tell_referral(runtime, write, after)
+    person = builders.person_in(after)
+    if _EVENTS.get(after["status"]) == builders.EVENT_COMPLETED and person is not None:
+        await join_as_therapists(runtime, write.unit, after, person, write.now)
     if after["status"] == "noshow":
         await _reach_out(runtime, write, after)
+
+
+def _tell(runtime: Runtime, write: Write, before: Resource | None, after: Resource) -> None:
+    """Announces what became of it, and each change of what was announced."""
+    person = builders.person_in(after)
+    if person is None or SETTLED.isdisjoint({after["status"], (before or {}).get("status")}):
+        return
+    focus = f"Appointment/{write.stored.id}"
+    entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
+    told = event(APPOINTMENT_CHANGED.canonical, subject_key(runtime, person), focus, entries, write.now)
+    write.unit.effects.append(told)
 
 
 def _refuse_slots(before: Resource | None, after: Resource) -> None:
@@ -86,12 +105,12 @@ def _refuse_slots(before: Resource | None, after: Resource) -> None:
 async def _tell_referral(runtime: Runtime, write: Write, after: Resource) -> None:
     """The referral whose first appointment this is says what became of it; care begins with the first that took
     place, and a referral is never ended by one that did not."""
-    event = _EVENTS.get(after["status"])
-    task = None if event is None else await referral_of(runtime, write.unit.tenant, after)
-    if task is None or event is None:
+    happened = _EVENTS.get(after["status"])
+    task = None if happened is None else await referral_of(runtime, write.unit.tenant, after)
+    if task is None or happened is None:
         return
-    begins = event == builders.EVENT_COMPLETED and task["status"] == "accepted"
-    await announce_event(runtime, write.unit, task, event, write.now, status="in-progress" if begins else None)
+    begins = happened == builders.EVENT_COMPLETED and task["status"] == "accepted"
+    await announce_event(runtime, write.unit, task, happened, write.now, status="in-progress" if begins else None)
 
 
 async def _reach_out(runtime: Runtime, write: Write, after: Resource) -> None:

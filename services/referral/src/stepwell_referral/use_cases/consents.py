@@ -12,6 +12,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import builders
 from stepwell_referral.use_cases.partners import change_referral
 from stepwell_referral.use_cases.progress import subject_key
+from stepwell_referral.use_cases.teams import end_unconsented
 
 WAITING_MAX = 100
 
@@ -21,13 +22,16 @@ _resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
 
 
 async def take_consent(runtime: Runtime, event: ReceivedEvent, tenant: str) -> None:
-    """Keeps the Consent; referrals of this person that were not sent for want of one are announced again.
+    """Keeps the Consent; family whom none permits any more leaves the team, and referrals that were not sent for want
+    of one are announced again.
 
     Whether they may go now is decided when they are sent.
     """
     await keep_consent(runtime, event, tenant)
     for _, consent in consents_in(event):
         person = consent.get("patient")
+        if person is not None:
+            await end_unconsented(runtime, tenant, person)
         if consent.get("status") == "active" and person is not None:
             for task_id in await _withheld(runtime, tenant, person):
                 await change_referral(runtime, tenant, task_id, lambda task: _asked_again(runtime, task))

@@ -17,11 +17,13 @@ from stepwell_referral.rules.loop import Follow, Moved, Reason, first_due, follo
 from stepwell_referral.rules.transitions import TERMINAL, WAITING, service_request_status
 from stepwell_referral.rules.waits import urgency_of
 from stepwell_referral.timers import timer_effect
+from stepwell_referral.use_cases.arranging import open_supports
 from stepwell_referral.use_cases.elsewhere import refer_elsewhere
 from stepwell_referral.use_cases.messages import language_of, tell_person, told_text
 from stepwell_referral.use_cases.parts import cancel_parts, complete_whole, is_last_part
 from stepwell_referral.use_cases.progress import Progress
 from stepwell_referral.use_cases.support import end_interim, next_step, start_interim
+from stepwell_referral.use_cases.teams import follow_team
 
 DECLINE_REASONS = code_system("decline-reason")
 
@@ -54,6 +56,7 @@ async def follow_up(progress: Progress) -> None:
             return
         await _do(progress, each, language)
     if part is None:
+        await follow_team(progress)
         await _close_own_request(progress)
 
 
@@ -77,6 +80,7 @@ def reason_of(task: Resource) -> Reason | None:
 async def _do(progress: Progress, what: Follow, language: str) -> None:
     if what is Follow.START_INTERIM:
         start_interim(progress, language)
+        await open_supports(progress, language)
     elif what in {Follow.COMPLETE_INTERIM, Follow.END_INTERIM}:
         await end_interim(progress, care_begins=what is Follow.COMPLETE_INTERIM)
     elif what is Follow.TELL_TEAM:

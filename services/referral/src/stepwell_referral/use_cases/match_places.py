@@ -53,7 +53,7 @@ async def match_task(runtime: Runtime, request: Request) -> Response:
         text = "this is no referral to a tier of care whose ServiceRequest is here"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "Task.focus")])
     person = await person_of(runtime, request.access.tenant, subject_key(runtime, task["for"]))
-    person = await _in_reach(runtime, request, person)
+    person = await in_reach(runtime, request, person)
     now = runtime.clock()
     need = asked_for(need_of(person, tier, now))
     answer = replace(answer, priority=task.get("priority", "routine"))
@@ -74,7 +74,7 @@ async def match_anybody(runtime: Runtime, request: Request) -> Response:
     return await _matched(runtime, request, need, person, answer, safety_item=False)
 
 
-async def _in_reach(runtime: Runtime, request: Request, person: PersonRow) -> PersonRow:
+async def in_reach(runtime: Runtime, request: Request, person: PersonRow) -> PersonRow:
     """What the caller could read of the person: reasons say nothing of what its token or a Consent keeps from it."""
     if person.patient is not None and not await _reaches(runtime, request, "Patient", person.patient):
         person = person._replace(patient=None)

@@ -11,6 +11,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.builders import support as builders
 from stepwell_referral.builders.booking import CONTINGENCY, OUTREACH
+from stepwell_referral.builders.coordination import ARRANGE_SUPPORT
 from stepwell_referral.builders.referral import BSER_BUSINESS_STATUS
 from stepwell_referral.data.loop import reasons
 from stepwell_referral.rules.authorisation import authorises
@@ -19,15 +20,17 @@ from stepwell_referral.rules.support import check_support
 from stepwell_referral.rules.transitions import TERMINAL, Actor, actors_of, allowed_targets, check_transition
 from stepwell_referral.timers import timer_effect
 from stepwell_referral.use_cases.appointments import refuse_discharge
+from stepwell_referral.use_cases.arranging import change_support_task
 from stepwell_referral.use_cases.documents import refuse_foreign_results
 from stepwell_referral.use_cases.following import DECLINE_REASONS, follow_up, reason_of
 from stepwell_referral.use_cases.parts import open_parts
 from stepwell_referral.use_cases.progress import Progress, content, context_of, referral_changed, request_of
+from stepwell_referral.use_cases.teams import join_as_caller
 
 # What people may change on a Task; the rest says what was asked for, of whom and why, and stays.
 CHANGEABLE = frozenset({"id", "meta", "text", "status", "statusReason", "businessStatus", "owner", "note", "output",
                         "lastModified", "executionPeriod"})  # fmt: skip
-SUPPORT = (builders.INTERIM, builders.NEXT_STEP, builders.MESSAGE, OUTREACH, CONTINGENCY)
+SUPPORT = (builders.INTERIM, builders.NEXT_STEP, builders.MESSAGE, OUTREACH, CONTINGENCY, ARRANGE_SUPPORT)
 # BSeR: who asked wants it to end; then who was asked may end it.
 CANCEL_REQUESTED = "5.2"
 
@@ -51,6 +54,7 @@ async def change_task(runtime: Runtime, write: Write) -> None:
     progress = Progress(runtime, write.unit, before, task, write.stored, await request_of(write.read, task), write.now)
     if any(builders.is_coded(before, code) for code in SUPPORT):
         await _change_support(progress)
+        await join_as_caller(progress, write.access)
         return
     _refuse_move(before, task, write.access)
     _refuse_unsaid(before, task)
@@ -63,6 +67,7 @@ async def change_task(runtime: Runtime, write: Write) -> None:
     entries = [] if progress.request is None else [context_of(runtime, task, progress.request)]
     write.unit.effects.append(referral_changed(runtime, write.stored, task, entries, write.now))
     await follow_up(progress)
+    await join_as_caller(progress, write.access)
 
 
 async def _change_support(progress: Progress) -> None:
@@ -74,6 +79,8 @@ async def _change_support(progress: Progress) -> None:
     if task["status"] not in TERMINAL or before["status"] in TERMINAL:
         return
     progress.unit.effects.append(timer_effect(progress.stored.id, task["status"], None))
+    if builders.is_coded(task, ARRANGE_SUPPORT):
+        await change_support_task(progress)
     if builders.is_coded(task, builders.INTERIM):
         request = await progress.read("ServiceRequest", progress.request_id)
         status = "completed" if task["status"] == "completed" else "revoked"
