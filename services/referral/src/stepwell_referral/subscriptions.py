@@ -33,7 +33,14 @@ INTERIM_CHANGED = Topic(
     " authorises it.",
     ("ServiceRequest",),
 )
-TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED, COMMUNICATION_CHANGED, INTERIM_CHANGED)
+APPOINTMENT_CHANGED = Topic(
+    "appointment-changed",
+    ("Appointment",),
+    ("patient", "status"),
+    "It is known what became of an appointment: the person came, did not come, or it was cancelled; or that was taken"
+    " back as an error. What is only booked or moved is not told of.",
+)
+TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED, COMMUNICATION_CHANGED, INTERIM_CHANGED, APPOINTMENT_CHANGED)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 PATIENT_CHANGED = ("screening", "patient-changed")
 PREFERENCE_CHANGED = ("screening", "preference-changed")
