@@ -15,7 +15,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Attribute = str | int | bool | None
+Attribute = str | float | bool | None
 
 
 def element(name: str, /, *content: object, **attributes: Attribute) -> Markup:

@@ -46,8 +46,8 @@ def test_each_plot_is_followed_by_its_table_and_names_itself() -> None:
     names = Elements(page()).names
     plots = [index for index, name in enumerate(names) if name == "svg"]
     assert len(plots) == 2
-    assert all("table" in names[index : index + 60] for index in plots)
-    assert page().count(b'role="img" aria-label=') == 2
+    assert all("table" in names[index : index + 80] for index in plots)
+    assert page().count(b'role="img" aria-labelledby=') == 2
 
 
 def test_what_is_unsafe_stands_before_every_figure() -> None:

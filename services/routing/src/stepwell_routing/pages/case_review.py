@@ -10,9 +10,9 @@ from typing import Any
 from stepwell_shared.canonical import code_system
 from stepwell_shared.markup import Markup, element, joined
 from stepwell_shared.pages.layout import table, whole_page
+from stepwell_shared.pages.plots.courses import course_plot
 
 from stepwell_routing.builders.course import due_at
-from stepwell_routing.pages.parts import course_plot
 from stepwell_routing.rules.evidence_names import NAMES
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.use_cases.review_sheets import Sheet
@@ -125,7 +125,7 @@ def _courses(sheet: Sheet) -> Markup:
         name = _label(course.name)
         rows = [(moment.date().isoformat(), value) for moment, value in course.values]
         values = [(moment, float(value)) for moment, value in course.values]
-        drawn = course_plot(f"{name} over time", values) if len(values) > 1 else None
+        drawn = course_plot(f"course-{course.name}", f"{name} over time", values) if len(values) > 1 else None
         sections.append(element("section", element("h3", name), drawn, table(name, ("Day", "Value"), rows)))
     return joined(element("h2", "Courses of measures"), sections or _nothing("Nothing was measured."))
 

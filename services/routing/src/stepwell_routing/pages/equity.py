@@ -3,17 +3,15 @@
 Figures about merged groups alone, no person; what differs stands first, in words. No script, nothing from elsewhere.
 """
 
-from collections.abc import Sequence
-
 from stepwell_shared.markup import Markup, element, joined
 from stepwell_shared.pages.layout import table, whole_page
+from stepwell_shared.pages.plots.comparisons import Estimate, Reference, intervals_plot
 from stepwell_shared.proportions import Interval
 
 from stepwell_routing.pages.parts import WIDTH, said
-from stepwell_routing.rules.equity import Comparison, Dimension, Pooled, Watch
+from stepwell_routing.rules.equity import Comparison, Dimension, Watch
 from stepwell_routing.use_cases.reporting import About
 
-ROW, LEFT, RIGHT = 30, 230, 20
 READING = (
     "People of equal severity are compared with everybody else of the same severity. A difference is in percentage"
     " points, with its 95 % interval. An interval that leaves out zero is a question to look into and no proof; with"
@@ -63,7 +61,7 @@ def _dimension(dimension: Dimension) -> Markup:
     heads = (dimension.name, "Offered", "Difference over all severities", "Leaves out zero")
     return joined(
         title,
-        _plot(f"Differences by {dimension.name}, with their intervals", dimension.pooled) if overall else None,
+        _plot(dimension) if overall else None,
         table(f"Over all severities, by {dimension.name}", heads, overall) if overall else None,
         _by_severity(dimension),
     )
@@ -99,30 +97,16 @@ def _percent(share: float) -> int:
     return round(100 * share)
 
 
-def _plot(title: str, pooled: Sequence[Pooled]) -> Markup:
-    """One line for each group from the lower to the upper limit; the dashed line is zero, and each has its numbers."""
-    height = ROW * (len(pooled) + 1)
-    middle = (LEFT + WIDTH - RIGHT) // 2
-    scale = (WIDTH - RIGHT - LEFT) / 2
-
-    def at(share: float) -> int:
-        return round(middle + scale * max(-1.0, min(1.0, share)))
-
-    drawn: list[Markup] = [
-        element("line", x1=middle, y1=0, x2=middle, y2=height - 8, stroke="#1f2a33", stroke_dasharray="4 3")
+def _plot(dimension: Dimension) -> Markup:
+    """Each group's difference with its limits, held against no difference."""
+    rows = [
+        Estimate(f"{said(each.values)}, step {each.from_rank}+", *each.difference, _signed(each.difference))
+        for each in dimension.pooled
     ]
-    for index, each in enumerate(pooled):
-        y = ROW * index + 20
-        label = f"{said(each.values)}, step {each.from_rank}+"
-        drawn += [
-            element("text", label, x=LEFT - 8, y=y + 5, text_anchor="end", font_size=13),
-            element("line", x1=at(each.difference.low), y1=y, x2=at(each.difference.high), y2=y, stroke="#14586b",
-                    stroke_width=3),
-            element("circle", cx=at(each.difference.estimate), cy=y, r=5, fill="#14586b"),
-            element("text", _signed(each.difference), x=at(each.difference.estimate), y=y - 8, text_anchor="middle",
-                    font_size=12),
-        ]  # fmt: skip
-    return element(
-        "svg", element("title", title), drawn, viewBox=f"0 0 {WIDTH} {height}", width=WIDTH, height=height, role="img",
-        aria_label=title,
-    )  # fmt: skip
+    title = f"Differences by {dimension.name}, with their intervals"
+    none = Reference(0.0, "no difference")
+    return intervals_plot(f"by-{dimension.name.replace(' ', '-')}", title, rows, none, _points, width=WIDTH)
+
+
+def _points(share: float) -> str:
+    return f"{_percent(share):+d}"

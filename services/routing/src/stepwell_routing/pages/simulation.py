@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from stepwell_shared.markup import Markup, element, joined
 from stepwell_shared.pages.layout import table, whole_page
+from stepwell_shared.pages.plots.bars import Bar, bars_plot
 
-from stepwell_routing.pages.parts import Bar, plot, said
+from stepwell_routing.pages.parts import WIDTH, said
 from stepwell_routing.rules.simulation import Load, Mix, Report
 from stepwell_routing.rules.stratum_load import loads_by_stratum
 from stepwell_routing.use_cases.reporting import About
@@ -59,13 +60,13 @@ def _beside_live(report: Report) -> list[Markup]:
 
 
 def _mixes(report: Report) -> Markup:
-    bars: list[Bar] = [(said(mix.steps), mix.people, "plain") for mix in report.present]
-    bars += [(said(mix.steps), mix.people, "striped") for mix in report.proposed]
+    bars = [Bar(said(mix.steps), mix.people, str(mix.people)) for mix in report.present]
+    bars += [Bar(said(mix.steps), mix.people, str(mix.people), "across") for mix in report.proposed]
     rows = [("in force", said(mix.steps), str(mix.people)) for mix in report.present]
     rows += [("draft", said(mix.steps), str(mix.people)) for mix in report.proposed]
     title = "People at each step: in force (plain bars), draft (striped bars)"
     counts = table("People at each step", ("Policy", "Step", "People"), rows)
-    return joined(element("h2", "Steps"), plot(title, bars), counts)
+    return joined(element("h2", "Steps"), bars_plot("steps", title, bars, width=WIDTH), counts)
 
 
 def _moves(report: Report) -> Markup:
@@ -76,7 +77,7 @@ def _moves(report: Report) -> Markup:
 
 
 def _load(loads: Sequence[Load]) -> Markup:
-    bars: list[Bar] = [(said(each.steps), round(each.arrivals_per_week, 1), "plain") for each in loads]
+    bars = [Bar(said(each.steps), each.arrivals_per_week, f"{each.arrivals_per_week:.1f}") for each in loads]
     rows = []
     for each in loads:
         last = each.queue.wait_weeks[-1] if each.queue else None
@@ -87,7 +88,9 @@ def _load(loads: Sequence[Load]) -> Markup:
         )
     heads = ("Step", "Arrivals a week", "Use of places", "Wait at the end, weeks")
     return joined(
-        element("h2", "Load and waits"), plot("Arrivals a week at each step", bars), table("Load", heads, rows)
+        element("h2", "Load and waits"),
+        bars_plot("load", "Arrivals a week at each step", bars, width=WIDTH),
+        table("Load", heads, rows),
     )
 
 
