@@ -136,9 +136,9 @@ async def _record_create(suite: LoadedSuite, client: SuiteClient) -> FloorWrite:
     patient = suite.population.patient_ids(LARGE)[0]
     connection = await asyncpg.connect(suite.superuser_url(SERVICE))
     try:
-        first = await client.create(SERVICE, content.observation(patient))
+        first = await client.create(SERVICE, content.observation(patient, content.HEART_RATE))
         before = await snapshot(connection, RECORDER)
-        await client.create(SERVICE, content.observation(patient))
+        await client.create(SERVICE, content.observation(patient, content.HEART_RATE))
         found = new_rows("public", before, await snapshot(connection, RECORDER))
         loaded = suite.population.observation_ids(LARGE, 1)[0]
         for table in RESOURCE_TABLES:

@@ -4,6 +4,7 @@ Everything else of the text stays as it was received, so that decimals and dates
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -31,7 +32,12 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
 
 
 def _object(members: dict[str, bytes]) -> bytes:
-    return b"{%b}" % b",".join(orjson.dumps(name) + b":" + value for name, value in members.items())
+    return b"{%b}" % b",".join([_named(name) + value for name, value in members.items()])
+
+
+@lru_cache(maxsize=1024)  # the names of R4 are few; a client's own are forgotten again
+def _named(name: str) -> bytes:
+    return orjson.dumps(name) + b":"
 
 
 def encode(resource: dict[str, Any]) -> bytes:

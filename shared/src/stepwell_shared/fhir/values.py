@@ -50,6 +50,8 @@ def tokens(value: Any) -> Iterator[tuple[str, str]]:
 
 def text_key(text: str) -> str:
     """A string as search compares it: without case and accents (section 3.1.1.4.8), and the start of a long one."""
+    if text.isascii():  # most are, and have nothing to take apart
+        return text.lower()[:KEY_BYTES_MAX]
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     key = "".join(character for character in decomposed if not unicodedata.combining(character))
     return key.encode()[:KEY_BYTES_MAX].decode(errors="ignore")
