@@ -115,6 +115,8 @@ class Service:
     # how the service exchanges with partner organisations, if it does
     exchange: Callable[[Runtime], PartnerExchange] | None = None
     # pages for people: the address that they are below, such as `/screening/forms/`, and what answers there
+    # filters of what it listens to, by the same keys, as a Subscription has them: the rest is never sent
+    hears: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     pages: Callable[[Runtime], tuple[str, Page]] | None = None
     # what the OpenAPI document says of addresses beside FHIR: its `paths`, their `tags` and `securitySchemes`
     documented: Callable[[], Mapping[str, Any]] = dict

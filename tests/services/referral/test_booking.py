@@ -25,7 +25,7 @@ from tests.services.referral.booking import (
     waiting_task,
     why,
 )
-from tests.support.runtime import NORTH, SOUTH, START, Clock, http_of, stored, token
+from tests.support.runtime import NORTH, SOUTH, START, Clock, announced, http_of, stored, token
 
 DECLINED = code_system("decline-reason")
 TOMORROW = START + timedelta(days=1)
@@ -228,7 +228,10 @@ async def test_who_does_not_come_is_asked_how_they_are_and_stays_in_the_queue(
 ) -> None:
     await put_in(runtime, waiting_task("t1", "a", 9))
     booked = only(await ask(http, "book", slot="Slot/s1", patient_reference="Patient/a"))
+    assert "appointment-changed" not in [each.topic for each in await announced(runtime, NORTH)]
     assert (await put(http, booked, status="noshow")).status_code == 200
+    (told,) = [each for each in await announced(runtime, NORTH) if each.topic == "appointment-changed"]
+    assert (told.subject, told.focus["status"]) == ("Patient/a", "noshow")
     tasks = {task["id"]: task for task in await stored(runtime, NORTH, "Task")}
     referral = tasks.pop("t1")
     (outreach,) = tasks.values()

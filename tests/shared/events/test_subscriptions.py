@@ -176,6 +176,13 @@ def test_internal_ids_depend_on_tenant_topic_and_peer_but_not_on_the_address() -
     assert len({made(A, "routing", "u"), made(B, "routing", "u"), made(A, "measurement", "u")}) == 3
 
 
+def test_a_peer_that_wants_some_events_only_has_its_filters_in_both_places() -> None:
+    resource, row = internal_subscription(A, BASE_URL, Peer(SCORES, "routing", "u", ("Task?status:not=draft",)))
+    assert [each["valueString"] for each in resource["_criteria"]["extension"]] == ["Task?status:not=draft"]
+    assert row.filters == '["Task?status:not=draft"]'
+    assert "_criteria" not in internal_subscription(A, BASE_URL, Peer(SCORES, "routing", "u"))[0]
+
+
 async def test_subscribing_again_moves_the_address_and_keeps_the_progress(
     database: Database, subscriber: Subscriber, start: Start
 ) -> None:

@@ -6,15 +6,25 @@ from pathlib import Path
 
 from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Handler, Runtime, Service
-from stepwell_shared.served import keep_patient
 
+from stepwell_measurement import care_tables
 from stepwell_measurement.pages import trajectory_pages
 from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
-from stepwell_measurement.subscriptions import EPISODE_CHANGED, PATIENT_CHANGED, SCORE_FINALIZED, TOPICS
+from stepwell_measurement.subscriptions import (
+    APPOINTMENT_CHANGED,
+    EPISODE_CHANGED,
+    PATIENT_CHANGED,
+    REFERRAL_CHANGED,
+    SCORE_FINALIZED,
+    TOPICS,
+)
 from stepwell_measurement.tables import FUNCTIONS, TABLES
+from stepwell_measurement.use_cases import counting
 from stepwell_measurement.use_cases.episodes import keep_episode
+from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
 from stepwell_measurement.use_cases.scores import keep_scores
+from stepwell_measurement.use_cases.strata import keep_person
 
 
 def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
@@ -22,7 +32,9 @@ def listens(runtime: Runtime) -> Mapping[tuple[str, str], Handler]:
     return {
         SCORE_FINALIZED: partial(keep_scores, runtime),
         EPISODE_CHANGED: partial(keep_episode, runtime),
-        PATIENT_CHANGED: partial(keep_patient, runtime),
+        REFERRAL_CHANGED: partial(keep_referral, runtime),
+        APPOINTMENT_CHANGED: partial(keep_appointment, runtime),
+        PATIENT_CHANGED: partial(keep_person, runtime),
         CONSENT_CHANGED: partial(keep_consent, runtime),
     }
 
@@ -34,8 +46,11 @@ service = Service(
     resources=registry,
     topics=TOPICS,
     listens=listens,
-    tables=TABLES,
-    functions=FUNCTIONS,
+    loops=lambda runtime, meter: counting.loops(runtime),
+    # A draft is no referral yet.
+    hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
+    tables=(*TABLES, *care_tables.TABLES),
+    functions=(*FUNCTIONS, *care_tables.FUNCTIONS),
     staff_pages=trajectory_pages,
     documented=documented,
     package=Path(__file__).parent,

@@ -59,6 +59,20 @@ def registry(runtime: Runtime) -> Registry:
             documentation="Figures about groups or persons. Who waits for them hears of each that is not pending.",
         )
     )
+    found.add(
+        served(
+            "Measure",
+            [
+                *("composed-of", "context", "context-quantity", "context-type", "context-type-quantity"),
+                *("context-type-value", "date", "depends-on", "derived-from", "description", "effective"),
+                *("identifier", "jurisdiction", "name", "predecessor", "publisher", "status", "successor"),
+                *("title", "topic", "url", "version"),
+            ],
+            interactions=READ_ONLY,
+            documentation="What is counted, of whom, why, and where the definition comes from. The criteria are"
+            " expressions over the columns of the counted rows, which docs/measures.md describes.",
+        )
+    )
     for each in _plan_types():
         found.add(each)
     found.add(patient_copy())

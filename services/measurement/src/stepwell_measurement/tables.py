@@ -136,6 +136,7 @@ BEGIN
     SELECT {TENANT}_in, {names_of("u", _COLUMNS)} FROM {unnested(_COLUMNS)} WHERE u.number = 1;
   GET DIAGNOSTICS added = ROW_COUNT;
   IF added = cardinality(person_in) THEN
+    PERFORM mark_care({TENANT}_in, person_in);
     RETURN;
   END IF;
   FOR i IN 1 .. cardinality(person_in) LOOP
@@ -147,6 +148,7 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another score of a series was stored first';
     END IF;
   END LOOP;
+  PERFORM mark_care({TENANT}_in, person_in);
 END $function$"""
 
 # Of two versions of an episode the newer stays, whichever came first.

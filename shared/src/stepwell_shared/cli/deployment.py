@@ -125,10 +125,11 @@ async def subscribe(deployment: Deployment, tenant: str) -> None:
     """Subscribes every service to the topics that it listens to. Peers may be down."""
     for name in SERVICES:
         notification_url = deployment.urls[name].removesuffix("/fhir") + "/notifications"
-        for publisher, topic_name in service_named(name).listens(Runtime()):
+        listener = service_named(name)
+        for publisher, topic_name in listener.listens(Runtime()):
             topic = next(topic for topic in service_named(publisher).topics if topic.name == topic_name)
             database, base_url = deployment.databases[publisher], deployment.urls[publisher]
-            peers = [Peer(topic, name, notification_url)]
+            peers = [Peer(topic, name, notification_url, listener.hears.get((publisher, topic_name), ()))]
             for subscription in await subscribe_internally(database, tenant, base_url, peers):
                 await ship(_engine(deployment, publisher), tenant, subscription)
 

@@ -215,11 +215,12 @@ def mask_headers(subscription: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A service of this deployment that is told about a topic: its name and where it takes notifications."""
+    """A service of this deployment that is told about a topic: its name, where it takes notifications, and which."""
 
     topic: Topic
     name: str
     notification_url: str
+    filters: tuple[str, ...] = ()
 
 
 def internal_subscription(tenant: str, origin_base_url: str, peer: Peer) -> tuple[dict[str, Any], SubscriptionRow]:
@@ -227,6 +228,7 @@ def internal_subscription(tenant: str, origin_base_url: str, peer: Peer) -> tupl
 
     It is active at once: a peer may be down when its tenant is made, and it is trusted by configuration.
     """
+    filters = [{"url": FILTER_URL, "valueString": each} for each in peer.filters]
     subscription = {
         "resourceType": "Subscription",
         "id": derived_id(origin_base_url, tenant, "Subscription", peer.topic.canonical, peer.name),
@@ -234,6 +236,7 @@ def internal_subscription(tenant: str, origin_base_url: str, peer: Peer) -> tupl
         "status": "active",
         "reason": f"{peer.topic.name} for {peer.name}",
         "criteria": peer.topic.canonical,
+        **({"_criteria": {"extension": filters}} if filters else {}),
         "channel": {
             "type": "rest-hook",
             "endpoint": peer.notification_url,
@@ -247,7 +250,7 @@ def internal_subscription(tenant: str, origin_base_url: str, peer: Peer) -> tupl
         endpoint=peer.notification_url,
         content="full-resource",
         headers="[]",
-        filters="[]",
+        filters=orjson.dumps(peer.filters).decode(),
         timeout_seconds=None,
         max_count=None,
         heartbeat_seconds=None,

@@ -12,6 +12,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_measurement.data import trajectory_parameters
 from stepwell_measurement.rules.care import Episode, care_of
 from stepwell_measurement.tables import SeriesKey, codes_of, episode_effect, episodes_of
+from stepwell_measurement.use_cases.facts import episode_effects
 from stepwell_measurement.use_cases.goals import ask_to_review
 from stepwell_measurement.use_cases.series import change_series, person_key
 
@@ -23,7 +24,7 @@ Resource = dict[str, Any]
 
 async def keep_episode(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
     """Topic episode-changed: keeps when care began and ended, looks at the person's trajectories by it, and asks for a
-    look at their goals when they moved. An older version changes nothing.
+    look at their goals when they moved. An older version tells no more than which step it was in.
 
     Raises FhirError BUSINESS_RULE for an episode that does not say whose it is or when it began, UNAVAILABLE when too
     much changes at once.
@@ -39,9 +40,12 @@ async def keep_episode(runtime: Runtime, received: ReceivedEvent, tenant: str) -
         return
     for _ in range(ATTEMPTS_MAX):
         known = await episodes_of(runtime.database, tenant, person)
+        # An older version may be the only one that tells of a step.
+        facts = list(episode_effects(person, version, episode))
         if id_ in known and known[id_][0] >= version:
+            await runtime.store.commit(UnitOfWork(tenant, effects=facts))
             return
-        unit = UnitOfWork(tenant, effects=[episode_effect(person, id_, version, spell)])
+        unit = UnitOfWork(tenant, effects=[episode_effect(person, id_, version, spell), *facts])
         before, now = care_of(each for _, each in known.values()), {name: each for name, (_, each) in known.items()}
         after = care_of({**now, id_: spell}.values())
         codes = await codes_of(runtime.database, tenant, person) if before != after else []

@@ -9,6 +9,7 @@ from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.tables import kept_score
+from stepwell_measurement.use_cases.facts import observation_effects
 from stepwell_measurement.use_cases.goals import check_attainment
 from stepwell_measurement.use_cases.readings import is_remote, review_reading
 from stepwell_measurement.use_cases.series import change_series, series_key
@@ -24,6 +25,8 @@ async def change_observation(runtime: Runtime, write: Write) -> None:
     for observation in (previous, write.resource or {}):
         _refuse_derived(runtime, observation)
     check_attainment(write.resource or {})
+    found = write.stored
+    write.unit.effects += observation_effects(runtime, previous, write.resource or {}, found.id, found.version)
     keys = {series_key(runtime, each): None for each in (previous, write.resource or {})}
     if any(keys):
         kept = kept_score(write.stored.body or b"{}", write.stored.version)

@@ -11,6 +11,7 @@ from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.tables import KeptScore, SeriesKey, kept_score
+from stepwell_measurement.use_cases.facts import observation_effects
 from stepwell_measurement.use_cases.series import change_series, series_key
 
 ATTEMPTS_MAX = 16
@@ -59,6 +60,8 @@ async def _unit(runtime: Runtime, tenant: str, received: list[Resource]) -> Unit
     for change, previous in fresh:
         # A correction may move a score to another person: then both series change.
         kept = [_kept(each).resource for each in (previous, change.stored) if each is not None and each.body]
+        earlier = kept[0] if len(kept) > 1 else {}
+        unit.effects += observation_effects(runtime, earlier, kept[-1], change.stored.id, version_in(_source(kept[-1])))
         touched += [key for each in kept if (key := series_key(runtime, each)) is not None]
     await asyncio.gather(*(change_series(runtime, unit, key, changed=changed) for key in dict.fromkeys(touched)))
     return unit

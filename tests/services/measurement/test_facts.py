@@ -1,0 +1,109 @@
+"""Facts of care are kept once, whatever arrives when, twice or corrected; what is counted follows from them alone."""
+
+import random
+from collections.abc import Sequence
+from datetime import date
+
+import pytest
+from stepwell_measurement.use_cases.counting import Counting, rows_of
+from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.fhir.outcome import FhirError
+from stepwell_shared.runtime import Runtime
+
+from tests.services.measurement.caring import appointment, counted, episode, hear, patient, task, told
+from tests.services.measurement.scoring import NORTH, SOUTH, finalized
+from tests.services.measurement.scoring import hear as hear_scores
+
+PERSON = "Patient/p1"
+STORY: Sequence[ReceivedEvent] = (
+    patient(1, practice="elsewhere"),
+    patient(2),
+    task("requested", 0, 2),
+    task("accepted", 3, 3),
+    appointment("noshow", 6),
+    appointment("fulfilled", 12),
+    appointment("fulfilled", 13),
+    appointment("entered-in-error", 13, 3),
+    task("in-progress", 12, 4),
+    episode("active", "tier-2", 2, 2),
+    appointment("fulfilled", 30),
+    episode("active", "tier-3", 40, 3),
+    episode("finished", "tier-3", 40, 4, ended=90),
+    task("completed", 90, 5),
+)
+NOBODY: dict[str, list[object]] = {"care_referral": [], "care_contact": [], "care_course": [], "care_step": []}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        told({"resourceType": "Task", "id": "t1", "meta": {"versionId": "1"}, "status": "requested", "for": {},
+              "code": {"coding": [{"code": "fulfill"}]}, "focus": {"reference": "ServiceRequest/r"}}),
+        told({"resourceType": "Appointment", "id": "a1", "meta": {"versionId": "x"}, "status": "fulfilled"}),
+    ],
+    ids=["no time", "no version"],
+)  # fmt: skip
+async def test_an_event_that_says_too_little_is_refused_for_good(runtime: Runtime, wrong: ReceivedEvent) -> None:
+    with pytest.raises(FhirError, match="business rule"):
+        await hear(runtime, wrong)
+
+
+async def test_the_story_of_a_person_is_counted_as_it_was(runtime: Runtime) -> None:
+    await hear(runtime, *STORY)
+    found = await counted(runtime)
+    (referral,) = found["care_referral"]
+    assert referral[:3] == (PERSON, "r-t1", "north-street")
+    assert referral[-6:] == ("tier-2", "stepped-care", date(2026, 1, 5), date(2026, 1, 17), date(2026, 2, 4), None)
+    assert [row[-1] for row in found["care_contact"]] == ["attended", "attended", "not-attended"]
+    assert [(row[9], row[-1]) for row in found["care_step"]] == [("tier-2", "up"), ("tier-3", "ended")]
+    assert await counted(runtime, SOUTH) == NOBODY
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_order_repetition_and_corrections_never_change_what_is_counted(runtime: Runtime, seed: int) -> None:
+    drawn = random.Random(seed)
+    scores = [finalized(f"q{week}", total, week=week, version=2) for week, total in ((0, 20), (4, 9), (9, 4))]
+    scores.append(finalized("q4", 27, week=4, version=1))
+    heard = [*STORY, *drawn.choices(STORY, k=5)]
+    drawn.shuffle(heard)
+    counting = Counting(runtime)
+    for place, each in enumerate(heard):
+        await hear(runtime, each)
+        if place % 5 == 0 and scores:
+            await hear_scores(runtime, scores.pop(drawn.randrange(len(scores))))
+            await counting.look([NORTH])
+    await hear_scores(runtime, *scores)
+    found = await counted(runtime)
+    await hear(runtime, *(() if seed else STORY))
+    anew = (await rows_of(runtime, NORTH, [PERSON]))[PERSON]
+    assert {table: [row[1:] for row in rows] for table, rows in found.items()} == {
+        table: [tuple(row) for row in sorted(getattr(anew, table))] for table in found
+    }
+    (referral,) = found["care_referral"]
+    assert (referral[2], referral[-3], referral[-2]) == ("north-street", date(2026, 1, 17), date(2026, 2, 4))
+
+
+async def test_a_mark_waits_for_whoever_may_not_have_seen_what_it_stands_for(runtime: Runtime) -> None:
+    counting = Counting(runtime)
+    async with runtime.database.transaction(NORTH) as earlier:
+        await earlier.execute("SELECT pg_current_xact_id()")
+        await hear(runtime, task("requested", 0, 2))
+        for _ in range(3):
+            await counting.look([NORTH])
+        assert await earlier.fetchval("SELECT count(*) FROM care_referral") == 0
+    assert len((await counted(runtime))["care_referral"]) == 1
+
+
+async def test_whoever_is_marked_again_meanwhile_is_counted_by_what_is_known_last(runtime: Runtime) -> None:
+    await hear(runtime, task("requested", 0, 2))
+    rows = await runtime.database.fetch("SELECT * FROM care_marks($1, 9)", NORTH)
+    await hear(runtime, task("entered-in-error", 1, 3))
+    async with runtime.database.transaction(NORTH) as connection:
+        stale = [rows[0]["person"]], [rows[0]["number"]]
+        assert await connection.fetch("SELECT * FROM settle_care($1, $2, $3)", NORTH, *stale) == []
+    assert await counted(runtime) == NOBODY
+
+
+async def test_a_score_of_somebody_without_care_marks_nobody(runtime: Runtime) -> None:
+    await hear_scores(runtime, finalized("q1", 12))
+    assert await runtime.database.fetch("SELECT * FROM care_marks($1, 9)", NORTH) == []
