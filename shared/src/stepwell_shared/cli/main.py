@@ -13,6 +13,7 @@ from stepwell_shared.app import create_app
 from stepwell_shared.cli.access import add_access_commands
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.deliveries import add_delivery_commands
+from stepwell_shared.cli.demo.command import add_demo_command
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.importing import add_import_command
@@ -37,6 +38,7 @@ add_delivery_commands(app)
 add_reindex_command(app)
 add_partner_commands(app)
 add_import_command(app)
+add_demo_command(app)
 
 
 @app.command()

@@ -28,6 +28,14 @@ def test_one_seed_gives_one_region_and_another_seed_another_one() -> None:
     assert Region(7, 1).person(0) != Region(8, 1).person(0)
 
 
+def test_another_last_day_moves_the_same_people_in_time() -> None:
+    moved = timedelta(days=7)
+    one, other = Region(1, 30), Region(1, 30, numbers().last_day + moved)
+    for person, later in zip(one.people(), other.people(), strict=True):
+        assert later.course.referred_at == person.course.referred_at + moved
+        assert [each.weights for each in later.course.answers] == [each.weights for each in person.course.answers]
+
+
 def test_a_small_region_is_the_beginning_of_a_large_one() -> None:
     assert list(Region(1, 1_000_000).people(0, 20)) == list(Region(1, 20).people())
     assert list(Region(1, 1_000_000).places())[:4] == list(Region(1, 20).places())
@@ -49,7 +57,7 @@ def test_nobody_is_under_age_when_they_are_referred(people: list[Person]) -> Non
 
 
 def test_nothing_happens_after_the_last_day(people: list[Person]) -> None:
-    last = numbers().first_day + timedelta(days=numbers().days - 1)
+    last = numbers().last_day
     for person in people:
         course = person.course
         moments = [course.referred_at, *(each.at for each in course.contacts), *(each.at for each in course.uses)]

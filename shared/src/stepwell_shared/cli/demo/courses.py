@@ -93,9 +93,10 @@ class Around:
     most_deprived: bool
 
 
-def course_of(draw: Draw, table: Numbers, referred: date, around: Around) -> Course:
-    """One person's course from the day of the referral; nothing is later than the last day of the years."""
-    return _Drawing(draw, table, around).course(referred)
+def course_of(draw: Draw, table: Numbers, referred: date, around: Around, last_day: date) -> Course:
+    """One person's course from the day of the referral; nothing is later than the last day."""
+    until = datetime.combine(last_day + timedelta(days=1), time(), UTC)
+    return _Drawing(draw, table, around, until).course(referred)
 
 
 @dataclass
@@ -105,13 +106,12 @@ class _Drawing:
     draw: Draw
     table: Numbers
     around: Around
+    until: datetime
     tier: str = field(init=False)
     kind: CourseKind = field(init=False)
-    until: datetime = field(init=False)
 
     def course(self, referred: date) -> Course:
         draw, table = self.draw, self.table
-        self.until = datetime.combine(table.first_day + timedelta(days=table.days), time(), UTC)
         self.tier, self.kind = draw.one_of(table.tiers), draw.one_of(table.courses)
         measures, referred_at, wait = draw.one_of(table.measures), self._at_work(referred), self._wait_days()
         planned = self._planned_ending(measures)
@@ -264,7 +264,7 @@ class _Drawing:
     def _uses(self, referred_at: datetime) -> Iterator[Use]:
         """Emergency visits and admissions in the year before the referral and in the year after."""
         given = self.table.utilisation
-        for kind in ("emergency", "admission"):
+        for kind in ("emergency-visit", "admission"):
             before = self.draw.chance(given[f"{kind}_before"])
             days, later_days = self.draw.whole(1, 364), self.draw.whole(1, 364)
             after = self.draw.chance(given[f"{kind}_after_factor"])

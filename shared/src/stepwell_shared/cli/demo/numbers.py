@@ -28,7 +28,7 @@ class CourseKind:
 class Numbers:
     """Every distribution, ready to be drawn from. The names are those of the tables in `region.toml`."""
 
-    first_day: date
+    last_day: date
     days: int
     practices: Mapping[str, Any]
     sexes: Shares[str]
@@ -69,7 +69,7 @@ def parse(table: Mapping[str, Any]) -> Numbers:
     measures, wait = table["measures"], table["wait"]
     location, spread = log_normal_through(list(zip(wait["within_days"], wait["shares"], strict=True)))
     return Numbers(
-        first_day=table["years"]["first"],
+        last_day=table["years"]["last"],
         days=table["years"]["days"],
         practices=table["practices"],
         sexes=_shares(table["sexes"]),

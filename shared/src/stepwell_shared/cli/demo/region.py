@@ -4,7 +4,7 @@ A region of a few people is the beginning of every larger one with the same seed
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from stepwell_shared.canonical import derived_id
@@ -54,10 +54,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region of so many people."""
+    """A region of so many people, whose years end with `last_day`."""
 
     seed: int
     patients: int
+    last_day: date = field(default_factory=lambda: numbers().last_day)
 
     @property
     def practices_count(self) -> int:
@@ -91,7 +92,7 @@ class Region:
             yield self.person(number)
 
     def person(self, number: int) -> Person:
-        """One person, the same in every region of this seed that has this number."""
+        """One person, the same in every region of this seed and last day that has this number."""
         table, draw = numbers(), Draw("stepwell-demo", self.seed, number)
         block = int(table.practices["in_a_block"])
         people = block * int(table.practices["people_each"])
@@ -100,7 +101,7 @@ class Region:
         deprivation = draw.whole(1, 5)
         sex, ethnicity = draw.one_of(table.sexes), draw.one_of(table.ethnicities)
         language, given = draw.one_of(table.languages), draw.whole(0, len(table.given_names) - 1)
-        referred = table.first_day + timedelta(days=draw.whole(0, table.days - 1))
+        referred = self.last_day - timedelta(days=draw.whole(0, table.days - 1))
         deprivation = practice.deprivation if own else deprivation
         around = Around(_pathway(draw, table, practice), practice.rural, deprivation == 1)
         return Person(
@@ -113,7 +114,7 @@ class Region:
             ethnicity=None if ethnicity == NOT_RECORDED else ethnicity,
             deprivation=deprivation,
             practice=practice,
-            course=course_of(draw, table, referred, around),
+            course=course_of(draw, table, referred, around, self.last_day),
         )
 
     def _practice(self, number: int) -> Practice:

@@ -176,6 +176,7 @@ def referral_resources(
         "resourceType": "ServiceRequest",
         "meta": {"tag": [SYNTHETIC]},
         "identifier": [step],
+        "instantiatesCanonical": [f"{CANONICAL}/PlanDefinition/{person.course.pathway}"],
         "status": "active",
         "intent": "order",
         "priority": "urgent" if tier == "tier-4" else "routine",
@@ -194,6 +195,7 @@ def referral_resources(
         "code": {"coding": [{"system": code_system("task"), "code": "tier-referral"}]},
         "for": subject,
         "authoredOn": instant(moment),
+        "lastModified": instant(moment),
         "requester": practice,
         "owner": place,
     }
@@ -201,15 +203,33 @@ def referral_resources(
 
 
 def appointment_resource(
-    person: Person, seed: int, number: int, contact: Contact, *, subject: Resource, place: Resource
+    name: Resource, contact: Contact, request: Resource, subject: Resource, place: Resource
 ) -> Resource:
-    """One contact as it was booked."""
+    """One contact as it was booked; `name` is its identifier, `request` what it is based on."""
     return {
         "resourceType": "Appointment",
         "meta": {"tag": [SYNTHETIC]},
-        "identifier": [identifier(seed, "contact", person.number, number)],
+        "identifier": [name],
         "status": "booked",
         "start": instant(contact.at),
         "end": instant(contact.at + CONTACT),
+        "basedOn": [request],
         "participant": [{"actor": subject, "status": "accepted"}, {"actor": place, "status": "accepted"}],
     }
+
+
+def use_resources(person: Person, seed: int, subject: Resource) -> list[Resource]:
+    """Emergency visits and admissions, as a record system posts them."""
+    return [
+        {
+            "resourceType": "Observation",
+            "meta": {"tag": [SYNTHETIC]},
+            "identifier": [identifier(seed, "use", person.number, number)],
+            "status": "final",
+            "code": {"coding": [{"system": code_system("care-use"), "code": use.kind}]},
+            "subject": subject,
+            "effectiveDateTime": instant(use.at),
+            "valueInteger": 1,
+        }
+        for number, use in enumerate(person.course.uses)
+    ]
