@@ -8,7 +8,7 @@ What this keeps from a reader: sums, differences and bounds. Who runs this very 
 been published can, in tables of very few people, still rule some out: merge such groups before they are counted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -47,14 +47,17 @@ def suppressed(counts: Sequence[Sequence[int]], below: int = SMALL_BELOW) -> tup
     )
 
 
-def blanks(table: Sequence[Sequence[int]], below: int = SMALL_BELOW) -> frozenset[Cell]:
-    """The cells that `suppressed` blanks, of a table that has its totals already."""
+def blanks(table: Sequence[Sequence[int]], below: int = SMALL_BELOW, also: Set[Cell] = frozenset()) -> frozenset[Cell]:
+    """The cells that `suppressed` blanks, of a table that has its totals already.
+
+    `also` are cells that another table keeps back: nor can they be worked out from this one (by one at least).
+    """
     values = {(at, place): count for at, row in enumerate(table) for place, count in enumerate(row)}
-    small = sorted((count, cell) for cell, count in values.items() if 0 < count < below)
+    small = sorted((count, cell) for cell, count in values.items() if 0 < count < below or (cell in also and count))
     blank = {cell for _, cell in small}
     arcs, total = _arcs(values), max(values)
     for count, cell in small:
-        blank |= _cheapest_cycle(arcs, blank, cell, _ends(cell, total), below - count)
+        blank |= _cheapest_cycle(arcs, blank, cell, _ends(cell, total), max(1, below - count))
     return frozenset(blank)
 
 

@@ -1,0 +1,107 @@
+"""Promises of what is published of several tables about the same people: nothing that is kept back follows from all."""
+
+from fractions import Fraction
+from itertools import combinations
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepwell_measurement.rules.publishing import Key, Table, equations, published, worked_out
+
+PRACTICES, MONTHS = ("p1", "p2", "p3", "p4"), ("m1", "m2", "m3")
+DIMENSIONS = {"practice": PRACTICES, "month": MONTHS, "having": ("no", "yes"), "sex": ("f", "m", "x")}
+
+
+def tables_of(people: list[dict[str, str]]) -> list[Table]:
+    """Every two dimensions of the same people, as a page could show them."""
+    made = []
+    for rows, columns in combinations(DIMENSIONS, 2):
+        counts: dict[tuple[str, str], int] = {(r, c): 0 for r in DIMENSIONS[rows] for c in DIMENSIONS[columns]}
+        for person in people:
+            counts[person[rows], person[columns]] += 1
+        made.append(Table("finished", rows, columns, counts))
+    return made
+
+
+def region(seed: int, many: int) -> list[dict[str, str]]:
+    """People in groups of very different size."""
+    random = Random(seed)
+    return [
+        {name: random.choices(values, [4**place for place in range(len(values))])[0]
+         for name, values in DIMENSIONS.items()}
+        for _ in range(many)
+    ]  # fmt: skip
+
+
+def solved(tables: list[Table], shown: dict[Key, int | None]) -> dict[Key, Fraction]:
+    """An attacker of their own: every equation of every table, solved over fractions, as far as it can be."""
+    unknown = sorted((key for key, count in shown.items() if count is None), key=sorted)
+    rows = []
+    for cells, total in (equation for table in tables for equation in equations(table)):
+        row = [Fraction(0)] * (len(unknown) + 1)
+        for key, sign in (*((cell, 1) for cell in cells), (total, -1)):
+            count = shown[key]
+            if count is None:
+                row[unknown.index(key)] += sign
+            else:
+                row[-1] -= sign * count
+        rows.append(row)
+    rank = 0
+    for column in range(len(unknown)):
+        pivot = next((at for at in range(rank, len(rows)) if rows[at][column]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        rows[rank] = [value / rows[rank][column] for value in rows[rank]]
+        for at, row in enumerate(rows):
+            if at != rank and row[column]:
+                rows[at] = [value - row[column] * own for value, own in zip(row, rows[rank], strict=True)]
+        rank += 1
+    alone = (row for row in rows[:rank] if sum(map(bool, row[:-1])) == 1)
+    return {unknown[row.index(Fraction(1))]: row[-1] for row in alone}
+
+
+def test_the_attack_finds_what_two_tables_give_away_together() -> None:
+    """Each table alone keeps the people of p1 back; the other one has them."""
+    first = Table("all", "practice", "sex", {("p1", "f"): 3, ("p1", "m"): 20, ("p2", "f"): 9, ("p2", "m"): 20})
+    second = Table("all", "practice", "having", {("p1", "yes"): 23, ("p2", "yes"): 29})
+    keys = first.keys()
+    alone = {keys[0][0], keys[0][2], keys[2][0], keys[2][2]}
+    assert worked_out(equations(first), alone) == set()
+    found = worked_out([*equations(first), *equations(second)], alone)
+    assert keys[0][0] in found
+    assert solved([first], dict.fromkeys(alone) | {key: 1 for row in keys for key in row if key not in alone}) == {}
+
+
+def test_tables_that_are_not_about_the_same_people_are_refused() -> None:
+    one, other = tables_of(region(1, 50))[:2], tables_of(region(2, 50))[:2]
+    with pytest.raises(ValueError, match="differ"):
+        published([*one, *other])
+
+
+def test_tables_without_small_counts_are_published_whole() -> None:
+    people = [
+        {"practice": practice, "month": month, "having": having, "sex": sex}
+        for practice in PRACTICES for month in MONTHS for having in ("no", "yes") for sex in ("f", "m", "x")
+    ] * 2  # fmt: skip
+    shown = published(tables_of(people))
+    assert None not in shown.values()
+    assert shown[frozenset({("population", "finished")})] == len(people)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(1, 300))
+def test_no_count_that_is_kept_back_follows_from_everything_that_is_published(seed: int, many: int) -> None:
+    tables = tables_of(region(seed, many))
+    shown = published(tables)
+    counts = {
+        key: count
+        for table in tables
+        for keys, row in zip(table.keys(), table.whole(), strict=True)
+        for key, count in zip(keys, row, strict=True)
+    }
+    assert not any(count is not None and 0 < count < 5 for count in shown.values())
+    assert all(count is None or count == counts[key] for key, count in shown.items())
+    found = solved(tables, shown)
+    assert not {key: count for key, count in found.items() if 0 < counts[key] < 5}
