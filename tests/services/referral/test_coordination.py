@@ -21,6 +21,7 @@ from tests.services.referral.assigning import CLINICIAN as REFERRER
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
 from tests.services.referral.test_loop import beside, no, put, said, told
 from tests.services.referral.test_match import known
+from tests.services.referral.test_orders import bundle, order
 from tests.support.consents import provision, sharing
 from tests.support.runtime import NORTH, SOUTH, URLS, Clock, caller, http_of, received, token
 from tests.support.terminology import unknown_codings
@@ -281,3 +282,14 @@ async def test_a_place_that_says_no_leaves_the_team_and_the_supports_as_they_are
     await put(http, task, COORDINATOR, **no())
     assert (await team(http))["status"] == "active"
     assert [each["status"] for each in await beside(runtime, "arrange-support")] == ["requested"]
+
+
+async def test_a_place_that_the_sender_chose_takes_supports_and_team_along(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await known(runtime, {"income": "often"}, name=[{"family": "Ito"}])
+    assert (await http.post("", json=bundle(order()), headers=token(NORTH, "ehr"))).status_code == 200
+    (task,) = await referrals(runtime)
+    (support,) = await beside(runtime, "arrange-support")
+    assert support["partOf"] == [{"reference": f"Task/{task['id']}"}]
+    assert members(await team(http)) == {"Practitioner/dr-1": "clinician"}

@@ -255,3 +255,12 @@ async def test_whoever_moves_what_in_any_order_only_the_contract_succeeds_and_no
     refused = [each for each in await referrals(runtime) if each["status"] in {"rejected", "failed"}]
     names = [str(each.get("input", "")) + str(each["focus"]) for each in everything]
     assert all(any(f"Task/{each['id']}" in name for name in names) for each in refused)
+
+
+async def test_support_ends_with_the_request_when_nobody_was_left_who_would_give_the_care(
+    runtime: Runtime, http: httpx.AsyncClient, task: Resource
+) -> None:
+    assert (await put(http, task, **no("declined-by-person"))).status_code == 200
+    assert [each["status"] for each in await beside(runtime, "interim-support")] == ["requested"]
+    await hear(runtime, assigned({**accepted(assignment()), "status": "revoked"}, 3))
+    assert [each["status"] for each in await beside(runtime, "interim-support")] == ["cancelled"]

@@ -258,6 +258,36 @@ async def test_a_request_that_was_sent_here_is_closed_here_with_its_task(
     assert {each["identifier"][0]["value"]: each["status"] for each in requests} == {"1": "completed", "2": "revoked"}
 
 
+async def test_a_request_that_was_sent_here_does_not_stay_open_once_people_have_decided_not_to_ask_again(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await http.post("ServiceRequest", json=order(), headers=EHR)
+    (task,) = await referrals(runtime)
+    assert (await put(http, task, **no("declined-by-person"))).status_code == 200
+    (decide,) = await beside(runtime, "next-step")
+    assert [each["status"] for each in await stored(runtime, NORTH, "ServiceRequest")] == ["active", "active"]
+    assert (await put(http, decide, status="completed")).status_code == 200
+    assert {each["status"] for each in await stored(runtime, NORTH, "ServiceRequest")} == {"revoked"}
+    assert [each["status"] for each in await beside(runtime, "interim-support")] == ["cancelled"]
+    assert [id_ for id_, due in (await timers(runtime)).items() if due is not None] == []
+
+
+async def test_a_request_that_was_sent_here_ends_with_the_last_of_its_parts(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await http.post("ServiceRequest", json=order(), headers=EHR)
+    (task,) = await referrals(runtime)
+    task = await move(http, task, "accepted", "in-progress")
+    made = await http.post("Task", json=part(task), headers=COORDINATOR)
+    only = {"coding": [{"system": code_system("task"), "code": "only-parts"}]}
+    assert (await put(http, task, businessStatus=only)).status_code == 200
+    await move(http, made.json(), "accepted", "in-progress", "completed")
+    assert [each["status"] for each in await referrals(runtime)] == ["completed", "completed"]
+    assert [each["status"] for each in await referrals(runtime, NORTH, "ServiceRequest")] == ["completed"]
+    assert any("is complete" in said(each) for each in await told(runtime))
+    assert [each["status"] for each in await stored(runtime, NORTH, "CareTeam")] == ["inactive"]
+
+
 def part(whole: Resource, code: str = "physiotherapy", number: str = "p1", **changed: Any) -> Resource:
     codings = [
         {"system": code_system("task"), "code": "partial-referral"},

@@ -53,10 +53,11 @@ async def open_supports(progress: Progress, language: str) -> None:
     form = str(_resource.decode(known.form)["id"])
     supports = await _supports(progress.runtime, progress.tenant, progress.task)
     asked = {builders.barrier_of(task) for _, task in supports}
+    made = {change.stored.id for change in progress.unit.changes}
     opened = []
     for each in found:
         id_ = progress.id_of("arrange-support", progress.subject_key, form, each.barrier)
-        if each.barrier not in asked and await progress.read("Task", id_) is None:
+        if each.barrier not in asked and id_ not in made and await progress.read("Task", id_) is None:
             _open(progress, each, id_, form)
             opened.append(each.barrier)
     if opened:

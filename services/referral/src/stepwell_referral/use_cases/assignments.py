@@ -27,9 +27,11 @@ from stepwell_referral.use_cases.offers import Offer, Offers, offers_for
 from stepwell_referral.use_cases.progress import Progress, content, subject_key
 from stepwell_referral.use_cases.queues import moved_queue
 from stepwell_referral.use_cases.requests import has_safety_rule, priority_of, tier_of
+from stepwell_referral.use_cases.support import end_interim
 
 ATTEMPTS_MAX = 16
 WITHDRAWN = "withdrawn"
+OVER = frozenset({"revoked", "completed", "entered-in-error"})
 
 Resource = dict[str, Any]
 
@@ -114,7 +116,15 @@ async def _unit(runtime: Runtime, tenant: str, assignment: Assignment) -> UnitOf
         progress.announce(moved.stored, found.task)
         unit.effects += moved_queue(before, found.task, now)
         await follow_up(progress)
+    elif before is not None and stored is not None and _is_over(assignment, before):
+        # Nobody was left who would give it: what was offered until then ends with what was asked for.
+        await end_interim(Progress(runtime, unit, before, before, stored, change.stored, now), care_begins=False)
     return unit
+
+
+def _is_over(assignment: Assignment, task: Resource) -> bool:
+    """Whether neither the request nor its last Task asks for anything any more."""
+    return assignment.resource["status"] in OVER and task["status"] in TERMINAL
 
 
 async def _newest(runtime: Runtime, tenant: str, request_id: str) -> tuple[str, Stored | None]:

@@ -14,10 +14,11 @@ from stepwell_referral.builders import support as builders
 from stepwell_referral.builders.promises import promised_of
 from stepwell_referral.data.loop import reasons, time_outs
 from stepwell_referral.rules.loop import Follow, Moved, Reason, first_due, follows
-from stepwell_referral.rules.transitions import TERMINAL, WAITING, service_request_status
+from stepwell_referral.rules.transitions import TERMINAL, WAITING
 from stepwell_referral.rules.waits import urgency_of
 from stepwell_referral.timers import timer_effect
 from stepwell_referral.use_cases.arranging import open_supports
+from stepwell_referral.use_cases.closing import close_own_request
 from stepwell_referral.use_cases.elsewhere import refer_elsewhere
 from stepwell_referral.use_cases.messages import language_of, tell_person, told_text
 from stepwell_referral.use_cases.parts import cancel_parts, complete_whole, is_last_part
@@ -57,17 +58,7 @@ async def follow_up(progress: Progress) -> None:
         await _do(progress, each, language)
     if part is None:
         await follow_team(progress)
-        await _close_own_request(progress)
-
-
-async def _close_own_request(progress: Progress) -> None:
-    """A request that was sent here is closed here, when its Task says how it ended; every other by its owner."""
-    status = service_request_status(progress.task["status"])
-    if status not in {"revoked", "completed"} or not progress.has_own_request:
-        return
-    found = await progress.read("ServiceRequest", progress.request_id)
-    if found is not None and found[1]["status"] in {"active", "on-hold", "draft"}:
-        progress.put(builders.closed_request(found[1], status), previous=found[0])
+        await close_own_request(progress)
 
 
 def reason_of(task: Resource) -> Reason | None:
@@ -88,9 +79,20 @@ async def _do(progress: Progress, what: Follow, language: str) -> None:
     elif what is Follow.CANCEL_PARTS:
         await cancel_parts(progress)
     elif what is Follow.COMPLETE_WHOLE:
-        await complete_whole(progress)
+        await _complete_whole(progress)
     elif what is Follow.TELL_PERSON:
         _tell(progress, language)
+
+
+async def _complete_whole(progress: Progress) -> None:
+    """The last part has ended: the whole ends as any other referral does."""
+    whole = await complete_whole(progress)
+    if whole is not None:
+        _set_timer(whole)
+        if not whole.is_of_partner:
+            _tell(whole, await _language(whole))
+        await follow_team(whole)
+        await close_own_request(whole)
 
 
 async def _elsewhere(progress: Progress, language: str) -> None:

@@ -26,7 +26,7 @@ from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.offers import offers_for
 from stepwell_referral.use_cases.progress import Progress, content, context_of, referral_changed, subject_key
 from stepwell_referral.use_cases.requests import has_safety_rule, priority_of, tier_of
-from stepwell_referral.use_cases.support import interim_ids, next_step
+from stepwell_referral.use_cases.support import next_step
 
 PATIENT, LAY = "patient", frozenset({"patient", "community-health-worker"})
 HOLDS_MAX = 20
@@ -228,7 +228,7 @@ async def _is_place(runtime: Runtime, write: Write, owner: Resource | None) -> b
 
 
 def _withdraw_own(runtime: Runtime, write: Write, request: Resource) -> None:
-    """Takes out of the unit of work what the request would have led to by itself, but for support while waiting."""
+    """Takes out of the unit of work what the request would have led to by itself, but for what goes along with it."""
     id_ = _task_id(runtime, write.access.tenant, request)
     message = derived_id(runtime.engine.base_url, write.access.tenant, "told", id_, "1")
     gone = {id_, message}
@@ -236,10 +236,10 @@ def _withdraw_own(runtime: Runtime, write: Write, request: Resource) -> None:
     unit.changes[:] = [each for each in unit.changes if each.stored.id not in gone]
     focuses = {f"Task/{id_}", f"Communication/{message}", id_}
     unit.effects[:] = [each for each in unit.effects if not focuses & {each.values[0], *each.values[2:3]}]
-    interim = {*interim_ids(runtime, write.access.tenant, request["id"], {})}
     for position, change in enumerate(unit.changes):
-        if change.stored.resource_type == "Task" and change.stored.id in interim:
-            moved = support_builders.within(content(change.stored), write.stored.id)
+        made = content(change.stored) if change.stored.resource_type == "Task" else {}
+        if support_builders.whole_of(made) == id_:
+            moved = support_builders.within(made, write.stored.id)
             unit.changes[position] = built(runtime.engine, moved, write.now)
 
 

@@ -1,5 +1,6 @@
 """Partial referrals: a part of care that somebody else gives. The whole ends with its parts."""
 
+from dataclasses import replace
 from typing import Any
 
 from stepwell_shared.fhir.interactions.reach import query_of, stored_of
@@ -43,14 +44,18 @@ async def is_last_part(progress: Progress) -> bool:
     return may_complete(sum(stored.id != progress.stored.id for stored, _ in parts))
 
 
-async def complete_whole(progress: Progress) -> None:
-    """The last part has ended: what its owner has left to its parts is complete, and whoever asked hears of it."""
+async def complete_whole(progress: Progress) -> Progress | None:
+    """The last part has ended: what its owner has left to its parts is complete, and whoever asked hears of it.
+
+    The version of the whole that was added.
+    """
     whole = await _whole(progress)
     if whole is None:
-        return
+        return None
     completed = builders.closed_task(whole[1], "completed", at=progress.now)
-    progress.announce(progress.put(completed, previous=whole[0]), completed)
-    progress.unit.effects.append(timer_effect(whole[0].id, "completed", None))
+    stored = progress.put(completed, previous=whole[0])
+    progress.announce(stored, completed)
+    return replace(progress, before=whole[1], task=completed, stored=stored)
 
 
 async def _whole(progress: Progress) -> tuple[Stored, Resource] | None:

@@ -21,6 +21,7 @@ from stepwell_referral.rules.transitions import TERMINAL, Actor, actors_of, allo
 from stepwell_referral.timers import timer_effect
 from stepwell_referral.use_cases.appointments import refuse_discharge
 from stepwell_referral.use_cases.arranging import change_support_task
+from stepwell_referral.use_cases.closing import close_after_decision
 from stepwell_referral.use_cases.documents import refuse_foreign_results
 from stepwell_referral.use_cases.following import DECLINE_REASONS, follow_up, reason_of
 from stepwell_referral.use_cases.parts import open_parts
@@ -81,6 +82,8 @@ async def _change_support(progress: Progress) -> None:
     progress.unit.effects.append(timer_effect(progress.stored.id, task["status"], None))
     if builders.is_coded(task, ARRANGE_SUPPORT):
         await change_support_task(progress)
+    if builders.is_coded(task, builders.NEXT_STEP):
+        await close_after_decision(progress)
     if builders.is_coded(task, builders.INTERIM):
         request = await progress.read("ServiceRequest", progress.request_id)
         status = "completed" if task["status"] == "completed" else "revoked"
