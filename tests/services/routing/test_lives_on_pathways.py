@@ -106,6 +106,10 @@ class Course(Life):
         assert (await self.steers("finish")).status_code == 200
         assert [each["status"] for each in await self.episodes()] == ["finished"]
         assert len(await self.tasks("booster")) == 4
+        is_open = [each for each in await stored(self.runtime, NORTH, "Task") if each["status"] == "requested"]
+        assert {each["code"]["coding"][0]["code"] for each in is_open} <= {"booster"}, "nothing else stays open"
+        requests = await stored(self.runtime, NORTH, "ServiceRequest")
+        assert {each["status"] for each in requests} <= {"completed", "revoked"}
 
     async def beside(self, name: str) -> list[str]:
         """The status of each Task about this discipline, track or activity."""

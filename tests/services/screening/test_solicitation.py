@@ -508,6 +508,18 @@ class TestHearing:
             seen.append((await self.rule(http)).removeprefix("CADENCE-"))
         assert seen == ["T2", "T2", "T2", "NO-TIER", "T3", "ENDED", "T1"]
 
+    async def test_a_step_whose_referral_is_complete_goes_on_until_care_ends(
+        self, runtime: Runtime, http: httpx.AsyncClient
+    ) -> None:
+        reason = {"coding": [{"system": code_system("request-status-reason"), "code": "given"}]}
+        url = "http://hl7.org/fhir/StructureDefinition/request-statusReason"
+        seen = []
+        for more in ({}, {"extension": [{"url": url, "valueCodeableConcept": reason}]}, {}):
+            status = "completed" if seen else "active"
+            await hear(runtime, assignment("tier-3", intent="plan", status=status, **more))
+            seen.append((await self.rule(http)).removeprefix("CADENCE-"))
+        assert seen == ["T3", "T3", "ENDED"]
+
     async def test_a_course_speeds_up_and_slows_down(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
         await accept(http, form(id="baseline"))
         await hear(runtime, assignment(), course("deterioration"))

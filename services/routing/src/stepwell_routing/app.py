@@ -27,14 +27,10 @@ from stepwell_routing.subscriptions import (
 )
 from stepwell_routing.tables import READ_EVIDENCE, READ_KNOWLEDGE, EvidenceRow
 from stepwell_routing.use_cases.answering import answering
-from stepwell_routing.use_cases.assignment import (
-    decide_on_alert,
-    decide_on_course,
-    decide_on_response,
-    hear_of_referral,
-)
+from stepwell_routing.use_cases.assignment import decide_on_alert, decide_on_course, decide_on_response
 from stepwell_routing.use_cases.dues import loops
 from stepwell_routing.use_cases.hearing import hear_of_capacity, hear_of_consent
+from stepwell_routing.use_cases.referrals import hear_of_referral
 from stepwell_routing.use_cases.shadowing import shadowing
 from stepwell_routing.use_cases.shipping import ship_policies
 

@@ -10,6 +10,7 @@ from stepwell_shared.served import TASK_PARAMETERS
 from stepwell_routing.use_cases.care_plans import ask_to_come_back, change_care_plan, print_plan, write_letter
 from stepwell_routing.use_cases.case_reviews import change_list, conclude, put_up
 from stepwell_routing.use_cases.clinical import keep_condition, keep_medicine
+from stepwell_routing.use_cases.closing import close_beside
 from stepwell_routing.use_cases.content import change_definition, complete_task, deliver_content, keep_document
 from stepwell_routing.use_cases.econsults import send_message
 
@@ -65,12 +66,20 @@ def _content_types(runtime: Runtime) -> Iterator[ServedType]:
         Interaction.READ,
         "The person to whom content was given, or somebody of the team, says that it is done. No parameters.",
     )
+    close = Operation(
+        "close",
+        partial(close_beside, runtime),
+        Interaction.UPDATE,
+        "Ends advice or co-treatment, a track, or the change of an activity. Parameters with outcome = done, not-wanted"
+        " or not-needed (valueCode) and perhaps words (valueString). Its request is completed, or revoked where nothing"
+        " came of it; a track stays open while a question of safety is. $finish ends what is still open.",
+    )
     yield served(
         "Task",
         [*TASK_PARAMETERS, "due"],
         interactions=READ_ONLY,
         indexes=(("patient", "-authored-on"), ("status", "due")),
-        operations=(complete,),
+        operations=(complete, close),
         documentation="What somebody is given or asked to do. code=use-content finds what people were given to read or"
         " practise, with status=completed what they have done; code=answer-econsult the questions among colleagues.",
     )

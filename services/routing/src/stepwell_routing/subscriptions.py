@@ -6,7 +6,8 @@ TIER_ASSIGNED = Topic(
     "tier-assigned",
     ("ServiceRequest",),
     ("patient", "status", "intent", "category"),
-    "A tier assignment was proposed, changed, accepted or withdrawn: intent and status say which.",
+    "A tier assignment was proposed, changed, accepted, withdrawn or completed: intent and status say which. With the"
+    " status reason given its referral is complete, and its step goes on until it is reviewed.",
 )
 TIER_OVERRIDDEN = Topic(
     "tier-overridden",

@@ -101,9 +101,25 @@ def marked(task: Mapping[str, Any], status: str, now: datetime) -> Resource:
     return {**_kept(task), "businessStatus": _status(status), "lastModified": instant(now)}
 
 
-def closed(task: Mapping[str, Any], status: str, now: datetime) -> Resource:
-    """The Task once it is completed, or cancelled because something else has taken its place."""
-    return {**_kept(task), "status": status, "lastModified": instant(now)}
+def closed(
+    task: Mapping[str, Any],
+    status: str,
+    now: datetime,
+    *,
+    by: str | None = None,
+    reason: Mapping[str, Any] | None = None,
+) -> Resource:
+    """The Task once it is completed, or cancelled because something else has taken its place.
+
+    `by` is who says so, as a reference, and `reason` what they said.
+    """
+    found = {**_kept(task), "status": status, "lastModified": instant(now)}
+    if reason is not None:
+        found["statusReason"] = dict(reason)
+    if by is not None:
+        who = {"type": {"coding": [{"system": code_system("care-task"), "code": "completed-by"}]}}
+        found["output"] = [*task.get("output", ()), {**who, "valueReference": {"reference": by}}]
+    return found
 
 
 def due_at(task: Mapping[str, Any]) -> datetime:

@@ -5,32 +5,25 @@ by the version of the EpisodeOfCare that each of them moves on.
 """
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import orjson
 from stepwell_shared.canonical import derived_id
-from stepwell_shared.database.functions import Effect
 from stepwell_shared.events.notification import ReceivedEvent
-from stepwell_shared.events.outbox import event as outbox_event
 from stepwell_shared.fhir.interactions import built
-from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
+from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
 from stepwell_routing.builders import course as course_builders
 from stepwell_routing.rules.decisions import Evidence, decide
 from stepwell_routing.rules.policies import Policy
-from stepwell_routing.subscriptions import TIER_ASSIGNED
-from stepwell_routing.tables import ATTENDED, SAID, Known, evidence_effect
-from stepwell_routing.timers import REVIEW, timer_effect
-from stepwell_routing.use_cases.besides import is_beside, keep_besides
+from stepwell_routing.tables import SAID, evidence_effect
+from stepwell_routing.timers import REVIEW
+from stepwell_routing.use_cases.besides import keep_besides
 from stepwell_routing.use_cases.boosters import (
     booster_taken,
     cancel_boosters,
-    cancel_dated,
     complete_boosters,
     keep_taken,
 )
@@ -38,15 +31,13 @@ from stepwell_routing.use_cases.causes import (
     Cause,
     cause_of_alert,
     cause_of_course,
-    cause_of_referral,
     cause_of_response,
 )
 from stepwell_routing.use_cases.course import course_of
-from stepwell_routing.use_cases.endings import COMPLETE, REVOKED, TAKEN_BACK, ending_of
 from stepwell_routing.use_cases.evidence import WITHDRAWN, outcome_rows
-from stepwell_routing.use_cases.governing import Governing, governing
+from stepwell_routing.use_cases.governing import governing
 from stepwell_routing.use_cases.knowledge import evidence_of, known_of, situation_of, with_step
-from stepwell_routing.use_cases.outcomes import EXIT, Making, Outcome, outcome_of, step_pause, with_status
+from stepwell_routing.use_cases.outcomes import EXIT, Making, Outcome, outcome_of, step_pause
 from stepwell_routing.use_cases.persons import surroundings
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import (
@@ -59,7 +50,8 @@ from stepwell_routing.use_cases.reviews import (
     resume,
 )
 from stepwell_routing.use_cases.shadowing import beside, count_shadows, shadow_effects
-from stepwell_routing.use_cases.standing import COURSE, Assignment, Standing, standing_of
+from stepwell_routing.use_cases.standing import COURSE, standing_of
+from stepwell_routing.use_cases.units import announced, contended, evidence_effects, is_known, next_episode, versioned
 
 SETTLED = "completed"
 MOVING = frozenset({"improvement", "deterioration"})
@@ -101,50 +93,6 @@ async def decide_on_course(runtime: Runtime, received: ReceivedEvent, tenant: st
         await _decide(runtime, tenant, cause)
     else:
         await _keep_evidence(runtime, tenant, cause)
-
-
-async def hear_of_referral(runtime: Runtime, received: ReceivedEvent, tenant: str) -> None:
-    """Topic referral-changed: contacts count for the course; with the first in a new step the old one is completed.
-
-    A referral that was taken back revokes its request; one that is complete brings the review of the step forward.
-    """
-    cause = cause_of_referral(runtime, received)
-    ending = ending_of(received, cause)
-
-    async def attempt() -> None:
-        standing, known = await asyncio.gather(
-            standing_of(runtime, tenant, cause.subject_key), known_of(runtime, tenant, cause.subject_key)
-        )
-        request_id = cause.response_url.rpartition("/")[2]
-        plan = standing.plan if standing.plan is not None and _is_about(cause, standing.plan) else None
-        is_new = bool(cause.known) and not _is_known(cause, known)
-        if not (is_new or (ending == TAKEN_BACK and plan)) or is_beside(known, request_id):
-            return
-        unit, now = UnitOfWork(tenant, effects=_evidence_effects(cause) if is_new else []), runtime.clock()
-        if ending == TAKEN_BACK and plan is not None:
-            change = with_status(runtime, plan, REVOKED, now)
-            unit.changes.append(change)
-            unit.effects.append(_announced(runtime, cause.subject_key, change.stored, now))
-            await cancel_dated(Keeping(runtime, unit, standing, cause.subject_key, now), known)
-            left = [each for each in standing.references if each != plan.reference]
-            governed = await governing(runtime, tenant, standing, cause.subject_key)
-            unit.changes.append(_episode(runtime, cause, standing, governed, left, now))
-            await runtime.store.commit(unit)
-            return
-        review = None if plan is None else standing.reviews.get(plan.reference)
-        if ending == COMPLETE and review is not None:
-            unit.effects.append(timer_effect(review.id, REVIEW, cause.subject_key, now))
-        if cause.known[0].name == ATTENDED and standing.plan is not None and _is_about(cause, standing.plan):
-            for earlier in standing.earlier:
-                change = with_status(runtime, earlier, SETTLED, now)
-                unit.changes.append(change)
-                unit.effects.append(_announced(runtime, cause.subject_key, change.stored, now))
-            if standing.earlier:
-                governed = await governing(runtime, tenant, standing, cause.subject_key)
-                unit.changes.append(_episode(runtime, cause, standing, governed, standing.requests, now))
-        await runtime.store.commit(unit)
-
-    await until_committed(attempt, _contended())
 
 
 async def decide_on_review(runtime: Runtime, tenant: str, cause: Cause, *, is_overdue: bool) -> None:
@@ -189,7 +137,7 @@ async def _decide(
         await runtime.store.commit(unit)
         count_shadows(runtime, besides)
 
-    await until_committed(attempt, _contended())
+    await until_committed(attempt, contended())
 
 
 async def _hold(runtime: Runtime, tenant: str, cause: Cause, received: ReceivedEvent) -> None:
@@ -202,47 +150,47 @@ async def _hold(runtime: Runtime, tenant: str, cause: Cause, received: ReceivedE
         standing, known = await asyncio.gather(
             standing_of(runtime, tenant, cause.subject_key), known_of(runtime, tenant, cause.subject_key)
         )
-        if _is_known(cause, known):
+        if is_known(cause, known):
             return False  # the response that opened it was here first
         if standing.requests:
             return True
         governed = await governing(runtime, tenant, standing, cause.subject_key, received=received)
-        change = _episode(runtime, cause, standing, governed, [], runtime.clock())
-        await runtime.store.commit(UnitOfWork(tenant, [change], _evidence_effects(cause)))
+        change = next_episode(runtime, cause, standing, governed, [], runtime.clock())
+        await runtime.store.commit(UnitOfWork(tenant, [change], evidence_effects(cause)))
         return False
 
-    if await until_committed(attempt, _contended()):
+    if await until_committed(attempt, contended()):
         await _decide(runtime, tenant, cause, received)
 
 
 async def _keep_evidence(runtime: Runtime, tenant: str, cause: Cause) -> None:
     """A withdrawn score, or a change that is not reliable, moves nobody; the next decision is made with it in mind."""
     known = await known_of(runtime, tenant, cause.subject_key)
-    if not _is_known(cause, known):
-        await runtime.store.commit(UnitOfWork(tenant, effects=_evidence_effects(cause)))
+    if not is_known(cause, known):
+        await runtime.store.commit(UnitOfWork(tenant, effects=evidence_effects(cause)))
 
 
 def _unit(making: Making, outcome: Outcome, marker_id: str) -> UnitOfWork:
     """The decision as resources: what changes, the episode, the review, the Provenance, and events of what changed."""
     runtime, standing, decision = making.runtime, making.standing, making.decision
     cause, now = making.cause, decision.decided_at
-    unit = UnitOfWork(making.tenant, [*outcome.changes], _evidence_effects(cause))
+    unit = UnitOfWork(making.tenant, [*outcome.changes], evidence_effects(cause))
     kept = outcome_rows(making.governed.policy, decision, f"Provenance/{marker_id}")
     unit.effects += [evidence_effect(cause.subject_key, each) for each in kept]
-    unit.effects += [_announced(runtime, cause.subject_key, change.stored, now) for change in outcome.changes]
+    unit.effects += [announced(runtime, cause.subject_key, change.stored, now) for change in outcome.changes]
     keeping = Keeping(runtime, unit, standing, cause.subject_key, now)
-    targets = [] if outcome.in_force is None else [_versioned(outcome.in_force)]
-    targets += [_versioned(change.stored) for change in outcome.changes]
+    targets = [] if outcome.in_force is None else [versioned(outcome.in_force)]
+    targets += [versioned(change.stored) for change in outcome.changes]
     if outcome.in_force is not None:
         open_plans = [each.reference for each in (standing.plan, *standing.earlier) if each is not None]
         requests = list(dict.fromkeys([f"ServiceRequest/{outcome.in_force.id}", *open_plans]))
-        episode = _episode(runtime, cause, standing, making.governed, requests, now, outcome.status)
+        episode = next_episode(runtime, cause, standing, making.governed, requests, now, outcome.status)
         unit.changes.append(episode)
-        targets.append(_versioned(episode.stored))
+        targets.append(versioned(episode.stored))
         _keep_dates(making, outcome, keeping)
         cancel_boosters(keeping)
     elif standing.prior is not None:
-        targets.append(_versioned(standing.prior))
+        targets.append(versioned(standing.prior))
         complete_boosters(keeping)
     provenance = builders.decision_provenance(
         decision,
@@ -295,58 +243,3 @@ async def _propose_end(making: Making, unit: UnitOfWork) -> None:
         reason=decision.clinician_reason[decision.language],
     )
     put_task(keeping, task, None, EXIT, None, is_told=True)
-
-
-def _episode(
-    runtime: Runtime,
-    cause: Cause,
-    standing: Standing,
-    governed: Governing,
-    requests: Sequence[str],
-    now: datetime,
-    status: str | None = None,
-) -> Change:
-    """The episode's next version."""
-    body = builders.episode(
-        resource_id=standing.episode_id,
-        pathway=governed.pathway,
-        subject=cause.subject,
-        requests=requests,
-        moment=now,
-        previous=standing.episode_body,
-        status=status,
-        organization=governed.organization,
-    )
-    return built(runtime.engine, body, now, version=standing.version)
-
-
-def _is_about(cause: Cause, plan: Assignment) -> bool:
-    return cause.response_url.rpartition("/")[2] == plan.stored.id
-
-
-def _is_known(cause: Cause, known: Sequence[Known]) -> bool:
-    """Whether everything that this cause says is kept already, in this version or a newer one."""
-    newest: dict[tuple[str, str], int] = {}
-    for row in known:
-        key = row.name, row.reference
-        newest[key] = max(row.source_version, newest.get(key, 0))
-    return all(newest.get((row.name, row.reference), 0) >= row.source_version for row in cause.known)
-
-
-def _evidence_effects(cause: Cause) -> list[Effect]:
-    return [evidence_effect(cause.subject_key, each) for each in cause.known]
-
-
-def _announced(runtime: Runtime, subject_key: str, stored: Stored, now: datetime) -> Effect:
-    focus = f"{stored.resource_type}/{stored.id}"
-    entries = [(f"{runtime.engine.base_url}/{focus}", stored)]
-    return outbox_event(TIER_ASSIGNED.canonical, subject_key, focus, entries, now)
-
-
-def _versioned(stored: Stored) -> str:
-    return f"{stored.resource_type}/{stored.id}/_history/{stored.version}"
-
-
-def _contended() -> FhirError:
-    text = "too many decisions on one person at once"
-    return FhirError(Category.UNAVAILABLE, text, headers={"Retry-After": "1"})

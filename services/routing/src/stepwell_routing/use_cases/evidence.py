@@ -84,6 +84,12 @@ def gather(
     return Evidence(values, _risk(rows.by_name.get(RISK, ())), courses, places)
 
 
+def risk_state(known: Iterable[Known]) -> RiskState:
+    """Where safety stands: what is open, and the level that was recorded last."""
+    rows = newest_versions(row for row in known if row.name == RISK)
+    return _risk([row for row in rows if row.value is not None])
+
+
 def outcome_rows(policy: Policy, decision: Decision, reference: str) -> list[Known]:
     """What a decision came to, kept for the next one where the policy asks for it."""
     if all(item.name != "previous_outcome" for item in policy.inputs):

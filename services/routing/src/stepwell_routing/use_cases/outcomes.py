@@ -13,6 +13,7 @@ from stepwell_shared.fhir.unit import Change, Stored
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
+from stepwell_routing.builders.endings import given_reason
 from stepwell_routing.policies import tier_of
 from stepwell_routing.rules.decisions import Decision, change_from
 from stepwell_routing.rules.decisions import Outcome as Rested
@@ -130,7 +131,7 @@ def _stays_away(making: Making) -> bool:
 def _rest(making: Making) -> _Rest:
     """The plan rests while a person or a rule says so, and goes on when neither does."""
     plan, decision = making.standing.plan, making.decision
-    if plan is None:
+    if plan is None or not plan.is_open:
         return _Rest()
     rests = making.course.held is not None or step_pause(decision) is not None
     is_resting = plan.body["status"] == "on-hold"
@@ -168,7 +169,9 @@ def _revoked(runtime: Runtime, proposal: Assignment, now: datetime) -> Change:
     return with_status(runtime, proposal, "revoked", now)
 
 
-def with_status(runtime: Runtime, request: Assignment, status: str, now: datetime) -> Change:
-    """The request's next version, with another status."""
-    body = {name: value for name, value in request.body.items() if name != "meta"}
-    return built(runtime.engine, {**body, "status": status}, now, version=request.stored.version + 1)
+def with_status(runtime: Runtime, request: Assignment, status: str, now: datetime, *, is_given: bool = False) -> Change:
+    """The request's next version, with another status; and that what it asked for has been given, where it has."""
+    body = {name: value for name, value in request.body.items() if name != "meta"} | {"status": status}
+    if is_given:
+        body["extension"] = [*body.get("extension", ()), given_reason()]
+    return built(runtime.engine, body, now, version=request.stored.version + 1)

@@ -21,6 +21,8 @@ PROPOSAL = "proposal"
 BOOSTERS_MAX = 8
 OPEN = frozenset({"active", "on-hold"})
 ENDED = frozenset({"finished", "cancelled"})
+GIVEN = "completed"
+"""A plan whose referral is complete: its step goes on until it is reviewed."""
 
 Resource = dict[str, Any]
 
@@ -35,6 +37,11 @@ class Assignment:
     @property
     def reference(self) -> str:
         return f"ServiceRequest/{self.stored.id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it asks for anything still; a plan that is completed has been given, and its step goes on."""
+        return self.body["status"] in OPEN
 
     @property
     def tier(self) -> str:
@@ -52,7 +59,7 @@ class Standing:
     """The episode with what it rests on: a proposal that nobody has answered yet, and the plan that was accepted last.
 
     Every decision and every acceptance moves the episode on by a version, so that those on one person are serialised.
-    `earlier` are the plans of steps that stay open until the first contact in the new one, `prior` is the episode that
+    `earlier` are the plans of steps that stand until the first contact in the new one, `prior` is the episode that
     has ended; `reviews` are the review Tasks of proposal and plans by the reference of their request.
     """
 
@@ -123,9 +130,9 @@ async def standing_of(runtime: Runtime, tenant: str, subject_key: str) -> Standi
     )
     stored, reviews = found[: len(ids)], zip(references, found[len(ids) :], strict=True)
     requests = [Assignment(each, orjson.loads(each.body)) for each in stored if each is not None and each.body]
-    open_requests = [each for each in requests if each.body["status"] in OPEN]
-    proposals = [each for each in open_requests if each.body["intent"] == PROPOSAL]
-    plans = [each for each in open_requests if each.body["intent"] != PROPOSAL]
+    proposals = [each for each in requests if each.is_open and each.body["intent"] == PROPOSAL]
+    stands = OPEN | {GIVEN}
+    plans = [each for each in requests if each.body["status"] in stands and each.body["intent"] != PROPOSAL]
     resting = next((each for each in plans[:1] if each.body["status"] == "on-hold"), None)
     check = None if resting is None else resume_id(runtime, tenant, resting.stored)
     return Standing(

@@ -1,14 +1,13 @@
 """People steer a course: a hold with a date, going on again, the end of care, and what the person has agreed to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import orjson
 from stepwell_shared.canonical import derived_id
-from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.messages import Request, Response, written
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -17,10 +16,10 @@ from stepwell_shared.fhir.unit import Change, Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_routing import builders
-from stepwell_routing.subscriptions import TIER_ASSIGNED
 from stepwell_routing.tables import AGREED, EXIT, HOLD, MANUAL_TRIAGE, RED_FLAG, Known, evidence_effect
 from stepwell_routing.timers import REVIEW
 from stepwell_routing.use_cases.assignment import decide_on_review
+from stepwell_routing.use_cases.besides import Ended, end_beside, open_besides
 from stepwell_routing.use_cases.boosters import date_boosters
 from stepwell_routing.use_cases.causes import Cause
 from stepwell_routing.use_cases.course import AGREEMENTS, RELEASED, Course, course_of
@@ -31,6 +30,7 @@ from stepwell_routing.use_cases.outcomes import with_status
 from stepwell_routing.use_cases.retrying import until_committed
 from stepwell_routing.use_cases.reviews import Keeping, close_task, rest, resume
 from stepwell_routing.use_cases.standing import Assignment, Standing, key_of, standing_of
+from stepwell_routing.use_cases.units import announced, versioned
 
 REASONS = {
     "not-ready": "It is not the right time yet.",
@@ -73,9 +73,11 @@ async def hold_course(runtime: Runtime, request: Request) -> Response:
         text = f"Parameters: reason (one of {', '.join(REASONS)}), and resume-check, a date to come"
         raise FhirError(Category.INVALID, [Issue(text, "value", "Parameters.parameter")])
 
-    def change(steering: _Steering, unit: UnitOfWork) -> str | None:
+    async def change(steering: _Steering, unit: UnitOfWork) -> str | None:
         if steering.course.held is not None:
             return None
+        if not steering.plan.is_open:
+            _refuse("what this step asked for has been given; it waits for its review", "EpisodeOfCare.status")
         _row(steering, unit, HOLD, reason)
         if steering.plan.body["status"] != "on-hold":
             version = _move(steering, unit, "on-hold")
@@ -88,7 +90,7 @@ async def hold_course(runtime: Runtime, request: Request) -> Response:
 async def resume_course(runtime: Runtime, request: Request) -> Response:
     """`EpisodeOfCare/[id]/$resume`: the step goes on. Raises FhirError BUSINESS_RULE while a medical review is open."""
 
-    def change(steering: _Steering, unit: UnitOfWork) -> str | None:
+    async def change(steering: _Steering, unit: UnitOfWork) -> str | None:
         if steering.plan.body["status"] != "on-hold":
             return None
         _refuse_open(steering, RED_FLAG)
@@ -106,24 +108,38 @@ async def finish_course(runtime: Runtime, request: Request) -> Response:
     Raises FhirError BUSINESS_RULE while a question of safety, a medical review or a triage is open.
     """
 
-    def change(steering: _Steering, unit: UnitOfWork) -> str | None:
+    async def change(steering: _Steering, unit: UnitOfWork) -> str | None:
         if steering.is_safety_open:
             _refuse("a safety question is open; a clinician records a risk level first", "EpisodeOfCare.status")
         _refuse_open(steering, RED_FLAG, MANUAL_TRIAGE)
         _row(steering, unit, EXIT, steering.plan.step)
-        keeping, standing = _keeping(steering, unit), steering.standing
-        _move(steering, unit, "completed")
-        for earlier in standing.earlier:
-            _announce(steering, unit, with_status(runtime, earlier, "completed", steering.now))
-        if standing.proposal is not None:
-            _announce(steering, unit, with_status(runtime, standing.proposal, "revoked", steering.now))
-        for review in standing.reviews.values():
-            close_task(keeping, review, REVIEW, "completed")
-        resume(keeping)
+        keeping = _keeping(steering, unit)
+        await _end_all(steering, keeping)
         date_boosters(keeping, steering.plan.body["subject"], steering.governed.policy.step_of(steering.plan.step))
         return "finished"
 
     return await _steer(runtime, request, "exit", change)
+
+
+async def _end_all(steering: _Steering, keeping: Keeping) -> None:
+    """Whatever is open in this course ends with it: plans, the proposal, reviews, and what runs beside the step."""
+    runtime, unit, standing, now = steering.runtime, keeping.unit, steering.standing, steering.now
+    for plan in (steering.plan, *standing.earlier):
+        if plan.is_open:
+            _announce(steering, unit, with_status(runtime, plan, "completed", now))
+        elif plan is steering.plan:  # given before; that care has ended as well is told
+            unit.effects.append(announced(runtime, steering.subject_key, plan.stored, now))
+    if standing.proposal is not None:
+        _announce(steering, unit, with_status(runtime, standing.proposal, "revoked", now))
+    for review in standing.reviews.values():
+        close_task(keeping, review, REVIEW, "completed")
+    resume(keeping)
+    proposed = derived_id(runtime.engine.base_url, unit.tenant, "exit-review", steering.plan.stored.id)
+    exit_review = await runtime.store.read(unit.tenant, "Task", proposed)
+    if exit_review is not None and exit_review.body is not None:
+        close_task(keeping, exit_review, REVIEW, "completed")
+    for row in open_besides(steering.course.rows):
+        await end_beside(keeping, row, Ended("completed", "completed", steering.clinician))
 
 
 async def agree_on_course(runtime: Runtime, request: Request) -> Response:
@@ -134,7 +150,7 @@ async def agree_on_course(runtime: Runtime, request: Request) -> Response:
         raise FhirError(Category.INVALID, [Issue(text, "value", "Parameters.parameter")])
     causes: list[Cause] = []
 
-    def change(steering: _Steering, unit: UnitOfWork) -> str | None:
+    async def change(steering: _Steering, unit: UnitOfWork) -> str | None:
         _row(steering, unit, AGREED + wanted, "true")
         request_id, version = steering.plan.stored.id, str(steering.standing.version)
         causes[:] = [
@@ -157,7 +173,7 @@ async def agree_on_course(runtime: Runtime, request: Request) -> Response:
 
 
 async def _steer(
-    runtime: Runtime, request: Request, activity: str, change: Callable[[_Steering, UnitOfWork], str | None]
+    runtime: Runtime, request: Request, activity: str, change: Callable[[_Steering, UnitOfWork], Awaitable[str | None]]
 ) -> Response:
     """Commits what `change` adds, the episode with the status it gives, and who did it; None changes nothing."""
     clinician = request.access.fhir_user
@@ -173,7 +189,7 @@ async def _steer(
             raise FhirError(Category.NOT_FOUND, "there is no EpisodeOfCare with this id")
         steering = await _steering(runtime, request, clinician, stored)
         unit = UnitOfWork(tenant)
-        status = change(steering, unit)
+        status = await change(steering, unit)
         if status is None:
             return written(runtime.engine.base_url, request, served_type, stored, created=False, witnessed=False)
         episode = _episode(steering, unit, status, activity)
@@ -221,10 +237,8 @@ def _move(steering: _Steering, unit: UnitOfWork, status: str) -> int:
 
 
 def _announce(steering: _Steering, unit: UnitOfWork, change: Change) -> None:
-    focus = f"ServiceRequest/{change.stored.id}"
-    entries = [(f"{steering.runtime.engine.base_url}/{focus}", change.stored)]
     unit.changes.append(change)
-    unit.effects.append(event(TIER_ASSIGNED.canonical, steering.subject_key, focus, entries, steering.now))
+    unit.effects.append(announced(steering.runtime, steering.subject_key, change.stored, steering.now))
 
 
 def _episode(steering: _Steering, unit: UnitOfWork, status: str, activity: str) -> Stored:
@@ -240,7 +254,7 @@ def _episode(steering: _Steering, unit: UnitOfWork, status: str, activity: str) 
         status=status,
     )
     change = built(engine, body, steering.now, version=standing.version)
-    targets = [f"{each.stored.resource_type}/{each.stored.id}/_history/{each.stored.version}" for each in unit.changes]
+    targets = [versioned(each.stored) for each in unit.changes]
     focus = f"EpisodeOfCare/{standing.episode_id}/_history"
     provenance = builders.acceptance_provenance(
         resource_id=derived_id(engine.base_url, unit.tenant, "steering", focus, str(standing.version)),

@@ -24,6 +24,7 @@ ATTEMPTS_MAX = 8
 OVER = frozenset({"revoked", "entered-in-error"})
 PLANNED = frozenset({"plan", "order"})
 RELIABLE_CHANGE = "-reliable-change"
+STATUS_REASON = "http://hl7.org/fhir/StructureDefinition/request-statusReason"
 # Tasks of routing for which measures are wanted, by where they stand: checks and ends are for people alone.
 WANTING = frozenset({("course-review", "overdue"), ("booster", "due")})
 
@@ -110,7 +111,7 @@ def with_tier(facts: Facts, request: Resource, heard: str) -> Facts:
     """The facts after a tier assignment. A proposal beside a plan changes nothing: care goes on as planned."""
     id_, status, intent = str(request["id"]), request.get("status"), str(request.get("intent", ""))
     if status in OVER or status == "completed":
-        if facts.request != id_:
+        if facts.request != id_ or _is_given(request):
             return facts
         without = replace(facts, tier="", policy="", review="", request="", intent="")
         return replace(without, is_ended=status == "completed")
@@ -127,6 +128,12 @@ def with_tier(facts: Facts, request: Resource, heard: str) -> Facts:
         intent=intent,
         is_ended=False,
     )
+
+
+def _is_given(request: Resource) -> bool:
+    """Whether the referral of a step is complete: the step goes on until it is reviewed, and so does measuring."""
+    reasons = (each["valueCodeableConcept"] for each in request.get("extension", ()) if each["url"] == STATUS_REASON)
+    return _code(reasons, code_system("request-status-reason")) == "given"
 
 
 def with_wanted(facts: Facts, heard: str, measures: Sequence[str]) -> Facts:
