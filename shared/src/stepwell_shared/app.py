@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stepwell_shared.announcing import Announcing, own_tokens, start_announcing
 from stepwell_shared.auth.audit import audit_effect
+from stepwell_shared.auth.audit_chain import keep_sealing
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
 from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.service_tokens import ServiceTokens
@@ -180,6 +181,9 @@ async def _start(
     received = receiving(service, runtime, http, token, verifier.authenticate)
     await run_while_open(received.catch_up.run, stack)
     await run_while_open(_forgetting(runtime), stack)
+    await run_while_open(
+        partial(keep_sealing, runtime.database, partial(list_tenants, runtime.database), runtime.clock), stack
+    )
     issuer = Issuer.from_settings(settings, runtime.database, http)
     if issuer is not None:
         app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")

@@ -17,7 +17,8 @@ from opentelemetry.metrics import Meter
 from sqlmodel import SQLModel
 
 from stepwell_shared.auth.audit import AUDIT_TABLE
-from stepwell_shared.auth.tables import AssertionSeen, Audit, Client, IssuerKeySet, Tenant
+from stepwell_shared.auth.audit_chain import SEAL_FUNCTION
+from stepwell_shared.auth.tables import AssertionSeen, Audit, AuditSeal, Client, IssuerKeySet, Tenant
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.functions import event_functions
@@ -43,6 +44,7 @@ SHARED_TABLES: tuple[type[SQLModel], ...] = (
     AssertionSeen,
     IssuerKeySet,
     Audit,
+    AuditSeal,
     Outbox,
     SubscriptionState,
     SubscriptionEvent,
@@ -151,7 +153,7 @@ class Service:
         """The SQL functions of this service's database."""
         effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
         derived = function_statements(self.resources(Runtime()), self.metadata(), effects, AUDIT_TABLE)
-        return [*derived, *idempotency.functions(), *event_functions(), *self.functions]
+        return [*derived, SEAL_FUNCTION, *idempotency.functions(), *event_functions(), *self.functions]
 
 
 def base_urls(settings: Settings) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
@@ -87,3 +87,20 @@ class Audit(SQLModel, table=True):
     token_id: str = Field(sa_column=_text())
     request_id: str = Field(sa_column=_text())
     status: int = Field(sa_column=Column(SmallInteger, nullable=False))
+
+
+class AuditSeal(SQLModel, table=True):
+    """One link of a tenant's chain over its audit: a digest over the entries up to `last_id` and the link before.
+
+    An entry that was changed, removed or put in afterwards no longer fits the digest (`audit_chain.py`).
+    """
+
+    __tablename__: ClassVar[str] = "audit_seal"
+    __table_args__ = ({"info": {APPEND_ONLY: True}},)
+
+    tenant: str = Field(sa_column=_text(key=True))
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    last_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    entries: int = Field(sa_column=Column(Integer, nullable=False))
+    digest: bytes = Field(sa_column=Column(BYTEA, nullable=False))
+    sealed_at: datetime = Field(sa_column=_moment())

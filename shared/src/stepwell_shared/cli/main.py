@@ -11,6 +11,7 @@ import yaml
 
 from stepwell_shared.app import create_app
 from stepwell_shared.cli.access import add_access_commands
+from stepwell_shared.cli.audit import add_audit_commands
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.demo.command import add_demo_command
@@ -36,6 +37,7 @@ app = typer.Typer(
 add_access_commands(app, TENANT_HOOKS)
 add_delivery_commands(app)
 add_reindex_command(app)
+add_audit_commands(app)
 add_partner_commands(app)
 add_import_command(app)
 add_demo_command(app)
