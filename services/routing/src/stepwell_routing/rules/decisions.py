@@ -15,7 +15,7 @@ from stepwell_routing.rules.evidence_names import CAPACITY, base_of
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.places import settle
 from stepwell_routing.rules.policies import Policy
-from stepwell_routing.rules.reasons import clinician_reason, patient_reason
+from stepwell_routing.rules.reasons import Told, clinician_reason, patient_reason
 from stepwell_routing.rules.rule_reading import PRIORITIES, Rule
 from stepwell_routing.rules.stepping import (
     NotFired,
@@ -120,13 +120,11 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
     review_at = now + min([step.review_within, *(rule.review_within for rule in run.fired if rule.review_within)])
     not_known = _not_known(policy, run, target.rank)
     outcomes = _outcomes(run, target, now)
-    words = {
-        **policy.constants,
-        **environment,
-        "tier": step.rank,
-        "step": step.rank,
-        "review_date": review_at.date().isoformat(),
-    }
+    review_date = review_at.date().isoformat()
+    told = Told(
+        words={**policy.constants, **environment, "review_date": review_date},
+        closing={"tier": step.rank, "step": step.rank, "review_date": review_date},
+    )
     return Decision(
         policy=policy.canonical,
         pathway=policy.pathway,
@@ -153,13 +151,13 @@ def decide(policy: Policy, evidence: Evidence, now: datetime) -> Decision:
         not_fired=tuple(run.not_fired),
         not_known=not_known,
         stale=(*stale, CAPACITY) if is_stale else stale,
-        clinician_reason=clinician_reason(policy, target.rule, run.fired, run.floors, words, not_known),
+        clinician_reason=clinician_reason(policy, target.rule, run.fired, run.floors, told, not_known),
         patient_reason=patient_reason(
             policy,
             target.rule,
             run.fired,
             step.offering,
-            words,
+            told,
             waiting=[] if run.never_waits else resting,
             on_hold=bool(holds),
         ),

@@ -52,6 +52,8 @@ SUFFIXES: Mapping[str, Kind] = MappingProxyType(
         "reliable": STRING,
     }
 )
+FRESH = frozenset({"change", "change_from_best", "change_percent", "trend", "sustained", "stalled"})
+"""Suffixes that are known only while the latest measure is not too old, and so is known itself."""
 RELIABLE = ("improvement", "deterioration", "no-reliable-change")
 PREFIXES: Mapping[str, Known] = MappingProxyType(
     {

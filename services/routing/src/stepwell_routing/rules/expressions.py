@@ -14,6 +14,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
+from stepwell_routing.rules.certainty import UNKNOWN, Certain, asked, both, certain, joined
+
 LENGTH_MAX = 2000
 DEPTH_MAX = 40
 
@@ -49,7 +51,8 @@ class Threshold(NamedTuple):
 class Expression:
     """A compiled condition: `run(environment)` gives a value, or None when what is known does not decide it.
 
-    `names` are the evidence it asks for with its `kinds`, `texts` the literals that it compares texts with.
+    `names` are the evidence it asks for with its `kinds`, `texts` the literals that it compares texts with. When it is
+    true, `known_if_true` are certainly known.
     """
 
     source: str
@@ -59,6 +62,7 @@ class Expression:
     run: Run
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    known_if_true: frozenset[str] = frozenset()
 
 
 class _Token(NamedTuple):
@@ -72,6 +76,7 @@ class _Node(NamedTuple):
     run: Run
     name: str | None = None
     constant: Scalar | None = None
+    known: Certain = UNKNOWN
 
 
 _LEXEME = re.compile(
@@ -93,20 +98,25 @@ _PRODUCT: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def compile_expression(
-    source: str, names: Mapping[str, Kind], constants: Mapping[str, Scalar] | None = None
+    source: str,
+    names: Mapping[str, Kind],
+    constants: Mapping[str, Scalar] | None = None,
+    implied: Callable[[str], str | None] = lambda _: None,
 ) -> Expression:
     """Parse, type-check and compile one expression.
 
-    `names` are the evidence it may use, `constants` the parameters whose value is fixed here.
+    `names` are the evidence it may use, `constants` the parameters whose value is fixed here; `implied` says which
+    other name is known whenever one is.
     Raises ExpressionError for anything outside the subset, unknown names and type errors.
     """
     if len(source) > LENGTH_MAX:
         raise ExpressionError(LENGTH_MAX, f"an expression has at most {LENGTH_MAX} characters")
-    parser = _Parser(source, names, constants or {})
+    parser = _Parser(source, names, constants or {}, implied)
     node = parser.parse()
     used = tuple(sorted(parser.used))
     kinds = {name: names[name] for name in used}
-    return Expression(source, node.kind, used, tuple(parser.thresholds), node.run, kinds, tuple(parser.texts))
+    found = tuple(parser.thresholds), node.run, kinds, tuple(parser.texts), node.known.if_true
+    return Expression(source, node.kind, used, *found)
 
 
 def kind_of(value: Scalar) -> Kind:
@@ -135,12 +145,19 @@ def _tokens(source: str) -> list[_Token]:
 class _Parser:
     """Recursive descent in the precedence of the FHIRPath grammar, compiling as it reads."""
 
-    def __init__(self, source: str, names: Mapping[str, Kind], constants: Mapping[str, Scalar]) -> None:
+    def __init__(
+        self,
+        source: str,
+        names: Mapping[str, Kind],
+        constants: Mapping[str, Scalar],
+        implied: Callable[[str], str | None],
+    ) -> None:
         self.tokens = _tokens(source)
         self.index = 0
         self.depth = 0
         self.names = names
         self.constants = constants
+        self.implied = implied
         self.used: set[str] = set()
         self.thresholds: list[Threshold] = []
         self.texts: list[str] = []
@@ -179,7 +196,9 @@ class _Parser:
             token = self.take()
             right = operand()
             self.need(token, Kind.BOOLEAN, node, right)
-            node = _Node(Kind.BOOLEAN, _LOGIC[token.text](node.run, right.run))
+            node = _Node(
+                Kind.BOOLEAN, _LOGIC[token.text](node.run, right.run), known=joined(token.text, node.known, right.known)
+            )
         return node
 
     def equality(self) -> _Node:
@@ -206,8 +225,12 @@ class _Parser:
             if name is not None and isinstance(constant, int | Decimal) and not isinstance(constant, bool):
                 self.thresholds.append(Threshold(name, constant))
         if left.name is not None and right.constant is not None:
-            return _Node(Kind.BOOLEAN, _against_constant(left.name, right.constant, function))
-        return _Node(Kind.BOOLEAN, _strict(left.run, right.run, function))
+            return _Node(
+                Kind.BOOLEAN,
+                _against_constant(left.name, right.constant, function),
+                known=both(left.known, right.known),
+            )
+        return _Node(Kind.BOOLEAN, _strict(left.run, right.run, function), known=both(left.known, right.known))
 
     def sum(self) -> _Node:
         return self.arithmetic(_SUM, self.product)
@@ -221,7 +244,9 @@ class _Parser:
             token = self.take()
             right = operand()
             self.need(token, Kind.NUMBER, node, right)
-            node = _Node(Kind.NUMBER, _strict(node.run, right.run, functions[token.text]))
+            node = _Node(
+                Kind.NUMBER, _strict(node.run, right.run, functions[token.text]), known=both(node.known, right.known)
+            )
         return node
 
     def unary(self) -> _Node:
@@ -233,7 +258,7 @@ class _Parser:
         if token.text == "+":
             return node
         constant = -node.constant if isinstance(node.constant, int | Decimal) else None
-        return _Node(Kind.NUMBER, _strict(_constant(0), node.run, operator.sub), constant=constant)
+        return _Node(Kind.NUMBER, _strict(_constant(0), node.run, operator.sub), constant=constant, known=node.known)
 
     def invocation(self) -> _Node:
         node = self.term()
@@ -247,7 +272,7 @@ class _Parser:
             self.expect(")")
             if token.text == "not":
                 self.need(token, Kind.BOOLEAN, node)
-            node = _Node(Kind.BOOLEAN, function(node.run))
+            node = _Node(Kind.BOOLEAN, function(node.run), known=asked(token.text, node.known))
         return node
 
     def term(self) -> _Node:
@@ -274,7 +299,8 @@ class _Parser:
         if name not in self.names:
             raise ExpressionError(token.position, f"%{name} is neither evidence nor a parameter of this policy")
         self.used.add(name)
-        return _Node(self.names[name], lambda environment: environment.get(name), name=name)
+        found = certain(name, self.implied(name))
+        return _Node(self.names[name], lambda environment: environment.get(name), name, known=found)
 
     def deeper(self, rule: Callable[[], _Node], token: _Token) -> _Node:
         self.depth += 1

@@ -1,6 +1,7 @@
 """Puts a decision into plain words, for the clinician and for the person, in every language of the policy."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
@@ -13,19 +14,29 @@ KEEPS = frozenset({"keep"})
 """That a step goes on is told where that decides: beside another reason the step may be another one, up or down."""
 
 
+class Told(NamedTuple):
+    """What fills the placeholders: of the rules what is known, `step` the one in which care has begun; of the closing
+    words the step that is proposed."""
+
+    words: Mapping[str, Scalar]
+    closing: Mapping[str, Scalar]
+
+
 def clinician_reason(
     policy: Policy,
     deciding: Rule,
     fired: Sequence[Rule],
     floors: Sequence[int],
-    words: Mapping[str, Scalar],
+    values: Told,
     not_known: tuple[str, ...],
 ) -> dict[str, str]:
     """What waits, what decided, the highest floor of each other domain, then the review and what is not known."""
-    values = {**words, "not_known": ", ".join(not_known) or "-"}
+    closing_values = {**values.closing, "not_known": ", ".join(not_known) or "-"}
     told = _told(deciding, fired, floors)
     return {
-        language: " ".join([*(rule.clinician[language].fill(values) for rule in told), closing.fill(values)])
+        language: " ".join(
+            [*(rule.clinician[language].fill(values.words) for rule in told), closing.fill(closing_values)]
+        )
         for language, closing in policy.closing_clinician.items()
     }
 
@@ -35,7 +46,7 @@ def patient_reason(
     deciding: Rule,
     fired: Sequence[Rule],
     tier: Tier,
-    words: Mapping[str, Scalar],
+    values: Told,
     *,
     waiting: Sequence[Rule],
     on_hold: bool,
@@ -53,9 +64,9 @@ def patient_reason(
     return {
         language: " ".join(
             [
-                *(rule.patient[language].fill(words) for rule in told),
+                *(rule.patient[language].fill(values.words) for rule in told),
                 *([] if on_hold else [tier.offer[language]]),
-                closing.fill(words),
+                closing.fill(values.closing),
             ]
         )
         for language, closing in policy.closing_patient.items()

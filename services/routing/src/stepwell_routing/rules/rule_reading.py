@@ -18,7 +18,7 @@ from stepwell_routing.rules.effects import (
     Effect,
     Missing,
 )
-from stepwell_routing.rules.evidence_names import CAPACITY, PERSONAL, STEP_NAMES, group_of
+from stepwell_routing.rules.evidence_names import CAPACITY, FRESH, PERSONAL, STEP_NAMES, base_of, group_of
 from stepwell_routing.rules.expressions import Expression, ExpressionError, Kind, Scalar, compile_expression
 from stepwell_routing.rules.reading import Element, Parts, Reader, first
 from stepwell_routing.rules.steps import Step
@@ -107,6 +107,9 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
     if priority not in PRIORITIES:
         reader.refuse(f"{path}.priority", f"is one of {', '.join(PRIORITIES)}")
     expression = _condition(reader, action, path, scope, names)
+    clinician = read_wording(reader, action, "description", path, scope, words)
+    patient = read_wording(reader, action, "textEquivalent", path, scope, words)
+    _check_told(reader, path, expression, {"description": clinician, "textEquivalent": patient}, frozenset(names))
     missing = _missing(reader, action, path)
     _check_personal(reader, path, stage, expression, outcomes.kinds)
     _check_places(reader, path, expression, outcomes.kinds | {each.effect for each in missing})
@@ -122,8 +125,8 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
         excluded_options=tuple(outcomes.excluded_options),
         priority=priority,
         review_within=reader.duration(action, "timingDuration", path),
-        clinician=read_wording(reader, action, "description", path, scope, words),
-        patient=read_wording(reader, action, "textEquivalent", path, scope, words),
+        clinician=clinician,
+        patient=patient,
         sources=sources,
         kinds=frozenset(outcomes.kinds),
         effects=tuple(outcomes.effects),
@@ -168,13 +171,19 @@ def _condition(
         reader.refuse(place, "conditions are written in text/fhirpath")
         return None
     try:
-        expression = compile_expression(stated["expression"], names, scope.constants)
+        expression = compile_expression(stated["expression"], names, scope.constants, _implied)
     except ExpressionError as refused:
         reader.refuse(f"{place}.expression", str(refused))
         return None
     if expression.kind is not Kind.BOOLEAN:
         reader.refuse(f"{place}.expression", f"a condition is true or false, not a {expression.kind.value}")
     return expression
+
+
+def _implied(name: str) -> str | None:
+    """What is known whenever a name is: the measure itself, where its course is told only while that is fresh."""
+    base, suffix = base_of(name)
+    return base if suffix in FRESH else None
 
 
 def _check_personal(reader: Reader, path: str, stage: str, expression: Expression | None, kinds: set[str]) -> None:
@@ -187,6 +196,17 @@ def _check_personal(reader: Reader, path: str, stage: str, expression: Expressio
         reader.refuse(place, f"%{asked[0]} may not decide in the stage {stage}: it lowers no floor")
     for kind in sorted(kinds - PERSONAL_EFFECTS):
         reader.refuse(place, f"%{asked[0]} may not decide on the effect {kind}")
+
+
+def _check_told(
+    reader: Reader, path: str, expression: Expression | None, wordings: Mapping[str, Wording], evidence: frozenset[str]
+) -> None:
+    """What a text names is known whenever the rule applies: nobody reads a gap."""
+    known = expression.known_if_true if expression else frozenset[str]()
+    for element, wording in wordings.items():
+        told = {name for text in wording.values() for name in text.names} & evidence
+        for name in sorted(told - known - FACTS.keys()):
+            reader.refuse(f"{path}.{element}", f"the placeholder {{{name}}} may be unknown while the rule applies")
 
 
 def _check_places(reader: Reader, path: str, expression: Expression | None, kinds: set[str]) -> None:
