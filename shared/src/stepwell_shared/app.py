@@ -32,6 +32,8 @@ from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.door import Guard, Limits
 from stepwell_shared.events.observing import observe
+from stepwell_shared.export.planning import keep_planning
+from stepwell_shared.export.serving import ExportPages
 from stepwell_shared.federation.running import Federation, open_federation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.capability import capability_statement
@@ -48,7 +50,7 @@ from stepwell_shared.pages.door import READ
 from stepwell_shared.pages.refusing import taking
 from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Page, Runtime, Service, open_runtime
-from stepwell_shared.served import endpoint_policy
+from stepwell_shared.served import endpoint_policy, exports_of
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry import configure_logging
 
@@ -71,6 +73,8 @@ class Doors:
     people: Page | None = None
     staff_below: str | tuple[str, ...] = ""
     staff: Page | None = None
+    exports_below: str = ""
+    exports: Page | None = None
 
 
 class Application(FastAPI):
@@ -100,6 +104,10 @@ class Application(FastAPI):
             people = self.doors.people
             if people is not None and path.startswith(self.doors.people_below):
                 await people(Exchange(scope, receive, send))
+                return
+            exports = self.doors.exports
+            if exports is not None and path.startswith(self.doors.exports_below):
+                await exports(Exchange(scope, receive, send))
                 return
             staff = self.doors.staff
             if staff is not None and path.startswith(self.doors.staff_below):
@@ -193,6 +201,9 @@ async def _start(
         app.doors.people_below, app.doors.people = service.pages(runtime)
     if service.staff_pages is not None:
         app.doors.staff_below, app.doors.staff = service.staff_pages(runtime, verifier.authenticate)
+    exports = exports_of(runtime)
+    app.doors.exports_below, app.doors.exports = f"{exports.path}/", ExportPages(exports, verifier.authenticate)
+    await run_while_open(partial(keep_planning, exports, partial(list_tenants, runtime.database)), stack)
     metrics = Metrics(service.name)
     observe(metrics.meter, announcing.upkeep)
     for loop in service.loops(runtime, metrics.meter):

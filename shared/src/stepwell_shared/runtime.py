@@ -25,6 +25,8 @@ from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
 from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
 from stepwell_shared.events.topics import Topic
+from stepwell_shared.export.functions import export_functions
+from stepwell_shared.export.tables import TABLES as EXPORT_TABLES
 from stepwell_shared.federation.exchange import Exchange as PartnerExchange
 from stepwell_shared.fhir import idempotency
 from stepwell_shared.fhir.identifiers import new_id
@@ -51,6 +53,7 @@ SHARED_TABLES: tuple[type[SQLModel], ...] = (
     ReceivedEvent,
     IdempotencyKey,
     SearchShape,
+    *EXPORT_TABLES,
 )
 # Tables that effects of a unit of work may go to.
 EFFECT_TABLES = (AUDIT_TABLE, "outbox", "subscription_state", idempotency.TABLE)
@@ -114,11 +117,11 @@ class Service:
     topics: tuple[Topic, ...] = ()
     # (publishing service, topic name) -> what is done with each event
     listens: Callable[[Runtime], Mapping[tuple[str, str], Handler]] = lambda runtime: {}
+    # filters of what it listens to, by the same keys, as a Subscription has them: the rest is never sent
+    hears: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     # how the service exchanges with partner organisations, if it does
     exchange: Callable[[Runtime], PartnerExchange] | None = None
     # pages for people: the address that they are below, such as `/screening/forms/`, and what answers there
-    # filters of what it listens to, by the same keys, as a Subscription has them: the rest is never sent
-    hears: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     pages: Callable[[Runtime], tuple[str, Page]] | None = None
     # what the OpenAPI document says of addresses beside FHIR: its `paths`, their `tags` and `securitySchemes`
     documented: Callable[[], Mapping[str, Any]] = dict
@@ -153,7 +156,14 @@ class Service:
         """The SQL functions of this service's database."""
         effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
         derived = function_statements(self.resources(Runtime()), self.metadata(), effects, AUDIT_TABLE)
-        return [*derived, SEAL_FUNCTION, *idempotency.functions(), *event_functions(), *self.functions]
+        return [
+            *derived,
+            SEAL_FUNCTION,
+            *idempotency.functions(),
+            *event_functions(),
+            *export_functions(),
+            *self.functions,
+        ]
 
 
 def base_urls(settings: Settings) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """Resource types that every service serves in the same way: Subscription, Provenance and copies of Patient."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -16,10 +17,23 @@ from stepwell_shared.events.filters import EngineFilters
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.subscriptions import SUBSCRIPTION_PROFILE, check_subscription, mask_headers, state_of
 from stepwell_shared.events.topics import Topic, Topics
+from stepwell_shared.export.exports import Exports
+from stepwell_shared.export.kickoff import GROUP
+from stepwell_shared.export.operations import export_operation
+from stepwell_shared.export.people import PATIENT
 from stepwell_shared.fhir.copies import keep_copy
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.registry import READ_ONLY, READ_WRITE, Interaction, Operation, ServedType, Write, served
+from stepwell_shared.fhir.registry import (
+    READ_ONLY,
+    READ_WRITE,
+    Interaction,
+    Operation,
+    Registry,
+    ServedType,
+    Write,
+    served,
+)
 from stepwell_shared.runtime import Runtime, base_urls
 from stepwell_shared.settings import Settings
 
@@ -94,6 +108,24 @@ def endpoint_policy(settings: Settings) -> EndpointPolicy:
     """Where subscriptions of this deployment may post: its own services, public hosts and configured ones."""
     hosts = {urlsplit(url).netloc for url in base_urls(settings)}
     return EndpointPolicy([*hosts, *settings.subscription_hosts_allowed])
+
+
+def with_export(found: Registry, runtime: Runtime) -> Registry:
+    """The registry with `$export` of the service, of its patients and of its groups, as far as it has them."""
+    exports = exports_of(runtime)
+    found.operations = (*found.operations, export_operation(exports, "system"))
+    of_types = {PATIENT: export_operation(exports, "patient"), GROUP: export_operation(exports, "group")}
+    for name, operation in of_types.items():
+        if name in found.types:
+            found.types[name] = replace(found.types[name], operations=(*found.types[name].operations, operation))
+    return found
+
+
+def exports_of(runtime: Runtime) -> Exports:
+    """The exports of the process, the same for whoever asks."""
+    exports = runtime.cache.setdefault(Exports, Exports(runtime))
+    assert isinstance(exports, Exports)
+    return exports
 
 
 def _operations(runtime: Runtime, topics: Topics) -> Iterator[Operation]:

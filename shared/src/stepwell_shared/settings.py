@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     site_file: Path | None = Field(
         default=None, description="JSON file in which screening finds each tenant's crisis contacts and second factor"
     )
+    export_hours: float = Field(default=24.0, gt=0, description="how long a bulk export can be fetched")
+    export_file_resources: int = Field(default=50_000, ge=1, description="most resources in one file of an export")
+    exports_at_work_max: int = Field(
+        default=4, ge=1, description="exports of one tenant that are made ready at once; more are answered 429"
+    )
+    exports_kept_max: int = Field(
+        default=100, ge=1, description="exports that one client keeps at once; more are answered 429"
+    )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
 
     def url_of(self, service: str) -> str:

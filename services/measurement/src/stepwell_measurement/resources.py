@@ -6,7 +6,7 @@ from functools import partial
 from stepwell_shared.consent.serving import consent_copy
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, ServedType, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import TASK_PARAMETERS, patient_copy, shared_types
+from stepwell_shared.served import TASK_PARAMETERS, patient_copy, shared_types, with_export
 
 from stepwell_measurement.endpoints import observation_operations
 from stepwell_measurement.subscriptions import TOPICS
@@ -79,7 +79,7 @@ def registry(runtime: Runtime) -> Registry:
     found.add(consent_copy())
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
-    return found
+    return with_export(found, runtime)
 
 
 def _plan_types() -> Iterator[ServedType]:

@@ -6,7 +6,7 @@ from functools import partial
 from stepwell_shared.consent.serving import consent_copy
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types
+from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, TASK_PARAMETERS, patient_copy, shared_types, with_export
 
 from stepwell_referral.booking_types import add_queue_operations, booking_types
 from stepwell_referral.coordination_types import coordination_operation, team_type
@@ -42,7 +42,7 @@ def registry(runtime: Runtime) -> Registry:
         found.add(served_type)
     for served_type in shared_types(runtime, TOPICS):
         found.add(served_type)
-    return found
+    return with_export(found, runtime)
 
 
 def _referral_types(found: Registry, runtime: Runtime) -> None:

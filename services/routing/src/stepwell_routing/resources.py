@@ -5,7 +5,7 @@ from functools import partial
 from stepwell_shared.consent.serving import consent_copy
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types
+from stepwell_shared.served import SERVICE_REQUEST_PARAMETERS, patient_copy, shared_types, with_export
 
 from stepwell_routing.care_types import care_types
 from stepwell_routing.endpoints import course_operations, operations
@@ -61,4 +61,4 @@ def registry(runtime: Runtime) -> Registry:
     found.add(consent_copy())
     for served_type in (*care_types(runtime), *shared_types(runtime, TOPICS)):
         found.add(served_type)
-    return found
+    return with_export(found, runtime)

@@ -6,7 +6,7 @@ from stepwell_shared.consent.serving import CONSENT_PARAMETERS, RELATED_PERSON_P
 from stepwell_shared.fhir.interactions.terminology import terminology_types
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, served
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types
+from stepwell_shared.served import PATIENT_PARAMETERS, TASK_PARAMETERS, shared_types, with_export
 
 from stepwell_screening.endpoints import (
     adaptive_operations,
@@ -84,7 +84,7 @@ def registry(runtime: Runtime) -> Registry:
     _consent_types(found, runtime)
     for served_type in (*terminology_types(lambda: runtime.engine), *shared_types(runtime, TOPICS)):
         found.add(served_type)
-    return found
+    return with_export(found, runtime)
 
 
 def _safety_types(found: Registry, runtime: Runtime) -> None:

@@ -2,7 +2,7 @@
 the CapabilityStatement and OpenAPI all follow from it; a second registration of the same thing fails at start.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -66,12 +66,13 @@ Hook = Callable[[Write], Awaitable[None]]
 class Operation:
     """A `$operation` of a type: `handler` takes the engine's Request and gives its Response.
 
-    `interaction` is what the caller's scopes must grant on the type. One that affects no state answers GET too.
+    `interaction` is what the caller's scopes must grant on the type; None for one that asks for what it needs itself.
+    One that affects no state answers GET too. One that is asynchronous answers 202 with the address of its status.
     """
 
     name: str
     handler: Callable[[Any], Awaitable[Any]]
-    interaction: Interaction
+    interaction: Interaction | None
     documentation: str
     instance: bool = True
     affects_state: bool = True
@@ -79,6 +80,9 @@ class Operation:
     result: str | None = None
     # the canonical URL of its definition, when somebody else has defined it
     definition: str = ""
+    is_asynchronous: bool = False
+    # its parameters by name, as the documents say what they are
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 _MEMBERS_REMEMBERED_MAX = 1000

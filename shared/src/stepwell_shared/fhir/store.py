@@ -244,24 +244,30 @@ class Store:
             for r in records
         ]
 
-    async def search(self, tenant: str, statement: str, values: Sequence[str | None]) -> list[asyncpg.Record]:
+    async def search(
+        self, tenant: str, statement: str, values: Sequence[str | None], *, seconds_max: float | None = None
+    ) -> list[asyncpg.Record]:
         """Rows of a statement on one tenant's data that `search` built. Raises FhirError INVALID when it takes longer
-        than one search may."""
-        return await self._searched(in_tenant(statement), tenant, values)
+        than one search may, unless it may take so long."""
+        return await self._searched(in_tenant(statement), tenant, values, seconds_max=seconds_max)
 
-    async def _searched(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+    async def _searched(
+        self, statement: str, *arguments: object, seconds_max: float | None = None
+    ) -> list[asyncpg.Record]:
+        limit = self._search_seconds_max if seconds_max is None else seconds_max
         try:
-            return await self._database.fetch(statement, *arguments, seconds_max=self._search_seconds_max)
+            return await self._database.fetch(statement, *arguments, seconds_max=limit)
         except TooSlowError as error:
             text = "this search would look at too much; narrow it, for instance by patient, or sort it otherwise"
             raise FhirError(Category.INVALID, [Issue(text, "too-costly")]) from error
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
 
-    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        """Rows of a function that sets the tenant itself. Raises FhirError UNAVAILABLE when the database is away."""
+    async def fetch(self, statement: str, *arguments: object, seconds_max: float | None = None) -> list[asyncpg.Record]:
+        """Rows of a function that sets the tenant itself. Raises FhirError UNAVAILABLE when the database is away, and
+        TooSlowError when it takes longer than it may."""
         try:
-            return await self._database.fetch(statement, *arguments)
+            return await self._database.fetch(statement, *arguments, seconds_max=seconds_max)
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
 

@@ -3,8 +3,9 @@
 The only file of the engine that knows what a server hands over; https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
+import asyncio
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -28,10 +29,11 @@ _FHIR_VERSIONS = {"4.0", "4.0.1"}
 class Exchange:
     """One request and the way to answer it. Header names are lower case; several of one name are one list."""
 
-    __slots__ = ("_receive", "_send", "headers", "method", "parameters", "path", "request_id")
+    __slots__ = ("_receive", "_send", "headers", "is_answered", "method", "parameters", "path", "request_id")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
+        self.is_answered = False
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
@@ -59,17 +61,42 @@ class Exchange:
         body = response.body
         if body and self.parameters and self.parameter("_pretty") == "true":
             body = msgspec.json.format(body, indent=2)
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
-        headers.append((b"x-request-id", self.request_id.encode()))
-        given = self.headers.get("x-request-id", self.request_id)
-        if given != self.request_id and _VISIBLE.fullmatch(given):
-            headers.append((b"x-correlation-id", given.encode()))  # https://hl7.org/fhir/R4/http.html#customids
+        headers = self._headers(response)
         if body:
             headers.append((b"content-type", _CONTENT_TYPES.get(media_type) or f"{media_type}; charset=utf-8".encode()))
         if response.status not in {204, 304}:
             headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+
+    async def stream(self, response: Response, parts: AsyncIterator[bytes], media_type: str) -> None:
+        """Sends an answer whose body comes in parts, as fast as the client takes them; who is gone gets no more."""
+        headers = [*self._headers(response), (b"content-type", media_type.encode())]
+        self.is_answered = True
+        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        gone = asyncio.ensure_future(self._gone())
+        try:
+            if self.method != "HEAD":
+                async for part in parts:
+                    if gone.done():
+                        return
+                    await self._send({"type": "http.response.body", "body": part, "more_body": True})
+            await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+    async def _gone(self) -> None:
+        """Returns when the client has closed the connection."""
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+
+    def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
+        headers.append((b"x-request-id", self.request_id.encode()))
+        given = self.headers.get("x-request-id", self.request_id)
+        if given != self.request_id and _VISIBLE.fullmatch(given):
+            headers.append((b"x-correlation-id", given.encode()))  # https://hl7.org/fhir/R4/http.html#customids
+        return headers
 
 
 def accepted(exchange: Exchange) -> str:

@@ -7,6 +7,9 @@ import orjson
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.openapi import parameters
 from stepwell_shared.openapi.examples import example_of, is_made_at
+from stepwell_shared.openapi.export_paths import ABOUT as EXPORT_ABOUT
+from stepwell_shared.openapi.export_paths import TAG as EXPORT_TAG
+from stepwell_shared.openapi.export_paths import export_paths
 from stepwell_shared.openapi.operation import refusal_components
 from stepwell_shared.openapi.resource_paths import type_paths
 from stepwell_shared.openapi.schemas import component_schemas
@@ -30,6 +33,7 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
     for served_type in registry:
         example = example_of(served_type.name, topics)
         paths |= type_paths(prefix, served_type, example, is_sent=is_made_at(service.name, served_type.name))
+    paths |= export_paths(service.name)
     beside = service.documented()
     paths |= beside.get("paths", {})
     system = {"name": TAG, "description": "What is served, Bundles, and searches over several types"}
@@ -41,6 +45,7 @@ def openapi_document(service: Service, registry: Registry, base_url: str) -> dic
         "tags": [
             system,
             *({"name": each.name, "description": each.documentation} for each in registry),
+            {"name": EXPORT_TAG, "description": EXPORT_ABOUT},
             *beside.get("tags", ()),
         ],
         "paths": paths,

@@ -183,6 +183,8 @@ def _operation_path(served_type: ServedType, each: Operation) -> Json:
 
 def operation_item(each: Operation, name: str, tag: str | None, result: str) -> Json:
     """POST, and GET where nothing is changed, of one operation."""
+    if each.is_asynchronous:
+        return _asynchronous_item(each, name, tag)
     summary, example = f"${each.name}", operation_example(each.name)
     post = operation(name, summary, result, body="Parameters", more=("410",), tag=tag, example=example)
     post["requestBody"]["required"] = False
@@ -193,6 +195,21 @@ def operation_item(each: Operation, name: str, tag: str | None, result: str) -> 
         get = operation(f"get-{name}", summary, result, more=("410", "422"), tag=tag)
         path["get"] = {**get, "description": each.documentation}
     return path
+
+
+def _asynchronous_item(each: Operation, name: str, tag: str | None) -> Json:
+    """https://hl7.org/fhir/R4/async.html"""
+    summary = f"${each.name}"
+    get = operation(f"get-{name}", summary, None, status="202", more=("410", "422", "429"), tag=tag)
+    post = operation(name, summary, None, status="202", body="Parameters", more=("410", "429"), tag=tag)
+    post["requestBody"]["required"] = False
+    get["parameters"] = [*parameters.query(dict(each.parameters)), parameters.HANDLING]
+    post["parameters"] = [parameters.HANDLING]
+    location = {"Content-Location": {"description": "Where the status is told.", "schema": {"type": "string"}}}
+    for one in (get, post):
+        one["description"] = each.documentation
+        one["responses"]["202"] = {"description": "It has begun.", "headers": location}
+    return {"post": post, "get": get}
 
 
 def _links(served_type: ServedType) -> Json:

@@ -83,6 +83,8 @@ def operation_of(engine: Engine, entry: Entry) -> Operation | None:
         return None
     for operation in _declared(engine, entry):
         if operation.name == name:
+            if operation.is_asynchronous:
+                raise FhirError(Category.INVALID, "this operation is a request of its own, not an entry of a Bundle")
             if entry.is_read and operation.affects_state:
                 raise FhirError(Category.METHOD_NOT_ALLOWED, "this operation takes POST")
             return operation

@@ -9,7 +9,7 @@ from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.reach import visible
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
-from stepwell_shared.fhir.registry import Operation
+from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.fhir.validation import json_text
 
 
@@ -19,13 +19,14 @@ async def operate(operation: Operation, engine: Engine, request: Request) -> Res
     Raises FhirError: 403 without the right, 400 for a body that is no valid Parameters or resource, 404 and 410 where
     the resource that it is about is not there or not within the caller's reach.
     """
-    request.access.require(request.resource_type or "*", operation.interaction)
+    if operation.interaction is not None:
+        request.access.require(request.resource_type or "*", operation.interaction)
     if request.body:
         _check_body(request.body)
     if request.id:
         served_type = engine.registry.types[request.resource_type]
         stored = await engine.store.read(request.access.tenant, request.resource_type, request.id)
-        await visible(engine, request, served_type, stored, operation.interaction)
+        await visible(engine, request, served_type, stored, operation.interaction or Interaction.READ)
     response: Response = await operation.handler(request)
     return response
 
