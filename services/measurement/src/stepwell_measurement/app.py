@@ -20,7 +20,7 @@ from stepwell_measurement.subscriptions import (
     TOPICS,
 )
 from stepwell_measurement.tables import FUNCTIONS, TABLES
-from stepwell_measurement.use_cases import counting
+from stepwell_measurement.use_cases import counting, evaluating
 from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
 from stepwell_measurement.use_cases.scores import keep_scores
@@ -46,7 +46,7 @@ service = Service(
     resources=registry,
     topics=TOPICS,
     listens=listens,
-    loops=lambda runtime, meter: counting.loops(runtime),
+    loops=lambda runtime, meter: [*counting.loops(runtime), *evaluating.loops(runtime)],
     # A draft is no referral yet.
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
     tables=(*TABLES, *care_tables.TABLES),

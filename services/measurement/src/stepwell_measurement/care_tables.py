@@ -82,7 +82,7 @@ class _Counted(SQLModel):
     person: str = Field(sa_type=C_TEXT, primary_key=True)
     item: str = Field(sa_type=C_TEXT, primary_key=True)
     practice: str = Field(sa_type=C_TEXT)
-    born: date | None = Field(sa_type=Date)
+    age: str = Field(sa_type=C_TEXT)
     sex: str = Field(sa_type=C_TEXT)
     language: str = Field(sa_type=C_TEXT)
     ethnicity: str = Field(sa_type=C_TEXT)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell_measurement.care_tables import COUNTED, table_of
 from stepwell_measurement.data import trajectory_parameters
-from stepwell_measurement.rules.care_record import ANXIETY, MOOD, Fact, Kind, Person, Rows, counted_rows
+from stepwell_measurement.rules.care_record import ANXIETY, MOOD, Fact, Kind, Person, Rows, age_band, counted_rows
 from stepwell_measurement.rules.reliable_change import Score
 from stepwell_shared.database.functions import insert_columns
 
@@ -51,7 +51,7 @@ def scores(*points: tuple[int, int]) -> list[Score]:
 
 
 def rows(facts: Sequence[Fact], series: dict[str, list[Score]] | None = None) -> Rows:
-    return counted_rows(facts, series or {}, PERSON, trajectory_parameters())
+    return counted_rows(facts, series or {}, PERSON, trajectory_parameters(), (0, 18, 45, 65))
 
 
 def only(table: str, made: Rows) -> dict[str, Any]:
@@ -67,10 +67,25 @@ def test_what_was_an_error_or_never_asked_is_not_counted(status: str) -> None:
     assert rows(taken_back) == Rows([], [], [], [])
 
 
+@pytest.mark.parametrize(
+    ("born", "band"),
+    [
+        (None, "not-recorded"),
+        (date(2026, 1, 6), "not-recorded"),
+        (date(2008, 1, 6), "0-17"),
+        (date(2008, 1, 5), "18-44"),
+        (date(1961, 1, 5), "65+"),
+    ],
+)
+def test_the_band_of_age_is_that_of_the_day(born: date | None, band: str) -> None:
+    assert age_band(born, on(0), (0, 18, 45, 65)) == band
+
+
 def test_a_wait_ends_with_the_first_contact_and_the_second_is_the_next_day_of_care() -> None:
     found = only("care_referral", rows([referral("in-progress", begun=21), contact(20), contact(34), contact(41)]))
     assert (found["asked_on"], found["begun_on"], found["second_on"], found["left_on"]) == (on(0), on(20), on(34), None)
-    assert (found["tier"], found["pathway"], found["practice"]) == ("tier-2", "stepped-care", "north-street")
+    assert (found["tier"], found["pathway"]) == ("tier-2", "stepped-care")
+    assert (found["practice"], found["age"], found["rurality"]) == ("north-street", "45-64", "rural")
 
 
 def test_care_that_began_without_an_appointment_counts_from_what_the_place_says() -> None:

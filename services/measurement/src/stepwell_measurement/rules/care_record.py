@@ -4,6 +4,7 @@ Terms and denominators are those of the NHS pathway (clinical.md section 4): a w
 course is finished with its discharge, what is not known of somebody stays unknown.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -83,7 +84,7 @@ class Fact(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Where somebody belongs. The band of age follows from `born` and the day that is counted."""
+    """Where somebody belongs. The band of age follows from `born` and the day on which something is counted."""
 
     practice: str = NOT_RECORDED
     born: date | None = None
@@ -97,7 +98,7 @@ class Person(NamedTuple):
 NOBODY_KNOWN = Person()
 
 Row = tuple[object, ...]
-"""The columns of a counted row: its item, those of `Person`, tier and pathway, then what is counted."""
+"""The columns of a counted row: its item, those of `Person` with the band of age, tier, pathway, what is counted."""
 
 
 class Rows(NamedTuple):
@@ -123,11 +124,15 @@ def counted_rows(
     scores: Mapping[str, Sequence[Score]],
     person: Person,
     parameters: Mapping[str, TrajectoryParameters],
+    age_starts: Sequence[int],
 ) -> Rows:
-    """All rows of one person. `scores` are those of each instrument by code; facts that do not stand are left out."""
+    """All rows of one person; facts that do not stand are left out.
+
+    `scores` are those of each instrument by code, `parameters` what they mean; bands of age begin at `age_starts`.
+    """
     standing = [fact for fact in facts if fact.status not in VOID and fact.at is not None]
     of_kind = {kind: sorted(each for each in standing if each.kind == kind) for kind in Kind}
-    record = _Record(of_kind, scores, person, parameters)
+    record = _Record(of_kind, scores, person, parameters, age_starts)
     return Rows(record.referrals(), record.contacts(), record.courses(), record.steps())
 
 
@@ -140,8 +145,10 @@ class _Record:
         scores: Mapping[str, Sequence[Score]],
         person: Person,
         parameters: Mapping[str, TrajectoryParameters],
+        age_starts: Sequence[int],
     ) -> None:
         self._facts, self._scores, self._person, self._parameters = facts, scores, person, parameters
+        self._age_starts = age_starts
         self._tiers = {each.about: each.what for each in facts[Kind.REFERRAL] if each.about and each.what}
         self._paths = {each.about: each.path for each in facts[Kind.REFERRAL] if each.about and each.path}
         self._attended = [each for each in facts[Kind.APPOINTMENT] if each.status == Attendance.ATTENDED]
@@ -167,7 +174,7 @@ class _Record:
         first, second = (*days, None, None)[:2]
         asked_on = min(asked_at.date(), first or asked_at.date())
         return (
-            *(request, *self._person, tier, pathway, asked_on, first, second),
+            *(request, *self._who(asked_on), tier, pathway, asked_on, first, second),
             max(ends).date() if has_left else None,
         )
 
@@ -179,14 +186,15 @@ class _Record:
         at = _moment(fact)
         tier = self._tiers.get(fact.about or "") or self._tier_at(at)
         pathway = self._paths.get(fact.about or "") or self._pathway_at(at)
-        return (fact.source, *self._person, tier, pathway, at.date(), fact.status)
+        return (fact.source, *self._who(at.date()), tier, pathway, at.date(), fact.status)
 
     def steps(self) -> list[Row]:
         """One row for each stay in a tier."""
         paths = {each.source: each.path or NOT_RECORDED for each in self._facts[Kind.EPISODE]}
         return [
             (
-                *(stay.item, *self._person, stay.tier, paths.get(stay.episode, NOT_RECORDED), stay.entered_at.date()),
+                *(stay.item, *self._who(stay.entered_at.date()), stay.tier, paths.get(stay.episode, NOT_RECORDED)),
+                stay.entered_at.date(),
                 *(stay.left_at.date() if stay.left_at else None, stay.move.value if stay.move else None),
             )
             for stay in self._stays
@@ -219,7 +227,8 @@ class _Record:
         function = [(self._parameters[code].domain, path) for code, path in paths.items() if path.count > 1]
         tiers = [stay.tier for stay in self._stays if stay.episode == episode.source]
         return (
-            *(episode.source, *self._person, tiers[-1] if tiers else NOT_RECORDED, episode.path or NOT_RECORDED),
+            *(episode.source, *self._who(start.date()), tiers[-1] if tiers else NOT_RECORDED),
+            episode.path or NOT_RECORDED,
             *(start.date(), end.date() if end else None),
             sum(start.date() <= _moment(each).date() and _not_after(each, end) for each in self._attended),
             *_outcomes(outcome),
@@ -276,6 +285,11 @@ class _Record:
                 after += count
         return before, after
 
+    def _who(self, day: date) -> Row:
+        """Where the person belongs, with the band of age on that day."""
+        person = self._person
+        return (person.practice, age_band(person.born, day, self._age_starts), *person[2:])
+
     def _tier_at(self, at: datetime) -> str:
         stay = max((each for each in self._stays if each.entered_at <= at), key=lambda s: s.entered_at, default=None)
         return stay.tier if stay is not None else NOT_RECORDED
@@ -286,6 +300,17 @@ class _Record:
         before = [each for each in episodes if _moment(each) <= at]
         found = before[-1] if before else (episodes[0] if episodes else None)
         return (found.path if found is not None else None) or NOT_RECORDED
+
+
+def age_band(born: date | None, day: date, starts: Sequence[int]) -> str:
+    """The band of age of somebody on a day; `starts` rise."""
+    if born is None:
+        return NOT_RECORDED
+    age = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    place = bisect_right(starts, age)
+    if place == 0:
+        return NOT_RECORDED
+    return f"{starts[place - 1]}-{starts[place] - 1}" if place < len(starts) else f"{starts[-1]}+"
 
 
 def _stay(step: Fact, following: Fact | None, episode: Fact) -> _Stay:

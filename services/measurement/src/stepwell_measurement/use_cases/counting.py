@@ -14,6 +14,7 @@ from stepwell_shared.database.pool import Connection
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.care_tables import COUNTED, Mark, fact_of, person_of
+from stepwell_measurement.data.strata import age_starts
 from stepwell_measurement.rules.care_record import NOBODY_KNOWN, Rows, counted_rows
 from stepwell_measurement.rules.compact import points_of
 from stepwell_measurement.rules.reliable_change import Score
@@ -81,6 +82,7 @@ async def rows_of(runtime: Runtime, tenant: str, people: Sequence[str]) -> dict[
             {row["code"]: scores_in(row["series"]) for row in series.get(person, ()) if row["measures"] is not None},
             strata.get(person, NOBODY_KNOWN),
             parameters,
+            age_starts(),
         )
         for person in people
     }

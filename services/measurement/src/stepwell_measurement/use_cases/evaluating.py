@@ -1,0 +1,216 @@
+"""Counts a Measure: one scan of its narrow rows, added up by stratum in the database, then the figures of the rules.
+
+`evaluate(runtime, tenant, Question("recovery", start, end, strata=("practice", "age")))` gives the `Report` of
+rules/measures/reports.py: `report.whole` and `report.rows`, each with a `Figure`. `recent` gives one that may be some
+seconds old at once: pages show it with `as_of`. `tallies` gives what was counted before anything is kept back: it can
+be added up over organisations (`figures.added`), and is for nobody's eyes.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from stepwell_shared.background import poll
+from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.runtime import Runtime
+
+from stepwell_measurement.data.measures import measures
+from stepwell_measurement.data.strata import age_bands, age_starts
+from stepwell_measurement.rules.care_record import NOT_RECORDED
+from stepwell_measurement.rules.measures.figures import (
+    AFTER,
+    BEFORE,
+    BEGUN,
+    ELIGIBLE,
+    FOLLOWED,
+    HAVING,
+    LEFT,
+    SQUARES,
+    SUM,
+    WAITING,
+    Kind,
+    Measure,
+    Tally,
+    wait_name,
+)
+from stepwell_measurement.rules.measures.reports import GroupKey, Report, report
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
+
+STRATA_MAX = 3
+PERIODS = ("month", "quarter", "year")
+SECONDS_MAX = 20.0
+RECENT = timedelta(seconds=30)
+KEPT = timedelta(minutes=10)
+KEPT_MAX = 500
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: a Measure by id, the first and last day of the period, by what to tell groups apart, by which part
+    of the period (`by`: month, quarter or year; empty for none), and of whom alone (`where`: dimension and value)."""
+
+    measure: str
+    start: date
+    end: date
+    strata: tuple[str, ...] = ()
+    by: str = ""
+    where: tuple[tuple[str, str], ...] = ()
+    person: str = ""
+
+
+@dataclass
+class _Recent:
+    tenant: str
+    question: Question
+    found: Report
+    as_of: datetime
+    is_wanted: bool = False
+
+
+async def evaluate(runtime: Runtime, tenant: str, question: Question, *, below: int = SMALL_BELOW) -> Report:
+    """The report as things stand now. Raises FhirError INVALID for what cannot be asked, NOT_FOUND for no Measure."""
+    return report(measure_of(question), await tallies(runtime, tenant, question), below=below)
+
+
+async def recent(runtime: Runtime, tenant: str, question: Question) -> tuple[Report, datetime]:
+    """A report and when it was counted: one that is not quite new is given at once, and counted anew meanwhile."""
+    now = runtime.clock()
+    key = ("measures", tenant, question)
+    known = runtime.cache.get(key)
+    if not isinstance(known, _Recent) or now - known.as_of > KEPT:
+        found = await evaluate(runtime, tenant, question)
+        runtime.cache[key] = known = _Recent(tenant, question, found, now)
+        _forget(runtime)
+    elif now - known.as_of > RECENT:
+        known.is_wanted = True
+    return known.found, known.as_of
+
+
+async def renew(runtime: Runtime) -> None:
+    """Counts anew what was asked for since it is no longer new, one report at a time."""
+    for known in [each for each in runtime.cache.values() if isinstance(each, _Recent) and each.is_wanted]:
+        known.is_wanted, now = False, runtime.clock()
+        known.found, known.as_of = await evaluate(runtime, known.tenant, known.question), now
+
+
+def loops(runtime: Runtime) -> Sequence[Callable[[], Awaitable[None]]]:
+    """What runs beside the requests."""
+    return [partial(poll, runtime, lambda _: renew(runtime), "recent reports")]
+
+
+def _forget(runtime: Runtime) -> None:
+    """Drops what nobody has asked for in a while, so that questions of all kinds do not fill the memory."""
+    kept = {key: each for key, each in runtime.cache.items() if isinstance(each, _Recent)}
+    if len(kept) > KEPT_MAX:
+        for key in sorted(kept, key=lambda each: kept[each].as_of)[: len(kept) - KEPT_MAX]:
+            del runtime.cache[key]
+
+
+def measure_of(question: Question) -> Measure:
+    """The Measure that is asked about. Raises FhirError."""
+    found = measures().get(question.measure)
+    if found is None:
+        raise FhirError(Category.NOT_FOUND, "there is no such Measure")
+    named = (*question.strata, *(name for name, _ in question.where))
+    unknown = [each for each in named if each not in found.dimensions]
+    if unknown or len(set(question.strata)) < len(question.strata) or len(question.strata) > STRATA_MAX:
+        text = f"this Measure is stratified by up to {STRATA_MAX} of {', '.join(found.dimensions)}"
+        raise _refused(text, "stratifier")
+    if question.by and (question.by not in PERIODS or not found.criteria.on):
+        raise _refused(f"this Measure is told by {', '.join(PERIODS)}" if found.criteria.on else "not by period", "by")
+    if question.start > question.end:
+        raise _refused("the period begins before it ends", "periodStart")
+    return found
+
+
+async def tallies(runtime: Runtime, tenant: str, question: Question) -> dict[GroupKey, Tally]:
+    """What is counted of each group, nothing kept back. Raises FhirError as `evaluate` does."""
+    measure = measure_of(question)
+    last = min(question.end, runtime.clock().date())
+    statement, arguments = _statement(measure, question, last)
+    found: dict[GroupKey, dict[str, Decimal]] = {}
+    async with runtime.database.transaction(tenant) as connection:
+        await connection.execute("SET LOCAL jit = off")
+        rows = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
+    for row in rows:
+        key = GroupKey(row["since"], tuple(row[f"s{place}"] for place in range(len(question.strata))))
+        _count(measure, found.setdefault(key, {}), row)
+    return {key: tally for key, tally in found.items() if any(tally.values())}
+
+
+def _statement(measure: Measure, question: Question, last: date) -> tuple[str, list[Any]]:
+    """The scan. All text of it ships with the product; what a caller says is among its arguments."""
+    criteria = measure.criteria
+    arguments: list[Any] = [question.start, last]
+    groups = [_dimension(measure, name) for name in question.strata]
+    since = f"date_trunc('{question.by}', {criteria.on})::date" if question.by else "NULL::date"
+    conditions = ["tenant = current_setting('stepwell.tenant')", f"({criteria.eligible})"]
+    if criteria.on:
+        conditions.append(f"{criteria.on} BETWEEN period_start AND period_end")
+    for name, value in question.where:
+        arguments.append(value)
+        conditions.append(f"{_dimension(measure, name)} = ${len(arguments)}")
+    if question.person:
+        arguments.append(question.person)
+        conditions.append(f"person = ${len(arguments)}")
+    counted, also = _counted(measure)
+    named = [f"{since} AS since", *(f"{group} AS s{place}" for place, group in enumerate(groups))]
+    by = ", ".join(str(place) for place in range(1, len(named) + also + 1))
+    statement = (
+        f"SELECT {', '.join([*named, *counted])} FROM {criteria.table}"
+        f" WHERE {' AND '.join(conditions)} GROUP BY {by}"
+    )  # fmt: skip
+    return statement.replace("period_start", "$1::date").replace("period_end", "$2::date"), arguments
+
+
+def _counted(measure: Measure) -> tuple[list[str], int]:
+    """What is selected beside the strata, and how many of it (the first ones) rows are grouped by as well."""
+    criteria = measure.criteria
+    followed = criteria.followed or "true"
+    people = f"count(*) FILTER (WHERE {followed}) AS followed"
+    having = f"count(*) FILTER (WHERE ({followed}) AND ({criteria.having or 'true'})) AS having"
+    eligible = "count(*) AS eligible"
+    match measure.kind:
+        case Kind.SHARE:
+            return [eligible, people, having], 0
+        case Kind.MEAN:
+            value = f"FILTER (WHERE {followed})"
+            sums = [f"sum({criteria.value}) {value} AS sum", f"sum({criteria.value} ^ 2) {value} AS squares"]
+            return [eligible, people, *sums], 0
+        case Kind.COST:
+            return [eligible, people, having, f"sum({criteria.value}) FILTER (WHERE {followed}) AS sum"], 0
+        case Kind.USE:
+            uses = [f"sum({criteria.before}) AS before", f"sum({criteria.after}) AS after"]
+            return [eligible, people, *uses], 0
+        case Kind.WAITS:
+            has_begun = f"{criteria.end} <= period_end"
+            has_left = f"{criteria.left} <= period_end" if criteria.left else "false"
+            state = f"CASE WHEN {has_begun} THEN '{BEGUN}' WHEN {has_left} THEN '{LEFT}' ELSE '{WAITING}' END AS state"
+            until = f"CASE WHEN {has_begun} THEN {criteria.end} WHEN {has_left} THEN {criteria.left or 'period_end'}"
+            days = f"greatest({until} ELSE period_end END - {criteria.start}, 0) AS days"
+            return [state, days, eligible], 2
+
+
+def _dimension(measure: Measure, name: str) -> str:
+    """The expression of a dimension. The age of the registered is that on the last day; counted rows have their own."""
+    if name != "age" or measure.criteria.on:
+        return name
+    limits = zip(age_starts()[1:], age_bands(), strict=False)
+    bands = " ".join(f"WHEN born > period_end - interval '{start} years' THEN '{band}'" for start, band in limits)
+    return f"CASE WHEN born IS NULL THEN '{NOT_RECORDED}' {bands} ELSE '{age_bands()[-1]}' END"
+
+
+def _count(measure: Measure, tally: dict[str, Decimal], row: Mapping[str, Any]) -> None:
+    if measure.kind is Kind.WAITS:
+        tally[wait_name(row["state"], row["days"])] = Decimal(row["eligible"])
+        return
+    for name in (ELIGIBLE, FOLLOWED, HAVING, BEFORE, AFTER, SUM, SQUARES):
+        if row.get(name) is not None:
+            tally[name] = Decimal(str(row[name]))
+
+
+def _refused(text: str, name: str) -> FhirError:
+    return FhirError(Category.INVALID, [Issue(text, "invalid", f"Parameters.parameter.where(name = '{name}')")])
