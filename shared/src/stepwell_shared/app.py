@@ -231,6 +231,7 @@ async def _federation(
         )
     )
     await run_while_open(federation.catch_up.run, stack)
+    await run_while_open(federation.capacity.run, stack)
     return federation
 
 

@@ -59,6 +59,12 @@ def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         (("add", NORTH, "hub", "--card", "CARD"), "Say who refers"),
         (("add", NORTH, "hub", "--card", "CARD", "--we-refer", "--share", "all"), "All is nothing that can be shared"),
         (("add", NORTH, "hub", "--card", "missing.json", "--we-refer"), "The card missing.json cannot be read"),
+        (
+            ("add", NORTH, "hub", "--card", "CARD", "--we-refer", "--take", "gifts"),
+            "Gifts is nothing that can be",
+        ),
+        (("show", NORTH, "hub"), f"The tenant {NORTH} has no partner hub"),
+        (("change", NORTH, "hub", "--share", "notes"), f"The tenant {NORTH} has no partner hub"),
         (("remove", NORTH, "hub"), f"The tenant {NORTH} has no partner hub"),
     ],
 )
@@ -92,3 +98,19 @@ async def test_a_partner_is_added_once_shown_and_removed(command: Command, urls:
         assert await find_client(database, f"{NORTH}.partner-hub") is None
         assert [each.status for each in await standing(database, [NORTH])] == ["off"]
     assert (await asyncio.to_thread(command, "list", NORTH)).output == ""
+
+
+async def test_what_was_agreed_is_shown_changed_and_stands_on_the_card(command: Command) -> None:
+    agreed = ("--they-refer", "--we-refer", "--share", "contact", "--take-tier", "tier-3", "--take", "referral")
+    assert (await asyncio.to_thread(command, "add", NORTH, "hub", "--card", "CARD", *agreed)).exit_code == 0
+    for _ in range(2):
+        changed = await asyncio.to_thread(command, "change", NORTH, "hub", "--share", "least", "--take", "advice")
+        assert changed.exit_code == 0, changed.output
+    shown = (await asyncio.to_thread(command, "show", NORTH, "hub")).output.splitlines()
+    assert shown[0] == "The hub (Organization/partner-hub): they refer to us and we refer to them"
+    assert {"we take  advice: every tier", "they take  referral: every tier", "we share  the least"} <= set(shown)
+    assert "heard    never" in shown
+    assert [len(line.split()[1]) for line in shown if line.startswith("key ")] == [43]
+    assert [line for line in shown if line.startswith("owed")] == ["owed     0 referrals", "owed     0 status"]
+    card = orjson.loads((await asyncio.to_thread(command, "card", NORTH, "hub", "--title", "Practice")).output)
+    assert card["takes"] == {"kinds": ["advice"], "tiers": [], "programmes": []}

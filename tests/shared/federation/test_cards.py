@@ -38,8 +38,21 @@ def written(**changed: Any) -> bytes:
         written(client_id="no tenant"),
         written(organization="Patient/1"),
         written(own_organization="https://elsewhere.example/Organization/1"),
+        written(takes={"everything": []}),
     ],
-    ids=["empty", "list", "partial", "long", "type", "no-keys", "private-key", "client", "organization", "own"],
+    ids=[
+        "empty",
+        "list",
+        "partial",
+        "long",
+        "type",
+        "no-keys",
+        "private-key",
+        "client",
+        "organization",
+        "own",
+        "takes",
+    ],
 )
 def test_what_is_no_card_is_refused(text: bytes) -> None:
     with pytest.raises(CardError):

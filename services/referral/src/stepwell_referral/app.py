@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from stepwell_shared.consent.serving import CONSENT_CHANGED
-from stepwell_shared.federation.tables import PartnerRow
+from stepwell_shared.federation.tables import PartnerLinkRow, PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
@@ -40,7 +40,7 @@ service = Service(
     exchange=exchange,
     seed=ship_catalogue,
     loops=lambda runtime, meter: [*due.loops(runtime, meter), *booking_timers.loops(runtime, meter)],
-    tables=(PartnerRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
+    tables=(PartnerRow, PartnerLinkRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
     functions=(
         *directory_tables.FUNCTIONS,
         *timers.FUNCTIONS,

@@ -6,6 +6,8 @@ from functools import partial
 from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Operation, ServedType, served
 from stepwell_shared.runtime import Runtime
 
+from stepwell_referral.use_cases.agreements import link
+from stepwell_referral.use_cases.capacity import shared_capacity
 from stepwell_referral.use_cases.catalogue import change_directory, change_service
 from stepwell_referral.use_cases.fidelity import take_form
 from stepwell_referral.use_cases.match_places import match_anybody, match_task
@@ -45,6 +47,16 @@ def _service(runtime: Runtime) -> ServedType:
                 affects_state=False,
                 result="Bundle",
             ),
+            Operation(
+                "shared-capacity",
+                partial(shared_capacity, runtime),
+                Interaction.READ,
+                "Our own places with their waits by urgency class and free places by week, and nobody in it: for"
+                " partner organisations those that we take their referrals to. Counts of few people are left out.",
+                instance=False,
+                affects_state=False,
+                result="Bundle",
+            ),
         ),
         documentation="The places that give care, with how many people can begin there in a week, and resources of the"
         " community.",
@@ -56,7 +68,19 @@ def _addresses(runtime: Runtime) -> Iterator[ServedType]:
         "Organization",
         ["active", *_ADDRESS, "endpoint", "identifier", "name", "partof", "type"],
         interactions=KEPT,
-        documentation="Who provides the places.",
+        operations=(
+            Operation(
+                "link",
+                partial(link, runtime),
+                Interaction.READ,
+                "How the line to a partner organisation stands: when it was last heard, and what it is owed. Takes a"
+                " token that reaches every Task.",
+                affects_state=False,
+                result="Parameters",
+            ),
+        ),
+        documentation="Who provides the places, and the partners with which referrals are exchanged: what was agreed"
+        " with each stands in partner-terms.",
     )
     yield served(
         "Location",

@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -26,11 +27,14 @@ from stepwell_shared.federation.cards import (
     card_for,
     partner_of,
     read_card,
+    refuse_unknown,
     write_card,
 )
 from stepwell_shared.federation.exchange import Exchange
+from stepwell_shared.federation.links import LinkState, link_states
 from stepwell_shared.federation.pairing import pair, unpair
 from stepwell_shared.federation.partners import SHARED, Partner, list_partners, partner_scopes
+from stepwell_shared.federation.terms import ANY_REFERRAL, KINDS, Terms
 from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime, attach
 from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES
@@ -39,6 +43,12 @@ Answer = TypeVar("Answer")
 
 TenantName = Annotated[str, typer.Argument(help="our tenant that exchanges with the partner")]
 PartnerName = Annotated[str, typer.Argument(help="what we call the partner: lower-case letters, digits, hyphens")]
+
+AcceptKinds = Annotated[list[str] | None, typer.Option("--take", help=f"we take: {', '.join(KINDS)}; repeatable")]
+AcceptTiers = Annotated[list[str] | None, typer.Option("--take-tier", help="of these tiers only; repeatable")]
+AcceptProgrammes = Annotated[
+    list[str] | None, typer.Option("--take-programme", help="to places of these programmes only; repeatable")
+]
 
 commands = typer.Typer(no_args_is_help=True)
 
@@ -67,6 +77,9 @@ def add(
     they_refer: Annotated[bool, typer.Option("--they-refer", help="they send referrals to us")] = False,
     we_refer: Annotated[bool, typer.Option("--we-refer", help="we send referrals to them")] = False,
     share: Annotated[list[str] | None, typer.Option(help=f"beyond the least: {', '.join(SHARED)}; repeatable")] = None,
+    take: AcceptKinds = None,
+    take_tier: AcceptTiers = None,
+    take_programme: AcceptProgrammes = None,
 ) -> None:
     """Add a partner, or take its new card: registers its client and begins to exchange. Twice is once."""
     text = sys.stdin.buffer.read() if str(card) == "-" else _read(card)
@@ -82,10 +95,37 @@ def add(
             referred_to=we_refer,
             shared=frozenset(share or ()),
             endpoints=endpoints,
+            taken=_terms(take, take_tier, take_programme),
         )
     )
     typer.echo(f"{partner.title} is a partner of {tenant}: {_ways(partner)}. Its client here is {partner.client_here}.")
     typer.echo(f"It needs our card: stepwell partner card {tenant} {name} --title ...")
+
+
+@commands.command("change")
+def change(
+    tenant: TenantName,
+    name: PartnerName,
+    share: Annotated[
+        list[str] | None, typer.Option(help=f"from now on: {', '.join(SHARED)}, or least; repeatable")
+    ] = None,
+    take: AcceptKinds = None,
+    take_tier: AcceptTiers = None,
+    take_programme: AcceptProgrammes = None,
+) -> None:
+    """Change what is shared with a partner and what we take from it. What was sent is there already."""
+    shared = None if share is None else frozenset(share) - {"least"}
+    taken = None if (take, take_tier, take_programme) == (None,) * 3 else _terms(take, take_tier, take_programme)
+    _run(change_partner(AccessSettings(), tenant, name, shared=shared, taken=taken))
+    typer.echo(f"{name} knows what we take from it by our card: stepwell partner card {tenant} {name} --title ...")
+
+
+@commands.command("show")
+def show_one(tenant: TenantName, name: PartnerName) -> None:
+    """Show one partner: where it is, its keys, what was agreed, and how the line to it stands."""
+    state = _run(_state(AccessSettings(), tenant, name))
+    for line in describe(state, datetime.now(UTC)):
+        typer.echo(line)
 
 
 @commands.command("list")
@@ -114,13 +154,19 @@ async def add_partner(
     referred_to: bool,
     shared: frozenset[str],
     endpoints: EndpointPolicy,
+    taken: Terms = ANY_REFERRAL,
 ) -> Partner:
     """Registers the partner's client at our issuer and pairs. Raises CardError, ClientError and SetupError."""
     if not NAME_PATTERN.fullmatch(f"partner-{name}"):
         raise SetupError(f"'{name}' is no name for a partner: use lower-case letters, digits and hyphens.")
     theirs = read_card(card_text)
     partner = partner_of(
-        theirs, tenant, name, refers_here=refers_here, referred_to=referred_to, shared=shared, endpoints=endpoints
+        *(theirs, tenant, name),
+        refers_here=refers_here,
+        referred_to=referred_to,
+        shared=shared,
+        endpoints=endpoints,
+        taken=taken,
     )
     now = datetime.now(UTC)
     async with AsyncExitStack() as stack:
@@ -133,22 +179,42 @@ async def add_partner(
     return partner
 
 
+async def change_partner(
+    settings: AccessSettings, tenant: str, name: str, *, shared: frozenset[str] | None, taken: Terms | None
+) -> Partner:
+    """Keeps other terms for a partner; None leaves them as they are. Raises CardError and SetupError."""
+    refuse_unknown(shared or (), taken or ANY_REFERRAL)
+    async with AsyncExitStack() as stack:
+        database, runtime, exchange = await _exchanging(settings, tenant, stack)
+        found = await _one(database, tenant, name)
+        changed = replace(
+            found,
+            shared=found.shared if shared is None else shared,
+            taken_here=found.taken_here if taken is None else taken,
+        )
+        await pair(database, runtime.engine, changed, exchange.topic, datetime.now(UTC))
+        return changed
+
+
 async def remove_partner(settings: AccessSettings, tenant: str, name: str) -> None:
     """Forgets a partner and its client. Raises SetupError when there is none."""
     async with AsyncExitStack() as stack:
         database, runtime, exchange = await _exchanging(settings, tenant, stack)
-        found = next((each for each in await list_partners(database, tenant) if each.name == name), None)
-        if found is None:
-            raise SetupError(f"The tenant {tenant} has no partner {name}: see `stepwell partner list {tenant}`.")
+        found = await _one(database, tenant, name)
         issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
         await remove_client(issuer, found.client_here)
         await unpair(database, runtime.engine, found, exchange.topic, datetime.now(UTC))
 
 
 def our_card(
-    settings: AccessSettings, tenant: str, name: str, title: str, organization: str = OWN_ORGANIZATION
+    settings: AccessSettings,
+    tenant: str,
+    name: str,
+    title: str,
+    organization: str = OWN_ORGANIZATION,
+    taken: Terms | None = None,
 ) -> Card:
-    """The card for the partner that we call `name`. Raises SetupError and KeyFileError."""
+    """The card for the partner that we call `name`, with what we take. Raises SetupError and KeyFileError."""
     return card_for(
         tenant,
         name,
@@ -157,11 +223,31 @@ def our_card(
         issuer_url=settings.text("issuer_url"),
         jwks=_public_keys(settings),
         own_organization=organization,
+        taken=taken,
     )
 
 
 async def _card(settings: AccessSettings, tenant: str, name: str, title: str, organization: str) -> str:
-    return write_card(our_card(settings, tenant, name, title, organization)).decode()
+    async with AsyncExitStack() as stack:
+        database, _, _ = await _exchanging(settings, tenant, stack)
+        known = next((each for each in await list_partners(database, tenant) if each.name == name), None)
+    taken = known.taken_here if known is not None and known.refers_here else None
+    return write_card(our_card(settings, tenant, name, title, organization, taken)).decode()
+
+
+async def _one(database: Database, tenant: str, name: str) -> Partner:
+    found = next((each for each in await list_partners(database, tenant) if each.name == name), None)
+    if found is None:
+        raise SetupError(f"The tenant {tenant} has no partner {name}: see `stepwell partner list {tenant}`.")
+    return found
+
+
+async def _state(settings: AccessSettings, tenant: str, name: str) -> LinkState:
+    async with AsyncExitStack() as stack:
+        database, runtime, _ = await _exchanging(settings, tenant, stack)
+        found = await _one(database, tenant, name)
+        (state,) = await link_states(database, runtime.engine.base_url, [found])
+        return state
 
 
 async def _list(settings: AccessSettings, tenant: str) -> list[Partner]:
@@ -187,6 +273,46 @@ async def _exchanging(
 
 def _public_keys(settings: AccessSettings) -> Mapping[str, Any]:
     return public_key_set(load_private_keys(settings.key_file(f"service-{EXCHANGING_SERVICE}")))
+
+
+def describe(state: LinkState, now: datetime) -> Iterator[str]:
+    """A partner and the line to it, a fact a line."""
+    partner = state.partner
+    yield f"{partner.title} ({partner.organization}): {_ways(partner)}"
+    yield f"address  {partner.base_url}"
+    yield f"news to  {partner.notifications_url}"
+    for key in partner.keys:
+        yield f"key      {key}"
+    if partner.refers_here:
+        yield f"we take  {_taken(partner.taken_here)}"
+    if partner.referred_to:
+        yield f"they take  {_taken(partner.taken_there)}"
+        yield f"we share  {', '.join(sorted(partner.shared)) or 'the least'}"
+    yield f"heard    {'never' if state.heard_at is None else _ago(state.heard_at, now)}"
+    for feed, owed in state.owed:
+        oldest = "" if owed.oldest is None else f", the oldest of {_ago(owed.oldest, now)}"
+        tried = f"; tried {owed.attempts} times: {owed.last_error}" if owed.attempts else ""
+        yield f"owed     {owed.waiting + owed.parked} {feed}{oldest}{tried}"
+
+
+def _taken(terms: Terms) -> str:
+    tiers = ", ".join(sorted(terms.tiers)) or "every tier"
+    programmes = f", programmes {', '.join(sorted(terms.programmes))}" if terms.programmes else ""
+    return f"{', '.join(sorted(terms.kinds)) or 'nothing'}: {tiers}{programmes}"
+
+
+def _terms(kinds: list[str] | None, tiers: list[str] | None, programmes: list[str] | None) -> Terms:
+    return Terms(
+        kinds=ANY_REFERRAL.kinds if kinds is None else frozenset(kinds),
+        tiers=frozenset(tiers or ()),
+        programmes=frozenset(programmes or ()),
+    )
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    minutes = max(int((now - moment).total_seconds()) // 60, 0)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    return f"{days} d {hours} h ago" if days else f"{hours} h {minutes % 60} min ago"
 
 
 def _ways(partner: Partner) -> str:

@@ -1,7 +1,7 @@
 """The card that two organisations hand each other when they pair: where we are, our keys, and who you are here."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from stepwell_shared.federation.partners import (
     feed_id,
     organization_of,
 )
+from stepwell_shared.federation.terms import ANY_REFERRAL, KINDS, Terms
 
 CARD_BYTES_MAX = 65_536
 # The one that ships with the catalogue; a site may name another.
@@ -33,7 +34,7 @@ class Card:
     """What one side tells the other. It holds no secret: keys are public, client ids are names.
 
     `client_id`, `organization` and `subscription` are who the reader of the card is at the writer's;
-    `own_organization` is what the writer's data call the writer.
+    `own_organization` is what the writer's data call the writer; `takes` says what the writer takes from the reader.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Card:
     organization: str
     subscription: str
     own_organization: str = OWN_ORGANIZATION
+    takes: dict[str, list[str]] = field(default_factory=dict)
 
 
 def card_for(
@@ -56,8 +58,12 @@ def card_for(
     issuer_url: str,
     jwks: Mapping[str, Any],
     own_organization: str = OWN_ORGANIZATION,
+    taken: Terms | None = None,
 ) -> Card:
-    """The card that we hand to the partner that we call `name`; `base_url` and `issuer_url` are ours."""
+    """The card that we hand to the partner that we call `name`; `base_url` and `issuer_url` are ours.
+
+    `taken` is what we take from it, where that is agreed already.
+    """
     base_url = base_url.rstrip("/")
     return Card(
         title=title,
@@ -69,6 +75,7 @@ def card_for(
         organization=organization_of(name),
         subscription=f"{base_url}/Subscription/{feed_id(base_url, tenant, name, Feed.STATUS)}",
         own_organization=own_organization,
+        takes=orjson.loads(taken.text()) if taken is not None else {},
     )
 
 
@@ -99,6 +106,8 @@ def read_card(text: bytes) -> Card:
     organizations = (card.organization, card.own_organization)
     if tenant_of(card.client_id) is None or not all(each.startswith("Organization/") for each in organizations):
         raise CardError("the card does not say who we are there")
+    if unknown := set(card.takes) - {each.name for each in fields(Terms)}:
+        raise CardError(f"{min(unknown)} is nothing that a card says is taken")
     return card
 
 
@@ -111,6 +120,7 @@ def partner_of(
     referred_to: bool,
     shared: frozenset[str],
     endpoints: EndpointPolicy,
+    taken: Terms = ANY_REFERRAL,
 ) -> Partner:
     """The partner that a card describes. Raises CardError for an address that this deployment may not call.
 
@@ -128,9 +138,7 @@ def partner_of(
         raise CardError("the subscription on the card is not one of that service")
     if not (refers_here or referred_to):
         raise CardError("say who refers: they to us, we to them, or both")
-    unknown = sorted(shared - set(SHARED))
-    if unknown:
-        raise CardError(f"{unknown[0]} is nothing that can be shared: {', '.join(SHARED)}")
+    refuse_unknown(shared, taken)
     return Partner(
         tenant=tenant,
         name=name,
@@ -145,4 +153,19 @@ def partner_of(
         refers_here=refers_here,
         referred_to=referred_to,
         shared=shared,
+        keys=tuple(thumbprints(card.jwks)),
+        taken_here=taken,
+        taken_there=Terms(**{name: frozenset(values) for name, values in card.takes.items()}),
     )
+
+
+def refuse_unknown(shared: Collection[str], taken: Terms) -> None:
+    """Raises CardError for what is nothing that can be agreed."""
+    for what, said, known in (("shared", shared, SHARED), ("taken", taken.kinds, KINDS)):
+        if unknown := sorted(set(said) - set(known)):
+            raise CardError(f"{unknown[0]} is nothing that can be {what}: {', '.join(known)}")
+
+
+def thumbprints(jwks: Mapping[str, Any]) -> list[str]:
+    """The fingerprint of each usable public key (RFC 7638, SHA-256), so that two people can compare them aloud."""
+    return sorted(key.thumbprint() for key in read_public_keys(jwks))

@@ -156,6 +156,7 @@ class PartnerCourier(Courier):
             link.failed()
             return Answer(Verdict.UNAVAILABLE, "something on the way answered in the partner's place")
         link.succeeded(len(body), self._clock() - started)
+        await self._exchange.heard(partner)
         return answer
 
     async def _exchanged(self, url: str, token: str, body: bytes) -> tuple[int, bytes]:

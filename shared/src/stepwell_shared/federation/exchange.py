@@ -29,6 +29,14 @@ class Outgoing:
     alone: bool = False
 
 
+async def not_noted(partner: Partner) -> None:
+    """Nobody asks when partners were heard."""
+
+
+async def not_kept(partner: Partner, told: Resource | None) -> None:
+    """Nobody asks for the capacity of partners."""
+
+
 async def as_recorded(partner: Partner, event: PendingEvent) -> Sequence[Entry]:
     """What an event carries, unchanged."""
     return event.entries
@@ -41,7 +49,9 @@ class Exchange:
     `topic` announces what may concern a partner, and is what partners announce to us. `concerns` says whether a partner
     must be told of an event; `outgoing` how (raises NotReadyError); `refused` is told of a refusal with its reason;
     `take` handles what a partner announces, and must bear being called twice and in any order; `news` is what we
-    announce to a partner of an event, focus first.
+    announce to a partner of an event, focus first; `heard` is told whenever a partner has called or answered us;
+    `learn` of the Bundle that a partner answers to `capacity` (a path under its FHIR base), and of None when it does
+    not answer.
     """
 
     topic: Topic
@@ -51,3 +61,6 @@ class Exchange:
     refused: Callable[[Partner, PendingEvent, str], Awaitable[None]]
     take: Callable[[Partner, ReceivedEvent], Awaitable[None]]
     news: Callable[[Partner, PendingEvent], Awaitable[Sequence[Entry]]] = as_recorded
+    heard: Callable[[Partner], Awaitable[None]] = not_noted
+    capacity: str = ""
+    learn: Callable[[Partner, Resource | None], Awaitable[None]] = not_kept

@@ -12,6 +12,7 @@ from stepwell_shared.events.standing import standing
 from stepwell_shared.events.subscriptions import CONTENT_URL, FILTER_URL, SUBSCRIPTION_PROFILE, SubscriptionRow
 from stepwell_shared.events.topics import Topic
 from stepwell_shared.federation.partners import Feed, Partner, feed_id, remove_partner, save_partner
+from stepwell_shared.federation.registry import keep_registry
 from stepwell_shared.fhir.copies import ship
 from stepwell_shared.fhir.interactions import Engine
 
@@ -23,7 +24,7 @@ TIMEOUT_SECONDS = 60
 async def pair(database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime) -> None:
     """Keeps the partner and begins to feed it; a feed that is not agreed on any more ends. Progress is kept."""
     await save_partner(database, partner, now)
-    await ship(engine, partner.tenant, _organization(partner))
+    await keep_registry(engine, partner)
     for feed, is_agreed in _feeds(partner):
         subscription, row = feed_subscription(engine.base_url, partner, feed, topic, is_on=is_agreed)
         if not is_agreed and not await standing(database, [partner.tenant], [row.subscription_id]):
@@ -91,13 +92,3 @@ def feed_subscription(
 def _feeds(partner: Partner) -> Iterator[tuple[Feed, bool]]:
     yield Feed.REFERRALS, partner.referred_to
     yield Feed.STATUS, partner.refers_here
-
-
-def _organization(partner: Partner) -> dict[str, Any]:
-    return {
-        "resourceType": "Organization",
-        "id": partner.organization.partition("/")[2],
-        "identifier": [{"system": "urn:ietf:rfc:3986", "value": partner.base_url}],
-        "active": True,
-        "name": partner.title,
-    }

@@ -16,6 +16,7 @@ import asyncpg
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.database.pool import Database
+from stepwell_shared.federation.terms import ANY_REFERRAL, Terms, terms_from
 
 # What may be agreed on beyond what a referral cannot do without.
 SHARED: Final = ("contact", "reasons", "notes")
@@ -23,16 +24,17 @@ CACHE_SECONDS: Final = 2.0
 
 _COLUMNS = (
     "tenant, name, title, base_url, notifications_url, issuer_url, client_id, organization_there, subscription_there, "
-    "place_there, refers_here, referred_to, shared"
+    "place_there, refers_here, referred_to, shared, keys, taken_here, taken_there"
 )
 _LIST = f"SELECT {_COLUMNS} FROM partner WHERE tenant = $1 ORDER BY name"
 _SAVE = f"""INSERT INTO partner ({_COLUMNS}, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 ON CONFLICT (tenant, name) DO UPDATE SET title = excluded.title, base_url = excluded.base_url,
   notifications_url = excluded.notifications_url, issuer_url = excluded.issuer_url, client_id = excluded.client_id,
   organization_there = excluded.organization_there, subscription_there = excluded.subscription_there,
   place_there = excluded.place_there, refers_here = excluded.refers_here,
-  referred_to = excluded.referred_to, shared = excluded.shared"""
+  referred_to = excluded.referred_to, shared = excluded.shared, keys = excluded.keys,
+  taken_here = excluded.taken_here, taken_there = excluded.taken_there"""
 
 
 class Feed(StrEnum):
@@ -48,7 +50,8 @@ class Partner:
 
     `base_url` is the FHIR base of its service, `client_id` who we are at its issuer, `organization_there` what its data
     call us, `subscription_there` the subscription that tells us what became of our referrals (empty without one),
-    `place_there` what its data call itself: who is asked when no place of it is named.
+    `place_there` what its data call itself: who is asked when no place of it is named; `keys` the fingerprints of the
+    public keys of its card (RFC 7638); `taken_here` what we take from it, `taken_there` what it takes from us.
     """
 
     tenant: str
@@ -64,6 +67,9 @@ class Partner:
     refers_here: bool
     referred_to: bool
     shared: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
+    taken_here: Terms = ANY_REFERRAL
+    taken_there: Terms = ANY_REFERRAL
 
     @property
     def organization(self) -> str:
@@ -172,9 +178,11 @@ async def list_partners(database: Database, tenant: str) -> list[Partner]:
 
 async def save_partner(database: Database, partner: Partner, now: datetime) -> None:
     """Adds the partner, or replaces what is known of the one of this name."""
-    row = [getattr(partner, name.strip()) for name in _COLUMNS.split(",")[:-1]]
+    row = [getattr(partner, name.strip()) for name in _COLUMNS.split(",")[:-4]]
+    row += [" ".join(sorted(partner.shared)), " ".join(partner.keys)]
+    row += [partner.taken_here.text(), partner.taken_there.text(), now]
     async with database.transaction(partner.tenant) as connection:
-        await connection.execute(_SAVE, *row, " ".join(sorted(partner.shared)), now)
+        await connection.execute(_SAVE, *row)
 
 
 async def remove_partner(database: Database, tenant: str, name: str) -> bool:
@@ -185,4 +193,10 @@ async def remove_partner(database: Database, tenant: str, name: str) -> bool:
 
 
 def _partner(row: asyncpg.Record) -> Partner:
-    return Partner(**{**dict(row), "shared": frozenset(row["shared"].split())})
+    read = {
+        "shared": frozenset(row["shared"].split()),
+        "keys": tuple(row["keys"].split()),
+        "taken_here": terms_from(row["taken_here"]),
+        "taken_there": terms_from(row["taken_there"]),
+    }
+    return Partner(**{**dict(row), **read})

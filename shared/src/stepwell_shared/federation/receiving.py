@@ -41,6 +41,7 @@ class PartnerReceiver(Receiver):
         notification = parse_notification(body)
         if partner is None or notification.subscription != partner.subscription_there or not partner.referred_to:
             raise FhirError(Category.FORBIDDEN, "this client may not notify for this subscription")
+        await self._exchange.heard(partner)
         if notification.kind == "event-notification":
             await self.handle(caller.tenant, notification)
         return outcome_bytes([Issue("received", "informational", severity="information")])

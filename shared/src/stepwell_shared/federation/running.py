@@ -12,6 +12,7 @@ from stepwell_shared.events.delivery import TenantList
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.sender import Matches
 from stepwell_shared.events.withholding import Withhold
+from stepwell_shared.federation.capacity import PartnerCapacity
 from stepwell_shared.federation.courier import PartnerCourier
 from stepwell_shared.federation.exchange import Exchange
 from stepwell_shared.federation.filters import partner_filters
@@ -33,6 +34,7 @@ class Federation:
     endpoints: EndpointPolicy
     receiver: PartnerReceiver
     catch_up: PartnerCatchUp
+    capacity: PartnerCapacity
     authenticate: Callable[[str | None], Awaitable[Caller]]
 
     def courier(self, client: HttpClient, base_url: str, token: TokenProvider, withhold: Withhold) -> Courier:
@@ -78,4 +80,5 @@ async def open_federation(
         tokens = PartnerTokens(http, key_file)
         receiver = PartnerReceiver(exchange, database)
         catch_up = PartnerCatchUp(database, http, receiver, exchange.partners, tokens, tenants=tenants)
-        yield Federation(exchange, tokens, http, endpoints, receiver, catch_up, authenticate)
+        capacity = PartnerCapacity(http, exchange, tokens, tenants=tenants)
+        yield Federation(exchange, tokens, http, endpoints, receiver, catch_up, capacity, authenticate)

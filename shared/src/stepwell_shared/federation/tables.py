@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Boolean, Column, Text
+from sqlalchemy import Boolean, Column, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 
@@ -17,7 +17,10 @@ def _flag() -> Column[bool]:
 
 
 class PartnerRow(SQLModel, table=True):
-    """One partner organisation: where it is, who we are there, and what was agreed. `shared` is blank-separated."""
+    """One partner organisation: where it is, who we are there, and what was agreed.
+
+    `shared` and `keys` are blank-separated, `taken_here` and `taken_there` JSON.
+    """
 
     __tablename__: ClassVar[str] = "partner"
 
@@ -34,4 +37,17 @@ class PartnerRow(SQLModel, table=True):
     refers_here: bool = Field(sa_column=_flag())
     referred_to: bool = Field(sa_column=_flag())
     shared: str = Field(sa_column=_text())
+    keys: str = Field(sa_column=Column(Text(collation="C"), nullable=False, server_default=text("''")))
+    taken_here: str = Field(sa_column=Column(Text(collation="C"), nullable=False, server_default=text("''")))
+    taken_there: str = Field(sa_column=Column(Text(collation="C"), nullable=False, server_default=text("''")))
     created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+
+
+class PartnerLinkRow(SQLModel, table=True):
+    """When a partner was last heard: it called us, or answered us. A row of its own, since it changes all the time."""
+
+    __tablename__: ClassVar[str] = "partner_link"
+
+    tenant: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text(key=True))
+    heard_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))

@@ -7,6 +7,7 @@
 - interim.json: support while waiting, per tier. words.json: what people are told about the wait.
 - queue.toml: who is next. pace.toml: what waits at a service with a calendar are reckoned from. booking.toml: holds,
   reminders, what follows a missed appointment. booking-words.json: what people are told of an appointment.
+- sharing.toml: what partners are told of our places, and how long what they tell of theirs holds.
 - structure-definitions.json: our two extensions, where R4 has no element for the fact.
 """
 
@@ -111,6 +112,17 @@ def pace_parameters() -> PaceParameters:
 def promises_looked_at() -> int:
     """How many of the last promises correct a bound (pace.toml)."""
     return int(pace_data()["correction"]["promises"])
+
+
+@cache
+def sharing_data() -> dict[str, Any]:
+    """sharing.toml as it stands: what partners are told of places, and how long that holds."""
+    return _toml("sharing.toml")
+
+
+def shared_good_for() -> timedelta:
+    """How long what another organisation has told of its waits is good to promise from."""
+    return timedelta(hours=sharing_data()["kept"]["good_hours"])
 
 
 @cache

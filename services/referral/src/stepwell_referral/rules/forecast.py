@@ -15,6 +15,18 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
+class SharedWaits:
+    """The waits of a service as another organisation has reckoned them: (median, bound) in days by urgency class.
+
+    They are too old to promise from after `good_until`; a class that is missing has no date.
+    """
+
+    as_of: datetime
+    good_until: datetime
+    days: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """What a service's waits are reckoned from.
 
@@ -24,7 +36,7 @@ class Pace:
     leaves in a week, `booked` how many of them have an appointment already, by urgency class. `upper_probability` is
     by urgency class the one at which the 90 % bound has held. `attended_of` and `arrivals_weeks` say on how many
     appointments and weeks the figures rest: few make the bound more careful. `weekly_places` is how many people the
-    calendar is for in a week, taken or free.
+    calendar is for in a week, taken or free. With `shared` another organisation knows all of this, and its waits count.
     """
 
     calendar: tuple[tuple[datetime, int], ...]
@@ -38,6 +50,7 @@ class Pace:
     weekly_places: float = 0.0
     attended_of: float = math.inf
     arrivals_weeks: float = math.inf
+    shared: SharedWaits | None = None
 
 
 @dataclass(frozen=True, slots=True)

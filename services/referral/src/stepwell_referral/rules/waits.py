@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stepwell_referral.rules.forecast import Pace, days_until, first_day
+from stepwell_referral.rules.forecast import Pace, SharedWaits, days_until, first_day
 
 MEDIAN_PROBABILITY = 0.5
 UPPER_PROBABILITY = 0.9
@@ -89,7 +89,8 @@ def promise(
 
     A service with a calendar has a `pace`: then free places, missed appointments, those who are more urgent and come
     later, and those who leave are reckoned with (`forecast.days_until`), and the bound is taken at the probability at
-    which it has held.
+    which it has held. At a service of another organisation the waits that this one shares are what is promised, as long
+    as they are not too old.
 
     Raises ValueError for an unknown priority or class, or a negative number.
     """
@@ -101,6 +102,8 @@ def promise(
     if not urgency.queued:
         reason = f"A queue is no answer to {urgency.code} need: a person hands over at once."
         return WaitPromise("hand-over", reason, "WAIT-HAND-OVER", due_by, now)
+    if pace is not None and pace.shared is not None:
+        return _shared_promise(pace.shared, urgency, now)
     if pace is None:
         median_days = wait_days(ahead, weekly_starts, MEDIAN_PROBABILITY)
         upper_days = wait_days(ahead, weekly_starts, UPPER_PROBABILITY)
@@ -130,6 +133,24 @@ def _paced_days(
     median = days_until(pace, ahead, overtaking, now, MEDIAN_PROBABILITY, horizon_days=HORIZON_DAYS)
     upper = days_until(pace, ahead, overtaking, now, bound, horizon_days=HORIZON_DAYS)
     return median, upper if upper is None or median is None else max(median, upper)
+
+
+def _shared_promise(shared: SharedWaits, urgency: UrgencyClass, now: datetime) -> WaitPromise:
+    """What another organisation has reckoned for somebody of this class who is asked for now."""
+    due_by = now + urgency.maximum_wait
+    if now > shared.good_until:
+        reason = f"What the place said of its waits is of {shared.as_of:%Y-%m-%d %H:%M %Z}: too old to promise from."
+        return WaitPromise("unknown", reason, "WAIT-STALE", due_by, now)
+    if urgency.code not in shared.days:
+        return WaitPromise("no-capacity", "The place's organisation gives no date.", "WAIT-NO-CAPACITY", due_by, now)
+    median_days, upper_days = shared.days[urgency.code]
+    promised_by = now + timedelta(days=upper_days)
+    outcome, rule = ("keepable", "WAIT-WITHIN-LIMIT") if promised_by <= due_by else ("over-limit", "WAIT-OVER-LIMIT")
+    reason = (
+        f"Its organisation says that half of such waits end within {median_days} days, nine in ten within {upper_days};"
+        f" {urgency.code} care is due within {urgency.maximum_wait.days} days."
+    )
+    return WaitPromise(outcome, reason, rule, due_by, now, median_days, upper_days, promised_by)
 
 
 def _weekly_places(pace: Pace) -> float:

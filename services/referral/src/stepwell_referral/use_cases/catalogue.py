@@ -3,6 +3,7 @@
 Every replica looks at the directory again before it matches next.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from stepwell_shared.canonical import extension_url
 from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
+from stepwell_shared.fhir.unit import Stored, UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.booking_tables import pace_effect
@@ -33,11 +35,20 @@ async def change_service(runtime: Runtime, write: Write) -> None:
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule", "HealthcareService.extension")])
     await change_directory(runtime, write)
     before = _resource.decode(write.previous.body) if write.previous is not None and write.previous.body else {}
-    if _weekly_starts(service) != _weekly_starts(before):
-        focus = f"HealthcareService/{write.stored.id}"
-        entries = [(f"{runtime.engine.base_url}/{focus}", write.stored)]
-        write.unit.effects.append(event(CAPACITY_CHANGED.canonical, focus, focus, entries, write.now))
+    if announce_capacity(runtime, write.unit, write.stored, before, service, write.now):
         write.unit.effects.append(pace_effect(write.stored.id, None, write.now))
+
+
+def announce_capacity(
+    runtime: Runtime, unit: UnitOfWork, stored: Stored, before: dict[str, Any], service: dict[str, Any], now: datetime
+) -> bool:
+    """Adds the event of another capacity to the unit that stores the service; whether it is another one."""
+    if _weekly_starts(service) == _weekly_starts(before):
+        return False
+    focus = f"HealthcareService/{stored.id}"
+    entries = [(f"{runtime.engine.base_url}/{focus}", stored)]
+    unit.effects.append(event(CAPACITY_CHANGED.canonical, focus, focus, entries, now))
+    return True
 
 
 async def change_directory(runtime: Runtime, write: Write) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.federation.partners import Partner
+from stepwell_shared.federation.terms import REFERRAL
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.reach import query_of, stored_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -22,10 +23,11 @@ from stepwell_referral import builders
 from stepwell_referral.builders.support import part_code
 from stepwell_referral.rules.authorisation import authorises
 from stepwell_referral.rules.transitions import Actor, check_transition
+from stepwell_referral.use_cases.agreements import not_taken
+from stepwell_referral.use_cases.exchanging import partners_of
 from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.orders import take_order, take_order_task
 from stepwell_referral.use_cases.part_orders import take_part
-from stepwell_referral.use_cases.partners import partners_of
 from stepwell_referral.use_cases.progress import Progress, context_of, referral_changed
 from stepwell_referral.use_cases.tasks import change_task
 
@@ -118,6 +120,9 @@ async def _take(runtime: Runtime, partner: Partner, write: Write, task: Resource
     if request is None or _content(request).get("requester", {}).get("reference") != partner.organization:
         issues.append(_issue("Task.focus", "the focus is the ServiceRequest that comes with the referral"))
     _refuse_all(issues)
+    terms, owner = partner.taken_here, task["owner"]["reference"]
+    if reason := await not_taken(terms, REFERRAL, _content(request) if request else {}, owner, write.read):
+        _refuse_all([_issue("Task.owner", f"this organisation {reason}")])
     if await _was_taken_back(runtime, partner, write, task):
         _refuse_all([_issue("Task.identifier", "this referral was taken back before it came")])
     context = [] if request is None else [context_of(runtime, task, request)]

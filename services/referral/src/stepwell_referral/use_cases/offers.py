@@ -122,7 +122,7 @@ async def waits_at(
     runtime: Runtime, tenant: str, places: Mapping[str, Place], priority: str, now: datetime
 ) -> dict[str, WaitPromise]:
     """The wait of one more person of this priority at each of the places, as the queues stand now."""
-    limits, queues = data.urgency_classes(), _queues(runtime)
+    limits, queues = data.urgency_classes(), queues_of(runtime)
     counted = await asyncio.gather(*(queues.get((tenant,), id_) for id_ in places))
     paces = await paces_of(runtime, tenant, now)
     return {
@@ -145,7 +145,8 @@ def _people(runtime: Runtime) -> Coalescer[PersonRow]:
     return reader
 
 
-def _queues(runtime: Runtime) -> Coalescer[dict[str, int]]:
+def queues_of(runtime: Runtime) -> Coalescer[dict[str, int]]:
+    """How many people wait at each place, by FHIR request priority."""
     reader = runtime.cache.get(queue_reader)
     if not isinstance(reader, Coalescer):
         reader = runtime.cache[queue_reader] = queue_reader(runtime.database)

@@ -14,8 +14,9 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import data
 from stepwell_referral.booking_tables import figures_of
 from stepwell_referral.builders import booking as builders
+from stepwell_referral.builders.capacity import shared_waits
 from stepwell_referral.pace_queries import Promised, arrivals_of, attendance_of, calendar_of, promises_of
-from stepwell_referral.rules.forecast import Pace, attended_share, working_probability
+from stepwell_referral.rules.forecast import Pace, SharedWaits, attended_share, working_probability
 from stepwell_referral.rules.waits import queue_by_urgency, urgency_of
 from stepwell_referral.use_cases.queues import Waiting
 
@@ -50,9 +51,14 @@ async def paces_of(runtime: Runtime, tenant: str, now: datetime) -> Mapping[str,
     remembered = runtime.cache.get(key)
     if not isinstance(remembered, _Remembered) or not now < remembered.until <= now + _remembered():
         figures = await figures_of(runtime.database, tenant)
-        paces = {id_: pace for id_, text in figures.items() if (pace := pace_from(text)).calendar}
+        paces = {id_: pace for id_, text in figures.items() if is_reckoned(pace := pace_from(text))}
         remembered = runtime.cache[key] = _Remembered(now + _remembered(), paces)
     return remembered.paces
+
+
+def is_reckoned(pace: Pace) -> bool:
+    """Whether it rests on more than what a service says of itself: a calendar, or another organisation's reckoning."""
+    return bool(pace.calendar) or pace.shared is not None
 
 
 async def pace_of_service(runtime: Runtime, tenant: str, service_id: str, now: datetime) -> Pace:
@@ -62,11 +68,13 @@ async def pace_of_service(runtime: Runtime, tenant: str, service_id: str, now: d
         return kept
     stored = await runtime.store.read(tenant, "HealthcareService", service_id)
     service = _resource.decode(stored.body) if stored is not None and stored.body else {}
-    return Pace((), now, weekly_starts(service))
+    return Pace((), now, weekly_starts(service), shared=shared_waits(service, data.shared_good_for()))
 
 
 async def reckoned(runtime: Runtime, tenant: str, service: Resource, waiting: list[Waiting], now: datetime) -> Pace:
-    """The pace of a service as things stand."""
+    """The pace of a service as things stand; of another organisation's it is what that one shares."""
+    if (shared := shared_waits(service, data.shared_good_for())) is not None:
+        return Pace((), now, weekly_starts(service), shared=shared)
     reference, database, windows = f"HealthcareService/{service['id']}", runtime.database, data.pace_data()
     until = now + timedelta(days=windows["calendar"]["horizon_days"])
     slots = [
@@ -125,6 +133,8 @@ def pace_text(pace: Pace, reckoned_at: datetime) -> str:
         "attended_of": pace.attended_of,
         "arrivals_weeks": pace.arrivals_weeks,
     }
+    if pace.shared is not None:
+        kept["shared"] = pace.shared
     return orjson.dumps(kept).decode()
 
 
@@ -134,7 +144,8 @@ def pace_from(text: str) -> Pace:
     del kept["reckoned_at"]
     calendar = tuple((datetime.fromisoformat(moment), places) for moment, places in kept.pop("calendar"))
     until = datetime.fromisoformat(kept.pop("calendar_until"))
-    return Pace(calendar=calendar, calendar_until=until, **kept)
+    shared = msgspec.convert(kept.pop("shared"), SharedWaits) if "shared" in kept else None
+    return Pace(calendar=calendar, calendar_until=until, shared=shared, **kept)
 
 
 def _outcome(promised: Promised, now: datetime) -> Outcome | None:

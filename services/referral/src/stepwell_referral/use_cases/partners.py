@@ -11,7 +11,8 @@ from stepwell_shared.consent.sharing import Sharing, actor_of
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import Exchange, NotReadyError, Outgoing
-from stepwell_shared.federation.partners import Partner, Partners
+from stepwell_shared.federation.partners import Partner
+from stepwell_shared.federation.terms import REFERRAL
 from stepwell_shared.fhir.copies import version_in
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import WriteConflictError
@@ -21,7 +22,10 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import builders
 from stepwell_referral.rules.exchange import Message, Step, follow, message_for
 from stepwell_referral.subscriptions import REFERRAL_CHANGED
+from stepwell_referral.use_cases.agreements import not_taken
+from stepwell_referral.use_cases.capacity import learn
 from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
+from stepwell_referral.use_cases.exchanging import note_heard, partners_of
 from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.news import copies_of, news
 from stepwell_referral.use_cases.progress import referral_with_request, subject_key
@@ -44,15 +48,10 @@ def exchange(runtime: Runtime) -> Exchange:
         refused=partial(show_refusal, runtime),
         take=partial(take_news, runtime),
         news=partial(news, runtime),
+        heard=partial(note_heard, runtime),
+        capacity="HealthcareService/$shared-capacity",
+        learn=partial(learn, runtime),
     )
-
-
-def partners_of(runtime: Runtime) -> Partners:
-    """The partners, read once in a while for the whole process."""
-    kept = runtime.cache.get(Partners)
-    if not isinstance(kept, Partners):
-        kept = runtime.cache[Partners] = Partners(runtime.database, runtime.engine.base_url)
-    return kept
 
 
 async def concerns(runtime: Runtime, partner: Partner, event: PendingEvent) -> bool:
@@ -78,6 +77,10 @@ async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> O
     if message_for(task["status"], partner_status).outcome is Message.CANCELLATION:
         return Outgoing(builders.outgoing_cancellation(task, placer, owner=place), alone=True)
     request = _context(event, task["focus"]["reference"])
+    read, owner = partial(runtime.store.read, partner.tenant), runtime.engine.localise(task["owner"]["reference"])
+    if reason := await not_taken(partner.taken_there, REFERRAL, request, owner, read):
+        await show_refusal(runtime, partner, event, f"it {reason}.")
+        return Outgoing()
     person = await _person(runtime, partner.tenant, task["for"])
     about = {"Task": task, "ServiceRequest": request, "Patient": person}
     decision = await permitted_to(runtime, partner, event.subject, about)

@@ -29,7 +29,7 @@ from stepwell_referral.subscriptions import CAPACITY_CHANGED
 from stepwell_referral.use_cases.finding import same_tier
 from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.messages import language_of, tell_person, told_text
-from stepwell_referral.use_cases.paces import pace_from, pace_text, paces_of, reckoned, weekly_starts
+from stepwell_referral.use_cases.paces import is_reckoned, pace_from, pace_text, paces_of, reckoned, weekly_starts
 from stepwell_referral.use_cases.progress import referral_changed, referral_with_request
 from stepwell_referral.use_cases.queues import Waiting, waiting_at
 from stepwell_referral.use_cases.taking import read_resource
@@ -101,7 +101,7 @@ def standings(queue: list[Waiting], pace: Pace, now: datetime) -> list[Standing]
     limits = data.urgency_classes()
     by_id = {each.entry.task_id: each for each in queue if not each.is_booked}
     # Who has an appointment is not counted before anybody, so nothing is taken off for them either.
-    alone = replace(pace, booked={}) if pace.calendar else None
+    alone = replace(pace, booked={}) if is_reckoned(pace) else None
     found = []
     for placed in ordered([each.entry for each in by_id.values()], now, data.queue_parameters()):
         priority = placed.entry.priority
