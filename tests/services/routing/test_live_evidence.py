@@ -30,6 +30,7 @@ from stepwell_shared.runtime import Runtime
 from tests.services.routing.caring import add_person
 from tests.services.routing.hearing import PATIENT, Resource, activities, requests
 from tests.services.routing.test_clinical import CONDITION, MEDICINE
+from tests.services.routing.test_lives import flagged
 from tests.support.runtime import NORTH, START, URLS, http_of, received, token
 
 EHR = token(NORTH, "ehr")
@@ -141,6 +142,9 @@ class Telling:
         )
         await self.tell("referral", "referral-changed", self.referral())
         await self.tell("referral", "capacity-changed", self.place())
+        for completed in (False, True):
+            alerts = service.listens(self.runtime)["screening", "safety-alert"]
+            await alerts(flagged("SAF-7", self.now, completed=completed), NORTH)
 
     def referral(self, **members: Any) -> Resource:
         now = self.now
@@ -247,7 +251,7 @@ def test_every_name_of_the_list_has_a_source() -> None:
         )
     )
     chosen = {CHOSEN_OPTION, CHOSEN_STEP, f"{SAID}family_takes_part"}
-    said = {each.removeprefix(SAID) for each in chosen}
+    said = {each.removeprefix(SAID) for each in chosen} | {"red_flag", "manual_triage"}  # once people have looked
     held = {"paused_weeks", "capacity"}  # test_lives: while a hold stands; test_places: that of the proposed step
     assert not NAMES.keys() - CODES.keys() - answers - DERIVATIONS.keys() - course - said - held - RISK
 
@@ -280,8 +284,7 @@ async def test_every_declared_name_is_gathered_from_what_really_arrives(
 
 
 async def test_what_nobody_has_said_is_missing_and_never_zero(telling: Telling) -> None:
-    quiet = {"red_flag", "manual_triage", "paused", "review_overdue", "episode_status", "episode_weeks"}
-    quiet |= {"tier_3_course_without_benefit", "site"}
+    quiet = {"paused", "review_overdue", "episode_status", "episode_weeks", "site"}  # what routing itself keeps
     for name in POLICIES:
         found = await telling.evidence(name, subject="Patient/nobody")
         assert found.values.keys() <= quiet

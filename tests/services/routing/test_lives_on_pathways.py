@@ -15,7 +15,7 @@ from stepwell_routing.builders import current_step, step_code
 from stepwell_routing.policies import active_policies
 from stepwell_routing.rules.expressions import Kind
 from stepwell_routing.rules.policies import Input
-from stepwell_routing.tables import STEP, Known
+from stepwell_routing.tables import EXIT, STEP, Known
 from stepwell_routing.use_cases.course import course_of, course_values
 from stepwell_shared.canonical import code_system, extension_url, instant, topic
 from stepwell_shared.runtime import Runtime
@@ -29,6 +29,10 @@ from tests.support.runtime import NORTH, START, URLS, http_of, received, stored,
 
 EHR = token(NORTH, "ehr")
 YES, NO = "LA33-6", "LA32-8"
+RED_FLAGS = (
+    *("cauda-equina", "weight-loss", "fever-night-pain", "progressive-neurology", "exertional-chest-pain"),
+    *("new-seizure", "cancer-new-pain"),
+)
 PAST = ("course_without_benefit_step", "last_helped_step")
 
 
@@ -188,6 +192,14 @@ def _pair(parts: list[Resource]) -> tuple[str, str]:
         ("somatic", "p3 p4 p3", None, 3),
         ("pain", "p1 p2a", None, 1),
         ("pain", "p1 p2a p1", None, 1),
+        # Care ended in between: who comes back at more has left no step for it, and where it ended has helped.
+        ("rural", "l1 end l3", None, 1),
+        ("rural", "l1 l2 end l3", 1, 2),
+        ("rural", "l2 end l1 l3", 1, 2),
+        ("rural", "l2 end l1", None, 2),
+        ("rural", "l3 l2 end", None, 2),
+        ("somatic", "p1 p2 p4 end p3", 1, 2),
+        ("pain", "p1 p2a end p3", None, 1),
     ],
 )
 def test_more_independence_is_a_sign_that_the_step_before_has_helped(
@@ -195,8 +207,10 @@ def test_more_independence_is_a_sign_that_the_step_before_has_helped(
 ) -> None:
     policy = next(each for each in active_policies().values() if each.steps[0].code.startswith(pathway))
     policy = replace(policy, inputs=tuple(Input(name, Kind.NUMBER, "EpisodeOfCare", (), None) for name in PAST))
-    codes = [f"{pathway}-{each}" for each in steps.split()]
-    rows = [Known(STEP, code, START + timedelta(weeks=n), f"ServiceRequest/{n}", 1) for n, code in enumerate(codes)]
+    rows = [
+        Known(EXIT if each == "end" else STEP, f"{pathway}-{each}", START + timedelta(weeks=n), f"r/{n}", 1)
+        for n, each in enumerate(steps.split())
+    ]
     found = course_values(policy, course_of(rows), START, status="active", started_at=START, is_overdue=False)
     assert (found.get(PAST[0]), found.get(PAST[1])) == (not_enough, helped)
 
@@ -288,9 +302,9 @@ async def test_primary_to_specialty_with_a_consult_and_a_bridge_to_a_scarce_plac
     await life.attends(times=2)
     await life.handlers["referral", "capacity-changed"](place("0"), NORTH)
     await life.gives(phq9=13, gad7=6, phq15=6, wsas=9)
-    proposal = await life.proposal()
-    assert proposal is not None
-    assert "need not wait without help" in proposal["patientInstruction"], "said with the first proposal already"
+    scarce = await life.proposal()
+    assert scarce is not None
+    assert "need not wait without help" in scarce["patientInstruction"], "said with the first proposal already"
     why = await life.why()
     assert "WAITING-SUPPORT" in why.rules
     assert {"group-psychoeducation", "symptom-monitoring"} <= why.options, "never silence"
@@ -401,14 +415,17 @@ async def test_chronic_pain_through_its_phases_with_flares_and_a_red_flag(life: 
 
     async def review(*, task: str = "met", flare: str = NO, home: str = "not-agreed", **more: Any) -> None:
         await life.passes(weeks=2)
-        form = {"task-met": task, "flare": flare, "home-practice": home, **more}
+        form = {"task-met": task, "flare": flare, "home-practice": home, **dict.fromkeys(RED_FLAGS, NO), **more}
         await life.gives("pain-phase-checklist", form, scores=scores)
 
-    # P1, advance: tasks met at two reviews running, and no flare open
-    await review()
+    # P1, advance: tasks met at two reviews running, no flare open, and no red flag, which somebody has looked at
+    await review(**{"new-seizure": "not-assessed"})
     await life.stays("PAIN-STAY-P1")
+    await review(**{"new-seizure": "not-assessed"})
+    await life.stays("PAIN-STAY-P1")
+    assert "PAIN-CHECKLIST-ASK" in (await life.why()).rules, "what nobody has looked at is asked for"
     await review()
-    await life.moves("pain-p2a", "PAIN-ADVANCE-P1", saw={"tasks_met_reviews": "2"})
+    await life.moves("pain-p2a", "PAIN-ADVANCE-P1", saw={"tasks_met_reviews": "3", "red_flag": "false"})
     # P2a, return: a flare makes movement gentler; after the second, back to the dose of P1
     await review(flare=YES)
     await life.stays("PAIN-FLARE", "modify")

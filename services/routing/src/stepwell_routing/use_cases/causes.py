@@ -68,7 +68,7 @@ def cause_of_alert(runtime: Runtime, received: ReceivedEvent) -> Cause:
         basis = next((each["reference"] for each in assessment.get("basis", ())), url)
         response_url = basis if "://" in basis else f"{screening}/{basis}"
         known = _said_by_alert(task, assessment, address)
-        return _cause(runtime, url, task, response_url, task["for"], (known,))
+        return _cause(runtime, url, task, response_url, task["for"], known)
     except (KeyError, IndexError, ValueError) as error:
         raise _incomplete(received) from error
 
@@ -141,11 +141,18 @@ def _person(runtime: Runtime, received: ReceivedEvent, subject_key: str) -> tupl
     return None
 
 
-def _said_by_alert(task: Resource, assessment: Resource, address: str) -> Known:
-    """A red flag and a reason for triage are open until their Task is completed; risk is what its assessment says."""
+def _said_by_alert(task: Resource, assessment: Resource, address: str) -> tuple[Known, ...]:
+    """A red flag and a reason for triage are open until their Task is closed; risk is what its assessment says.
+
+    Whoever completes the Task has looked: then it is known that there is none, until something new is found.
+    """
     known = risk_of(assessment, address)
-    is_settled = known.name != RISK and task["status"] in CLOSED
-    return known._replace(value=None) if is_settled else known
+    if known.name == RISK or task["status"] not in CLOSED:
+        return (known,)
+    settled = known._replace(value=None)
+    if task["status"] != "completed":
+        return (settled,)
+    return settled, known._replace(name=f"{SAID}{known.name.replace('-', '_')}", value="false")
 
 
 def _cause(

@@ -3,7 +3,7 @@
 It rests on rows that were kept as things happened, so that it can be told again for any moment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -73,7 +73,12 @@ def course_of(known: Iterable[Known]) -> Course:
 def course_values(
     policy: Policy, course: Course, now: datetime, *, status: str | None, started_at: datetime | None, is_overdue: bool
 ) -> dict[str, Scalar]:
-    """The values of the course by the names of the policy's inputs; `status` and `started_at` are the episode's."""
+    """The values of the course by the names of the policy's inputs; `status` and `started_at` are the episode's.
+
+    What routing itself keeps is false where it is not so: a pause, a review that is overdue. What only people know,
+    such as whether somebody agrees, is missing until one of them has said it.
+    """
+    has_episode = status is not None
     found: dict[str, Scalar | None] = {
         "red_flag": _is_open(course, RED_FLAG),
         "manual_triage": _is_open(course, MANUAL_TRIAGE),
@@ -81,9 +86,9 @@ def course_values(
         "episode_weeks": None if started_at is None else (now - started_at) // WEEK,
         "exit_weeks": None if course.exited_at is None else (now - course.exited_at) // WEEK,
         "boosters_done": _boosters_done(course),
-        "paused": course.held is not None or status == "onhold",
+        "paused": course.held is not None or status == "onhold" if has_episode else None,
         "paused_weeks": None if course.held is None else (now - course.held.observed_at) // WEEK,
-        "review_overdue": is_overdue,
+        "review_overdue": is_overdue if has_episode else None,
         **_step_values(policy, course, now),
         **_past_values(policy, course),
         **_reliable_values(course),
@@ -101,8 +106,9 @@ def _boosters_done(course: Course) -> int | None:
     return sum(row.name == BOOSTER and row.observed_at >= course.exited_at for row in course.rows)
 
 
-def _is_open(course: Course, name: str) -> bool:
-    return any(row.name == name for row in course.rows)
+def _is_open(course: Course, name: str) -> bool | None:
+    """That something is open is known; that nothing is, only from somebody who has looked."""
+    return True if any(row.name == name for row in course.rows) else None
 
 
 def _step_values(policy: Policy, course: Course, now: datetime) -> Mapping[str, Scalar | None]:
@@ -113,9 +119,9 @@ def _step_values(policy: Policy, course: Course, now: datetime) -> Mapping[str, 
     attended = course.since_step(ATTENDED)
     last_contact = attended[-1].observed_at if attended else since
     agreed = {
-        name: bool(rows) and rows[-1].value == "true"
+        name: rows[-1].value == "true"
         for code, name in AGREEMENTS.items()
-        for rows in [course.since_step(AGREED + code)]
+        if (rows := course.since_step(AGREED + code))
     }
     return {
         "step": rank,
@@ -133,27 +139,45 @@ def _past_values(policy: Policy, course: Course) -> Mapping[str, Scalar | None]:
     """Of the steps before: a step that was left for more care was without enough benefit, one left for less has helped.
 
     A step of kind progress is more independence: who advances into it was helped by the step before, and who returns
-    from it had a setback, so that the same step still is the one that last helped.
+    from it had a setback, so that the same step still is the one that last helped. The step in which care ended has
+    helped as well; who comes back, at whatever step, has left none of them for it.
     """
-    ranks = [(rank, row.observed_at) for row in _all_steps(course) if (rank := _rank(policy, row)) is not None]
     progress = {step.rank for step in policy.steps if step.kind == PROGRESS}
-    moves = [(before, after) for (before, _), (after, _) in pairwise(ranks) if before != after]
-    without = [before for before, after in moves if before < after and after not in progress]
-    helped = [before for before, after in moves if (after in progress if before < after else before not in progress)]
-    if course.exited_at is not None and not course.steps and ranks and not (helped and ranks[-1][0] in progress):
-        helped.append(ranks[-1][0])
-    previous = ranks[-2] if len(ranks) > 1 and course.steps else None
+    without: list[int] = []
+    known = False
+    helped: list[int] = []
+    for ranks, is_over in _spells(policy, course):
+        known = True
+        for before, after in pairwise(ranks):
+            if before < after and after not in progress:
+                without.append(before)
+            elif (after in progress) if before < after else (before > after and before not in progress):
+                helped.append(before)
+        if is_over and not (helped and ranks[-1] in progress):
+            helped.append(ranks[-1])
+    steps = [(rank, row.observed_at) for row in course.steps if (rank := _rank(policy, row)) is not None]
+    previous = steps[-2] if len(steps) > 1 else None
     return {
         "course_without_benefit_step": max(without, default=None),
-        "tier_3_course_without_benefit": max(without, default=0) >= 3,
+        "tier_3_course_without_benefit": max(without, default=0) >= 3 if known else None,
         "last_helped_step": helped[-1] if helped else None,
         "previous_step": None if previous is None else previous[0],
-        "previous_step_weeks": None if previous is None else (ranks[-1][1] - previous[1]) // WEEK,
+        "previous_step_weeks": None if previous is None else (steps[-1][1] - previous[1]) // WEEK,
     }
 
 
-def _all_steps(course: Course) -> list[Known]:
-    return [row for row in course.rows if row.name == STEP]
+def _spells(policy: Policy, course: Course) -> Iterator[tuple[list[int], bool]]:
+    """The ranks of the steps of each spell of care in order, and whether care has ended with it."""
+    ranks: list[int] = []
+    for row in course.rows:
+        rank = _rank(policy, row) if row.name == STEP else None
+        if rank is not None:
+            ranks.append(rank)
+        elif row.name == EXIT and ranks:
+            yield ranks, True
+            ranks = []
+    if ranks:
+        yield ranks, False
 
 
 def _reliable_values(course: Course) -> dict[str, Scalar | None]:
