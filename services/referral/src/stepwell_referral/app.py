@@ -10,6 +10,8 @@ from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
 from stepwell_referral import booking_tables, directory_tables, pace_queries, timers, worklist_queries
+from stepwell_referral.pages import worklist_pages
+from stepwell_referral.pages.documentation import documented
 from stepwell_referral.resources import registry
 from stepwell_referral.subscriptions import PATIENT_CHANGED, PREFERENCE_CHANGED, TIER_ASSIGNED, TOPICS
 from stepwell_referral.use_cases import booking_timers, due
@@ -38,6 +40,8 @@ service = Service(
     topics=TOPICS,
     listens=listens,
     exchange=exchange,
+    documented=documented,
+    staff_pages=worklist_pages,
     seed=ship_catalogue,
     loops=lambda runtime, meter: [*due.loops(runtime, meter), *booking_timers.loops(runtime, meter)],
     tables=(PartnerRow, PartnerLinkRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),

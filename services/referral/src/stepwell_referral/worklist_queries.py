@@ -212,6 +212,9 @@ class After:
     id: str = ""
 
 
+START = After()
+
+
 class OpenRow(NamedTuple):
     """A Task of a list with its timer and the copy of its person's Patient."""
 
@@ -279,7 +282,7 @@ class Asked:
     tenant: str
     owners: Sequence[str] | None = None
     sort: str = "urgency"
-    after: After = After()
+    after: After = START
     most: int = 50
 
 

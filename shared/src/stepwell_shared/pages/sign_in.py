@@ -159,9 +159,11 @@ class SignIn:
             now = self.runtime.clock().timestamp()
             if session is None or now >= session.began + LINK_LIVES.total_seconds():
                 raise _over("this link is over, or none of ours: ask for a new one")
-            if exchange.method == "GET":
-                await self._use(f"link {session.id}", session, now)
-            return replace(led_to(self.address), headers={**led_to(self.address).headers, **self._cookie(session)})
+            shown = led_to(self.address)
+            if exchange.method == "HEAD":
+                return shown
+            await self._use(f"link {session.id}", session, now)
+            return replace(shown, headers={**shown.headers, **self._cookie(session)})
 
         await _answer(exchange, await attempted(work(), "a sign-in", exchange.request_id))
 

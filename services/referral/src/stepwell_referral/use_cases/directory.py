@@ -6,7 +6,7 @@ matches with what was. Only resources that changed are read again.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +40,11 @@ class Directory:
     _locations: dict[str, LocationFacts] = field(default_factory=dict)
     _staff: Staff = field(default_factory=Staff)
     _renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def services(self) -> Mapping[str, bytes]:
+        """The HealthcareServices as they are stored, by id."""
+        return self._services
 
     async def renew(self, runtime: Runtime, tenant: str, revision: int) -> None:
         """Brings it to this revision or a later one; those who ask meanwhile wait for the one who reads."""
