@@ -30,6 +30,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             " RequestGroup ServiceRequest Task Communication CommunicationRequest Appointment Encounter EpisodeOfCare"
             " Consent CareTeam DocumentReference List",
             "rus": "Flag RiskAssessment",
+            "cr": "Binary",
             "rs": f"Observation Schedule Slot Group Measure MeasureReport Provenance {_DIRECTORY} {_KNOWLEDGE}",
         }
     },
@@ -37,6 +38,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         "user": {
             "crus": "Patient RelatedPerson QuestionnaireResponse Task Communication CommunicationRequest Appointment"
             " Schedule Slot CareTeam DocumentReference HealthcareService List",
+            "cr": "Binary",
             "rs": "ServiceRequest Observation Flag RiskAssessment EpisodeOfCare CarePlan Consent Provenance Measure"
             " MeasureReport Questionnaire Organization Location Practitioner PractitionerRole PlanDefinition",
         }

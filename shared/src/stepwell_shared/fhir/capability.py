@@ -107,11 +107,19 @@ def _resource(registry: Registry, served_type: ServedType, topics: Iterable[str]
     body["versioning"] = "versioned"
     body["readHistory"] = served_type.allows(Interaction.VREAD)
     body["updateCreate"] = served_type.allows_update_create
-    body["conditionalCreate"] = served_type.allows(Interaction.CREATE)
+    is_searched = served_type.allows(Interaction.SEARCH_TYPE)
+    body["conditionalCreate"] = served_type.allows(Interaction.CREATE) and is_searched
     body["conditionalRead"] = "full-support"
     body["conditionalUpdate"] = served_type.allows(Interaction.UPDATE)
     body["conditionalDelete"] = "single" if served_type.allows(Interaction.DELETE) else "not-supported"
     body["referencePolicy"] = ["literal", "logical"]
+    searching = _searching(registry, served_type) if is_searched else {}
+    return body | searching | _operations(f"{served_type.name}-", served_type.operations, _VALIDATE)
+
+
+def _searching(registry: Registry, served_type: ServedType) -> dict[str, Any]:
+    """By what a type is searched, and what comes along."""
+    body: dict[str, Any] = {}
     body["searchParam"] = [
         {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"},
         {
@@ -135,7 +143,7 @@ def _resource(registry: Registry, served_type: ServedType, topics: Iterable[str]
     ]
     if reverse:
         body["searchRevInclude"] = ["*", *reverse]
-    return body | _operations(f"{served_type.name}-", served_type.operations, _VALIDATE)
+    return body
 
 
 def _can_be(served_type: ServedType, parameter: SearchParameter) -> bool:

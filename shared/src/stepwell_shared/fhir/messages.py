@@ -72,7 +72,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `witnessed` says that its records were committed together with the act itself."""
+    """An answer. `witnessed` says that its records were committed together with the act itself, `media_type` what the
+    body is where that is no FHIR JSON."""
 
     status: int
     body: bytes = b""
@@ -80,6 +81,7 @@ class Response:
     id: str = ""
     witnessed: bool = False
     last_updated: datetime | None = None
+    media_type: str = ""
 
 
 def etag(stored: Stored) -> str:

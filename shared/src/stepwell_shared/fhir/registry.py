@@ -99,6 +99,15 @@ class Indexed(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a type (Binary) holds and gives back as it came: the media types that are taken with the ending of the names
+    of their files, and how many bytes at most."""
+
+    endings: dict[str, str]
+    bytes_max: int
+
+
+@dataclass(frozen=True)
 class ServedType:
     """A resource type as one service serves it.
 
@@ -120,6 +129,8 @@ class ServedType:
     translated: bool = False
     # how a search is sorted that does not say, as in `_sort`
     order: str = ""
+    # what it holds that is no FHIR: it is sent and read as it is
+    content: Content | None = None
 
     def allows(self, interaction: Interaction) -> bool:
         """Whether it is served so; a patch is an update that says only what changes."""

@@ -56,6 +56,8 @@ class Address:
     verbs: Verbs
     is_served: bool
     allowed: tuple[str, ...]
+    # the media types that are sent and read here beside FHIR
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ class Door:
         media_type = FHIR_JSON
         try:
             access = await self.authenticate(exchange.headers.get("authorization"))
-            media_type = accepted(exchange)
+            if not asked.address.others:
+                media_type = accepted(exchange)
             verb, _ = asked.address.verbs.get(exchange.method, (_nothing, ""))
             response = await verb(self.engine, await self._request(exchange, access, asked))
             if not response.witnessed:
@@ -117,7 +120,7 @@ class Door:
             if exchange.path.endswith("/_search"):
                 parameters = [*parameters, *form_parameters(content_type, body)]
             elif body or content_type:
-                check_content_type(content_type, PATCH_TYPES if method == "PATCH" else JSON_TYPES)
+                check_content_type(content_type, (PATCH_TYPES if method == "PATCH" else JSON_TYPES) | address.others)
         return Request(
             access=access,
             witness=self._witness(access, asked.request_id, asked.resource_type),
@@ -202,6 +205,7 @@ class FhirApplication:
         taken = {**verbs, "HEAD": verbs["GET"]} if "GET" in verbs else dict(verbs)
         served_type = self._types.get(parts.get("resource_type", ""))
         is_system = "resource_type" not in parts
+        content = served_type.content if served_type is not None and verbs in (_TYPE, _INSTANCE) else None
         return Address(
             verbs=taken,
             is_served=(is_system or served_type is not None) and bool(taken),
@@ -210,6 +214,7 @@ class FhirApplication:
                 for method, (_, name) in sorted(taken.items())
                 if is_system or (served_type is not None and _is_allowed(served_type, name))
             ),
+            others=frozenset(content.endings) if content is not None else frozenset(),
         )
 
     def _verbs(self, parts: list[str]) -> tuple[str, Verbs, dict[str, str]]:

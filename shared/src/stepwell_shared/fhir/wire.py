@@ -59,11 +59,12 @@ class Exchange:
     async def answer(self, response: Response, media_type: str = FHIR_JSON) -> None:
         """Sends the whole answer."""
         body = response.body
-        if body and self.parameters and self.parameter("_pretty") == "true":
+        if body and not response.media_type and self.parameters and self.parameter("_pretty") == "true":
             body = msgspec.json.format(body, indent=2)
         headers = self._headers(response)
         if body:
-            headers.append((b"content-type", _CONTENT_TYPES.get(media_type) or f"{media_type}; charset=utf-8".encode()))
+            content_type = _CONTENT_TYPES.get(media_type) or f"{media_type}; charset=utf-8".encode()
+            headers.append((b"content-type", response.media_type.encode() or content_type))
         if response.status not in {204, 304}:
             headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -71,6 +71,8 @@ _HEADERS = {
         "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
     },
 }
+# Of a Binary that is sent as it is. https://hl7.org/fhir/R4/binary.html#rest
+SECURITY_CONTEXT = _header("X-Security-Context", "whose it is, such as Patient/example: who may read that may read it")
 IF_MATCH, IF_NONE_MATCH, IF_NONE_EXIST, PREFER, HANDLING, KEY = (_named(name) for name in _HEADERS)
 VIEW = [_named(name) for name in _VIEWS]
 HISTORY = [_named(f"versions.{name}") for name in _HISTORIES]

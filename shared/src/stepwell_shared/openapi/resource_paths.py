@@ -3,7 +3,7 @@
 from typing import Any
 
 from stepwell_shared.fhir.patch import JSON_PATCH
-from stepwell_shared.fhir.registry import Interaction, Operation, ServedType
+from stepwell_shared.fhir.registry import Content, Interaction, Operation, ServedType
 from stepwell_shared.fhir.search.criteria import compartment_parameters
 from stepwell_shared.fhir.wire import FHIR_JSON
 from stepwell_shared.openapi import parameters
@@ -54,6 +54,9 @@ def _of_type(served_type: ServedType, example: Json | None) -> Json:
             example=without_id,
         )
         create["parameters"] = [parameters.IF_NONE_EXIST, parameters.PREFER, parameters.KEY]
+        if served_type.content is not None:
+            create["parameters"].append(parameters.SECURITY_CONTEXT)
+            create["requestBody"]["content"] |= _contents(served_type.content)
         for status in ("200", "201"):
             create["responses"][status]["links"] = _links(served_type)
         found["post"] = create
@@ -70,10 +73,17 @@ def _of_instance(served_type: ServedType, example: Json | None) -> Json:
         read["parameters"] = [parameters.IF_NONE_MATCH, *parameters.VIEW]
         links = _links(served_type)
         read["responses"]["200"]["links"] = {key: link for key, link in links.items() if key == "version"}
+        if served_type.content is not None:
+            read["responses"]["200"]["content"] |= _contents(served_type.content)
         read["responses"]["304"] = {"description": "The client has this version already."}
         found["get"] = read
     _changes(found, served_type, "", f"a {name}", [parameters.IF_MATCH], example)
     return found
+
+
+def _contents(content: Content) -> Json:
+    """What a type holds as it is, by its media types."""
+    return {name: {"schema": {"type": "string", "format": "binary"}} for name in content.endings}
 
 
 def _searching(served_type: ServedType) -> list[Json]:

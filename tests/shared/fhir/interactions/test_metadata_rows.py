@@ -73,7 +73,8 @@ def test_1_5_every_type_is_there_once_with_all_that_it_takes(declared: Declared)
         taken = {interaction["code"] for interaction in each["interaction"]}
         assert taken == {str(one) for one in Interaction if served_type.allows(one)}
         assert (each["versioning"], each["readHistory"]) == ("versioned", "vread" in taken)
-        assert each["conditionalCreate"] is ("create" in taken)
+        assert each["conditionalCreate"] is ({"create", "search-type"} <= taken)
+        assert ("searchParam" in each) is ("search-type" in taken)
         assert each["conditionalUpdate"] is ("update" in taken)
         assert each["conditionalRead"] == "full-support"
         assert each["conditionalDelete"] == ("single" if "delete" in taken else "not-supported")
@@ -82,9 +83,10 @@ def test_1_5_every_type_is_there_once_with_all_that_it_takes(declared: Declared)
 
 def test_1_5_1_7_search_parameters_are_named_once_with_definition_and_type(declared: Declared) -> None:
     for each in declared[1]["rest"][0]["resource"]:
-        names = [parameter["name"] for parameter in each["searchParam"]]
+        parameters = each.get("searchParam", [])
+        names = [parameter["name"] for parameter in parameters]
         assert len(names) == len(set(names))
-        for parameter in each["searchParam"]:
+        for parameter in parameters:
             assert parameter["definition"].startswith("http")
             official = definitions.search_parameters(each["type"]).get(parameter["name"])
             assert official is None or official.type == parameter["type"]
@@ -97,7 +99,7 @@ def test_1_5_operations_and_includes_are_named(declared: Declared) -> None:
         assert named == {"validate", *(one.name for one in registry.types[each["type"]].operations)}
         assert all(operation["definition"].startswith("http") for operation in each["operation"])
         own = {one for one in each.get("searchInclude", ()) if one != "*"}
-        searched = {f"{each['type']}:{one['name']}" for one in each["searchParam"]}
+        searched = {f"{each['type']}:{one['name']}" for one in each.get("searchParam", ())}
         assert {f"{each['type']}:{one.name}" for one in registry.types[each["type"]].references} <= own <= searched
 
 

@@ -74,7 +74,8 @@ def declared(service: str) -> Iterator[tuple[str, dict[str, str]]]:
         released=datetime(2026, 11, 21, tzinfo=UTC),
     )
     for each in statement["rest"][0]["resource"]:
-        yield each["type"], {parameter["name"]: parameter["type"] for parameter in each["searchParam"]}
+        if {"code": "search-type"} in each["interaction"]:  # content that is no FHIR is read and not searched
+            yield each["type"], {parameter["name"]: parameter["type"] for parameter in each["searchParam"]}
 
 
 def required(resource_type: str, text: str) -> dict[str, str]:

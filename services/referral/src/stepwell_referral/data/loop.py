@@ -59,9 +59,19 @@ def message_policy() -> MessagePolicy:
     )
 
 
+def document_bytes_max() -> int:
+    """How much content a document has here (loop.toml)."""
+    return int(_toml("loop.toml")["documents"]["bytes_max"])
+
+
 def document_characters_max() -> int:
-    """How much content a document brings with it, in characters of base64 (loop.toml)."""
-    return int(_toml("loop.toml")["documents"]["bytes_max"]) * 4 // 3
+    """The same in characters of base64."""
+    return document_bytes_max() * 4 // 3
+
+
+def document_endings() -> dict[str, str]:
+    """The media types of content that is kept here, with the ending of the names of their files (loop.toml)."""
+    return dict(_toml("loop.toml")["documents"]["media_types"])
 
 
 @cache

@@ -6,7 +6,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Write
 from stepwell_shared.runtime import Runtime
 
-from stepwell_referral.data.loop import document_characters_max
+from stepwell_referral.data.loop import document_bytes_max, document_characters_max, document_endings
 from stepwell_referral.use_cases.progress import content, subject_key
 
 # What a consultation gives back (fhir.md: Procedure, Observation, DocumentReference, Composition, a report of results).
@@ -14,6 +14,9 @@ RESULTS = frozenset({
     "DocumentReference", "DiagnosticReport", "Composition", "Procedure", "Observation", "QuestionnaireResponse",
     "CarePlan", "HealthcareService", "Appointment", "Task", "Encounter",
 })  # fmt: skip
+
+# Who may read one of these may read the content that belongs to it.
+CONTEXTS = ("DocumentReference", "Patient", "ServiceRequest", "Task", "Communication")
 
 Resource = dict[str, Any]
 
@@ -32,9 +35,33 @@ async def write_document(runtime: Runtime, write: Write) -> None:
             issues.append(Issue("say what kind of content it is", "business-rule", f"{place}.contentType"))
         if "data" not in attachment and "url" not in attachment:
             issues.append(Issue("bring the content, or its address", "business-rule", place))
+        issues += await _wrong_binary(runtime, write, attachment, f"{place}.url")
         if len(attachment.get("data", "")) > document_characters_max():
             text = f"at most {document_characters_max() * 3 // 4} bytes here; give a url for what is larger"
             issues.append(Issue(text, "too-costly", f"{place}.data"))
+    if issues:
+        raise FhirError(Category.BUSINESS_RULE, issues)
+
+
+async def write_binary(runtime: Runtime, write: Write) -> None:
+    """Content that travels with a referral. Raises FhirError BUSINESS_RULE for a media type that is not taken, for too
+    much, for none, and for content that does not say whose it is."""
+    binary = write.resource or {}
+    issues = []
+    if binary.get("contentType") not in document_endings():
+        text = f"content is one of {', '.join(document_endings())}"
+        issues.append(Issue(text, "business-rule", "Binary.contentType"))
+    data = binary.get("data", "")
+    if not 0 < len(data) // 4 * 3 - data[-2:].count("=") <= document_bytes_max():
+        text = f"bring content, up to {document_bytes_max()} bytes"
+        issues.append(Issue(text, "business-rule", "Binary.data"))
+    reference = runtime.engine.localise(str(binary.get("securityContext", {}).get("reference", "")))
+    kind, _, id_ = reference.partition("/")
+    together = {(each.stored.resource_type, each.stored.id) for each in write.unit.changes}
+    is_here = kind in CONTEXTS and ((kind, id_) in together or bool(content(await write.read(kind, id_))))
+    if not is_here:
+        text = f"say whose it is: securityContext or X-Security-Context names one of {', '.join(CONTEXTS)} that is here"
+        issues.append(Issue(text, "business-rule", "Binary.securityContext"))
     if issues:
         raise FhirError(Category.BUSINESS_RULE, issues)
 
@@ -76,3 +103,18 @@ async def _problem(runtime: Runtime, write: Write, task: Resource, reference: st
 def _is_named(runtime: Runtime, subject: Resource, person: Resource) -> bool:
     named = "reference" in subject or "value" in subject.get("identifier", {})
     return named and subject_key(runtime, subject) == subject_key(runtime, person)
+
+
+async def _wrong_binary(runtime: Runtime, write: Write, attachment: Resource, place: str) -> list[Issue]:
+    """What does not fit of content that is kept here: it is there, of the kind that the document says."""
+    kind, _, id_ = runtime.engine.localise(str(attachment.get("url", ""))).partition("/")
+    if kind != "Binary":
+        return []
+    together = (each.stored for each in write.unit.changes)
+    made = next((each for each in together if (each.resource_type, each.id) == (kind, id_)), None)
+    binary = content(made if made is not None else await write.read(kind, id_))
+    if not binary:
+        return [Issue(f"there is no {kind}/{id_[:64]} here", "business-rule", place)]
+    if binary.get("contentType") != attachment.get("contentType"):
+        return [Issue(f"this Binary is {binary.get('contentType')}", "business-rule", place)]
+    return []

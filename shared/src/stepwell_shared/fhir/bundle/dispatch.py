@@ -7,6 +7,7 @@ from functools import partial
 from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.bundle.entries import Entry
 from stepwell_shared.fhir.interactions import Engine
+from stepwell_shared.fhir.interactions.contents import FHIR_JSON
 from stepwell_shared.fhir.interactions.operating import operate
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError
@@ -31,7 +32,7 @@ def request_of(bundle: Request, entry: Entry) -> Request:
         id=entry.address.id,
         version_id=entry.address.version_id,
         body=entry.body,
-        headers={**shared, **entry.headers, "content-type": entry.content_type},
+        headers={**shared, **entry.headers, "content-type": entry.content_type, "accept": FHIR_JSON},
         parameters=_parameters(entry),
         keep=None,
     )

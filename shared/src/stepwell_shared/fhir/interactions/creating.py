@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import same_content
+from stepwell_shared.fhir.interactions.contents import received
 from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.reach import query_of, require_reach, stored_of
 from stepwell_shared.fhir.interactions.writing import WRITE_ATTEMPTS_MAX, contended, write
@@ -30,6 +31,8 @@ async def create(engine: Engine, request: Request) -> Response:
         # Ignored, they would make a second one of what the client believes to be unique.
         text = "a create takes no criteria in its URL; If-None-Exist carries them"
         raise FhirError(Category.INVALID, [Issue(text, "invalid", "http.If-None-Exist")])
+    if served_type.content is not None:
+        request = received(request, served_type.content)
     resource = validation.check(request.body, request.resource_type)
     await require_reach(engine, request, served_type, Interaction.CREATE, "", resource)
     criteria = request.headers.get("if-none-exist")

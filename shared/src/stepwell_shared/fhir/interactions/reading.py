@@ -2,6 +2,7 @@
 
 import re
 
+from stepwell_shared.fhir.interactions.contents import read_content
 from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.narrowing import reached
 from stepwell_shared.fhir.interactions.reach import not_found, visible
@@ -16,6 +17,8 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 async def read(engine: Engine, request: Request) -> Response:
     """https://hl7.org/fhir/R4/http.html#read"""
     served_type = engine.permitted(request, Interaction.READ)
+    if served_type.content is not None:
+        return await read_content(engine, request, served_type, served_type.content)
     if request.stands_alone and not _is_conditional(request) and not _is_narrowed(request):
         return await _read_on_record(engine, request, served_type)
     view = _view(request)
