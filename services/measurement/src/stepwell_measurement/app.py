@@ -7,7 +7,7 @@ from pathlib import Path
 from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Handler, Runtime, Service
 
-from stepwell_measurement import care_tables
+from stepwell_measurement import board_tables, care_tables
 from stepwell_measurement.pages import trajectory_pages
 from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
@@ -20,7 +20,7 @@ from stepwell_measurement.subscriptions import (
     TOPICS,
 )
 from stepwell_measurement.tables import FUNCTIONS, TABLES
-from stepwell_measurement.use_cases import counting, evaluating
+from stepwell_measurement.use_cases import counting, dashboards, evaluating
 from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
 from stepwell_measurement.use_cases.scores import keep_scores
@@ -46,10 +46,10 @@ service = Service(
     resources=registry,
     topics=TOPICS,
     listens=listens,
-    loops=lambda runtime, meter: [*counting.loops(runtime), *evaluating.loops(runtime)],
+    loops=lambda runtime, meter: [*counting.loops(runtime), *evaluating.loops(runtime), *dashboards.loops(runtime)],
     # A draft is no referral yet.
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
-    tables=(*TABLES, *care_tables.TABLES),
+    tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES),
     functions=(*FUNCTIONS, *care_tables.FUNCTIONS),
     staff_pages=trajectory_pages,
     documented=documented,

@@ -3,51 +3,47 @@
 Each table alone is looked after by `measures.suppression`. Tables that share cells (the people of a practice, by month
 and by outcome) are looked after in turns: what one keeps back all keep back, until none asks for more. A last look
 solves everything that is published as one system of equations; tables that still give something away are left out.
-Cell suppression in linked tables: Dandekar and Cox 2002; Statistical Disclosure Control (Hundepool and others), 4.9.
+Cell suppression in linked tables: Hundepool and others 2012, Statistical Disclosure Control, chapter 4.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW, Cell, blanks
 
 Key = frozenset[tuple[str, str]]
-"""Which people are counted: pairs of a dimension and a value. The empty key is everybody of the population."""
+"""Which people are counted: pairs of what tells them apart and a value. Two tables share the cells of one key."""
 
 # A prime so large that no equation of counts is true of it by chance.
 _PRIME = (1 << 61) - 1
 
 
 class Table(NamedTuple):
-    """Counts of a population by two dimensions; what is not among `counts` is 0."""
+    """Counts of people (`of`), told apart by rows and columns; a row's and a column's total are cells as well."""
 
-    population: str
-    rows: str
-    columns: str
-    counts: Mapping[tuple[str, str], int]
-
-    def values(self, side: int) -> list[str]:
-        """The values of the dimension of the rows (0) or of the columns (1)."""
-        return sorted({key[side] for key in self.counts})
-
-    def key(self, row: str | None, column: str | None) -> Key:
-        """The key of a cell; None stands for a total."""
-        pairs = [("population", self.population)]
-        pairs += [(self.rows, row)] if row is not None else []
-        pairs += [(self.columns, column)] if column is not None else []
-        return frozenset(pairs)
+    of: Key
+    rows: tuple[Key, ...]
+    columns: tuple[Key, ...]
+    counts: tuple[tuple[int, ...], ...]
 
     def keys(self) -> list[list[Key]]:
         """The keys of all cells, a column and a row of totals last."""
-        rows, columns = [*self.values(0), None], [*self.values(1), None]
-        return [[self.key(row, column) for column in columns] for row in rows]
+        rows, columns = (*self.rows, frozenset[tuple[str, str]]()), (*self.columns, frozenset[tuple[str, str]]())
+        return [[self.of | row | column for column in columns] for row in rows]
 
     def whole(self) -> list[list[int]]:
         """The counts with their totals, in the order of `keys`."""
-        rows, columns = self.values(0), self.values(1)
-        inner = [[self.counts.get((row, column), 0) for column in columns] for row in rows]
-        table = [[*row, sum(row)] for row in inner]
+        table = [[*row, sum(row)] for row in self.counts]
         return [*table, [sum(column) for column in zip(*table, strict=True)]]
+
+    def cells(self) -> Iterator[tuple[Key, int]]:
+        """Each cell with its count, totals among them."""
+        for keys, row in zip(self.keys(), self.whole(), strict=True):
+            yield from zip(keys, row, strict=True)
+
+    def inner(self) -> set[Key]:
+        """The cells that are no totals."""
+        return {key for keys in self.keys()[:-1] for key in keys[:-1]}
 
 
 Equation = tuple[tuple[Key, ...], Key]
@@ -61,23 +57,17 @@ def published(tables: Sequence[Table], below: int = SMALL_BELOW) -> dict[Key, in
     """
     counts: dict[Key, int] = {}
     for table in tables:
-        for keys, row in zip(table.keys(), table.whole(), strict=True):
-            for key, count in zip(keys, row, strict=True):
-                if counts.setdefault(key, count) != count:
-                    raise ValueError("two tables of one population differ on a cell that both have")
+        for key, count in table.cells():
+            if counts.setdefault(key, count) != count:
+                raise ValueError("two tables about the same people differ on a cell that both have")
     kept_back = _together(tables, below)
-    shown, left_out = list(tables), set[Key]()
-    while gives_away(shown, kept_back, counts):
-        telling = min(shown, key=lambda table: (_is_marginal(table, shown), table))
-        shown.remove(telling)
-        left_out |= {key for keys in telling.keys()[:-1] for key in keys[:-1]}
-    return {key: None if key in kept_back or key in left_out else count for key, count in counts.items()}
-
-
-def gives_away(tables: Iterable[Table], kept_back: Collection[Key], counts: Mapping[Key, int]) -> set[Key]:
-    """The cells that are kept back and yet follow from what these tables publish."""
-    unknown = {key for key in kept_back if counts[key]}
-    return worked_out([equation for table in tables for equation in equations(table)], unknown)
+    told = [equation for table in tables for equation in equations(table)]
+    left = list(tables)
+    while left and (found := worked_out(told, {key for key in kept_back if counts[key]})):
+        telling = max(left, key=lambda table: len(found & table.inner()))
+        left.remove(telling)
+        kept_back |= telling.inner()
+    return {key: None if key in kept_back else count for key, count in counts.items()}
 
 
 def equations(table: Table) -> list[Equation]:
@@ -87,14 +77,14 @@ def equations(table: Table) -> list[Equation]:
     return [(tuple(line[:-1]), line[-1]) for line in lines]
 
 
-def worked_out(all_equations: Iterable[Equation], unknown: Collection[Key]) -> set[Key]:
+def worked_out(told: Iterable[Equation], unknown: Collection[Key]) -> set[Key]:
     """The unknown cells that a linear system determines, when every other cell is known.
 
     Gauss and Jordan, modulo a large prime: an unknown is determined when it stands alone in a row of the reduced form.
     """
     order = {key: place for place, key in enumerate(sorted(unknown, key=sorted))}
     reduced: dict[int, dict[int, int]] = {}
-    for cells, total in all_equations:
+    for cells, total in told:
         row: dict[int, int] = {}
         for key, sign in (*((cell, 1) for cell in cells), (total, -1)):
             if key in order:
@@ -135,15 +125,9 @@ def _together(tables: Sequence[Table], below: int) -> set[Key]:
     while found != len(kept_back):
         found = len(kept_back)
         for table in tables:
-            keys, whole = table.keys(), table.whole()
+            keys = table.keys()
             also: set[Cell] = {
                 (at, place) for at, line in enumerate(keys) for place, key in enumerate(line) if key in kept_back
             }
-            kept_back |= {keys[at][place] for at, place in blanks(whole, below, also)}
+            kept_back |= {keys[at][place] for at, place in blanks(table.whole(), below, also)}
     return kept_back
-
-
-def _is_marginal(table: Table, others: Sequence[Table]) -> int:
-    """How many other tables share a dimension with this one: what links least is left out last."""
-    mine = {table.rows, table.columns}
-    return -sum(table.population == other.population and bool(mine & {other.rows, other.columns}) for other in others)

@@ -1,0 +1,69 @@
+"""The published figures of the dashboards, one row for each measure: made beside the requests, read by every page."""
+
+from datetime import date, datetime
+from typing import Any, ClassVar, NamedTuple
+
+from sqlalchemy import Date
+from sqlmodel import Field, SQLModel
+from stepwell_shared.database.columns import moment_column, text_column
+from stepwell_shared.database.pool import Database
+
+
+class DashboardSheetRow(SQLModel, table=True):
+    """What is published of one measure, in the words of `rules/board.py`: no count in it is a small one.
+
+    The row without a measure says who makes the others: until `made_at` plus a while nobody else begins.
+    """
+
+    __tablename__: ClassVar[str] = "dashboard_sheet"
+
+    tenant: str = Field(sa_column=text_column(key=True))
+    measure: str = Field(sa_column=text_column(key=True))
+    made_at: datetime = Field(sa_column=moment_column())
+    start_on: date = Field(sa_type=Date)
+    end_on: date = Field(sa_type=Date)
+    body: str = Field(sa_column=text_column())
+
+
+class KeptSheet(NamedTuple):
+    """One row as it is read."""
+
+    measure: str
+    made_at: datetime
+    start: date
+    end: date
+    body: str
+
+
+TABLES: tuple[type[SQLModel], ...] = (DashboardSheetRow,)
+
+_KEEP = """INSERT INTO dashboard_sheet (tenant, measure, made_at, start_on, end_on, body)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant, measure) DO UPDATE
+SET made_at = excluded.made_at, start_on = excluded.start_on, end_on = excluded.end_on, body = excluded.body"""
+
+
+async def claim(database: Database, tenant: str, now: datetime, before: datetime) -> bool:
+    """Whether this process is to make the figures now: nobody has begun to since `before`, and nobody else does now."""
+    today = now.date()
+    async with database.transaction(tenant) as connection:
+        taken: Any = await connection.fetchval(
+            f"{_KEEP} WHERE dashboard_sheet.made_at < $7 RETURNING true", tenant, "", now, today, today, "", before
+        )
+    return bool(taken)
+
+
+async def keep(database: Database, tenant: str, sheet: KeptSheet) -> None:
+    """Puts new figures in the place of the old ones."""
+    async with database.transaction(tenant) as connection:
+        await connection.execute(_KEEP, tenant, *sheet)
+
+
+async def kept(database: Database, tenant: str) -> list[KeptSheet]:
+    """All figures of a tenant; none when none have been made yet."""
+    async with database.transaction(tenant) as connection:
+        rows = await connection.fetch(
+            "SELECT measure, made_at, start_on, end_on, body FROM dashboard_sheet WHERE tenant = $1 AND measure <> ''",
+            tenant,
+        )
+    return [KeptSheet(*row) for row in rows]

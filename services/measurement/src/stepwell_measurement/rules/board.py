@@ -1,0 +1,270 @@
+"""The figures of a dashboard as they are published, and how they come from what was counted.
+
+All tables of measures about the same people are published together, so that no page gives away what another one keeps
+back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import pairwise
+from typing import NamedTuple
+
+from stepwell_measurement.rules.measures.control_charts import Count, Point, p_chart
+from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, cells, shown, waits_in
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
+from stepwell_measurement.rules.measures.waits import WaitsOfDay, survival
+from stepwell_measurement.rules.publishing import Key, Table, published
+
+BASELINE_MIN = 6
+"""So few months before a change set no limits: a product default, as too few points make limits that mean nothing."""
+
+MONTH, TIER = "month", "tier"
+PERIOD, BEFORE_PERIOD = frozenset({("period", "this")}), frozenset({("period", "before")})
+NOBODY_APART: Key = frozenset()
+
+Tallies = Mapping[str, Tally]
+"""What was counted of each group of one dimension."""
+
+
+class Group(NamedTuple):
+    """One group of a dimension, and what is published of it."""
+
+    value: str
+    figure: Figure
+    # of waits: the share for whom it is over, by day
+    curve: tuple[tuple[int, float], ...] = ()
+
+
+class Mixed(NamedTuple):
+    """How many people each part of a whole has; None is kept back."""
+
+    value: str
+    parts: tuple[int | None, ...]
+
+    @property
+    def shares(self) -> tuple[float | None, ...]:
+        """The share of each part; of none where one is kept back."""
+        known = [each for each in self.parts if each is not None]
+        total = sum(known)
+        if len(known) < len(self.parts) or not total:
+            return (None,) * len(self.parts)
+        return tuple(each / total for each in known)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the people of each month divide into parts, such as tiers."""
+
+    parts: tuple[str, ...]
+    rows: tuple[Mixed, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All that is published of one measure: of everybody, month by month, and by the groups of each dimension."""
+
+    all: Group
+    months: tuple[Group, ...] = ()
+    by: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
+    mix: Mix | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """All figures of one tenant's pages, by the id of the Measure."""
+
+    start: date
+    end: date
+    made_at: datetime
+    sheets: Mapping[str, Sheet] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted of a measure: of all in the period, by month of it, in the months before it, by dimension; and
+    how many people of each month (first) there are at each tier (second)."""
+
+    whole: Tally
+    months: Tallies = field(default_factory=dict)
+    before: Tallies = field(default_factory=dict)
+    by: Mapping[str, Tallies] = field(default_factory=dict)
+    mix: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELOW) -> dict[str, Sheet]:
+    """What may be published of measures, by their id. Those about the same people are published together.
+
+    Raises ValueError when what was counted of them is not about the same people.
+    """
+    found: dict[str, Sheet] = {}
+    for population in dict.fromkeys(population_of(measure) for measure, _ in counted):
+        together = [each for each in counted if population_of(each[0]) == population]
+        names = _alike(together)
+        partings = [(_Parting(measure, names[measure.id]), counts) for measure, counts in together]
+        shared = published([table for parting, counts in partings for table in parting.tables(counts)], below)
+        for parting, counts in partings:
+            found[parting.measure.id] = _sheet(parting, counts, shared, below)
+    return found
+
+
+def tables_of(counted: Sequence[tuple[Measure, Counts]]) -> list[Table]:
+    """Everything that adds up in what `sheets_of` publishes of measures about the same people: what an attacker has."""
+    names = _alike(counted)
+    return [table for measure, counts in counted for table in _Parting(measure, names[measure.id]).tables(counts)]
+
+
+def population_of(measure: Measure) -> str:
+    """What tells apart who is counted: measures of the same people have the same totals."""
+    criteria = measure.criteria
+    return f"{criteria.table}/{criteria.on}/{criteria.eligible}"
+
+
+def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None], below: int) -> Sheet:
+    measure = parting.measure
+
+    def group(of: Key, value: str, tally: Tally) -> Group:
+        parts = tuple(shared[of | part] is not None for part in parting.parts())
+        figure = shown(measure, tally, parts, shared[of] is not None)
+        return Group(value, figure, curve(measure, tally, below) if figure.waits is not None else ())
+
+    def groups(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
+        return tuple(group(of | _pair(dimension, value), value, tally) for value, tally in sorted(tallies.items()))
+
+    months = groups(BEFORE_PERIOD, MONTH, counts.before) + groups(PERIOD, MONTH, counts.months)
+    by = {name: groups(PERIOD, name, tallies) for name, tallies in counts.by.items()}
+    return Sheet(group(PERIOD, "", counts.whole), months, by, _mix(counts, shared))
+
+
+def _mix(counts: Counts, shared: Mapping[Key, int | None]) -> Mix | None:
+    if not counts.mix:
+        return None
+    months, tiers = _sides(counts)
+    rows = [
+        Mixed(month, tuple(shared[PERIOD | _pair(MONTH, month) | _pair(TIER, tier)] for tier in tiers))
+        for month in months
+    ]
+    return Mix(tuple(tiers), tuple(rows))
+
+
+def _sides(counts: Counts) -> tuple[list[str], list[str]]:
+    return sorted({month for month, _ in counts.mix}), sorted({tier for _, tier in counts.mix})
+
+
+def _pair(name: str, value: str) -> Key:
+    return frozenset({(name, value)})
+
+
+def _alike(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, str]:
+    """What two measures know alike everywhere (the outcome of the same people, who has begun) has one name: it is one
+    cell of both, so that neither gives away what the other keeps back."""
+    known: dict[tuple[tuple[str, str, int], ...], str] = {}
+    names: dict[str, str] = {}
+    for measure, counts in counted:
+        everywhere = {"": {"": counts.whole}, MONTH: counts.months, **counts.by}
+        halves = tuple(
+            (dimension, value, sum(_halves(measure, tally)[0]))
+            for dimension, tallies in sorted(everywhere.items())
+            for value, tally in sorted(tallies.items())
+        )
+        names[measure.id] = known.setdefault(halves, measure.id)
+    return names
+
+
+def _halves(measure: Measure, tally: Tally) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The cells of a group: those of whom it is known (or for whom it is over), and the others."""
+    found = cells(measure, tally)
+    if measure.kind is Kind.WAITS:
+        limits = len(measure.within_days) + 1
+        return found[:limits], found[limits:]
+    if measure.kind is Kind.SHARE and not measure.criteria.followed:
+        return found[:1], found[1:]
+    return found[:-1], found[-1:]
+
+
+@dataclass(frozen=True)
+class _Parting:
+    """Into which parts a measure divides people; `name` is what others that know the same of them call it too."""
+
+    measure: Measure
+    name: str
+
+    def parts(self) -> list[Key]:
+        """What is added to the key of a group for each of its `cells`, in their order."""
+        keys = []
+        for half, of in zip(_halves(self.measure, {}), ("yes", "no"), strict=True):
+            keys += [_pair(self.name, of) | part for part in self._within(of, len(half))]
+        return keys
+
+    def _within(self, of: str, many: int) -> tuple[Key, ...]:
+        """The parts of one half; one part alone is that half."""
+        if many == 1:
+            return (NOBODY_APART,)
+        return tuple(_pair(f"{self.measure.id} {of}", str(place)) for place in range(many))
+
+    def tables(self, counts: Counts) -> Iterator[Table]:
+        """Each dimension by the parts, as a whole and half by half."""
+        yield from self._of(PERIOD, "", {"": counts.whole})
+        for dimension, tallies in {MONTH: counts.months, **counts.by}.items():
+            yield from self._of(PERIOD, dimension, tallies)
+        yield from self._of(BEFORE_PERIOD, MONTH, counts.before)
+        if counts.mix:
+            months, tiers = _sides(counts)
+            rows, columns = (tuple(_pair(MONTH, each) for each in months), tuple(_pair(TIER, each) for each in tiers))
+            inner = tuple(tuple(counts.mix.get((month, tier), 0) for tier in tiers) for month in months)
+            yield Table(PERIOD, rows, columns, inner)
+
+    def _of(self, period: Key, dimension: str, tallies: Tallies) -> Iterator[Table]:
+        if not tallies:
+            return
+        in_order = sorted(tallies.items())
+        rows = tuple(_pair(dimension, value) if dimension else NOBODY_APART for value, _ in in_order)
+        halves = [_halves(self.measure, tally) for _, tally in in_order]
+        yield Table(period, rows, tuple(self.parts()), tuple((*known, *others) for known, others in halves))
+        columns = (_pair(self.name, "yes"), _pair(self.name, "no"))
+        yield Table(period, rows, columns, tuple((sum(known), sum(others)) for known, others in halves))
+        for side, of in enumerate(("yes", "no")):
+            within = self._within(of, len(halves[0][side]))
+            if len(within) > 1:
+                yield Table(period | _pair(self.name, of), rows, within, tuple(each[side] for each in halves))
+
+
+def curve(measure: Measure, tally: Tally, below: int = SMALL_BELOW) -> tuple[tuple[int, float], ...]:
+    """The share for whom a wait is over, by day: points so far apart that between two of them it ended for `below`
+    people at least, also between a point and a limit that a share is published for."""
+    waits = waits_in(tally)
+    shares = {step.days: 1 - step.share_waiting for step in survival(waits)}
+    bounds = (-1, *measure.within_days, max((each.days for each in waits), default=0))
+    days: list[int] = []
+    for after, until in pairwise(bounds):
+        days += _days_apart([each for each in waits if after < each.days <= until and each.begun], below)
+    return tuple((day, round(shares[day], 4)) for day in days)
+
+
+def _days_apart(waits: Sequence[WaitsOfDay], below: int) -> list[int]:
+    days, begun = [], 0
+    for each in waits:
+        begun += each.begun
+        if begun >= below:
+            days.append(each.days)
+            begun = 0
+    return [*days[:-1], waits[-1].days] if days else []
+
+
+def charted(groups: Sequence[Group], since: str = "") -> list[Point | None] | None:
+    """A control chart of the shares of months; None for a month of which none is published.
+
+    With `since` the months before it set the centre and the limits. None altogether when too few months can.
+    """
+    counts = {each.value: count for each in groups if (count := _count(each.figure)) is not None}
+    basis = [count for month, count in counts.items() if not since or month < since]
+    if len(basis) < BASELINE_MIN:
+        return None
+    points = dict(zip(counts, p_chart(list(counts.values()), basis), strict=True))
+    return [points.get(each.value) for each in groups]
+
+
+def _count(figure: Figure) -> Count | None:
+    if figure.score is None or figure.having is None or not figure.followed:
+        return None
+    return Count(figure.having, figure.followed)

@@ -1,0 +1,150 @@
+"""The figures of the dashboards: counted for whole months beside the requests, kept as they may be published.
+
+Pages read what is kept, so that no view counts anything, and all of them say the same.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import msgspec
+import structlog
+from stepwell_shared.background import poll
+from stepwell_shared.runtime import Runtime
+
+from stepwell_measurement.board_tables import KeptSheet, claim, keep, kept
+from stepwell_measurement.data.measures import measures
+from stepwell_measurement.rules.board import TIER, Board, Counts, Sheet, population_of, sheets_of
+from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
+from stepwell_measurement.use_cases.evaluating import Question, tallies
+
+# Product defaults: a year of figures, a year before it for the charts; figures are made anew this often.
+MONTHS, MONTHS_BEFORE = 12, 12
+MADE_EVERY = timedelta(hours=1)
+TRIES = 3
+MIXED = "time-in-tier"
+"""The measure whose people are told apart by month and tier: who is cared for at which tier."""
+
+log = structlog.get_logger("stepwell.dashboards")
+
+
+async def board_of(runtime: Runtime, tenant: str) -> Board | None:
+    """The figures of a tenant as they were made last; None when none have been made yet."""
+    rows = await kept(runtime.database, tenant)
+    if not rows:
+        return None
+    newest = max(rows, key=lambda row: row.made_at)
+    known = runtime.cache.get(("board", tenant))
+    stamp = tuple(sorted((row.measure, row.made_at) for row in rows))
+    if isinstance(known, tuple) and known[0] == stamp:
+        board: Board = known[1]
+        return board
+    sheets = {row.measure: msgspec.json.decode(row.body, type=Sheet) for row in rows if row.end == newest.end}
+    board = Board(
+        newest.start, newest.end, newest.made_at, {name: sheets[name] for name in measures() if name in sheets}
+    )
+    runtime.cache["board", tenant] = stamp, board
+    return board
+
+
+async def make_board(runtime: Runtime, tenant: str) -> None:
+    """Counts every measure for the last whole months, and keeps what may be published.
+
+    Measures about the same people are counted together, again where something became known in between; what cannot be
+    counted at rest stays as it was.
+    """
+    start, end = period_of(runtime.clock().date())
+    for together in _populations():
+        for _ in range(TRIES):
+            counted = [(each, await _counts(runtime, tenant, each, start, end)) for each in together]
+            try:
+                sheets = sheets_of(counted)
+            except ValueError:
+                log.info("something became known while it was counted", measure=together[0].id)
+                continue
+            for name, sheet in sheets.items():
+                body = msgspec.json.encode(sheet).decode()
+                await keep(runtime.database, tenant, KeptSheet(name, runtime.clock(), start, end, body))
+            break
+
+
+def _populations() -> list[list[Measure]]:
+    """The measures, those about the same people together."""
+    together: dict[str, list[Measure]] = {}
+    for measure in measures().values():
+        together.setdefault(population_of(measure), []).append(measure)
+    return list(together.values())
+
+
+def period_of(today: date) -> tuple[date, date]:
+    """The first and the last day of the last whole months before today."""
+    first_of_month = today.replace(day=1)
+    return months_before(first_of_month, MONTHS), first_of_month - timedelta(days=1)
+
+
+def months_before(first_of_month: date, months: int) -> date:
+    """The first day of the month so many months before."""
+    place = first_of_month.year * 12 + first_of_month.month - 1 - months
+    return date(place // 12, place % 12 + 1, 1)
+
+
+async def _counts(runtime: Runtime, tenant: str, measure: Measure, start: date, end: date) -> Counts:
+    """What is counted of a measure, small counts and all: for `sheets_of` alone."""
+    count = partial(_counted, runtime, tenant)
+    by = {name: await count(Question(measure.id, start, end, strata=(name,))) for name in measure.dimensions}
+    if not measure.criteria.on:  # what is true now, and of no month
+        return Counts(added((await count(Question(measure.id, start, end))).values()), by=by)
+    months = await count(Question(measure.id, months_before(start, MONTHS_BEFORE), end, by="month"))
+    within = {month: tally for month, tally in months.items() if month >= _month(start)}
+    before = {month: tally for month, tally in months.items() if month not in within}
+    mix = await _mix(runtime, tenant, measure, start, end) if measure.id == MIXED else {}
+    return Counts(added(within.values()), within, before, by, mix)
+
+
+async def _counted(runtime: Runtime, tenant: str, question: Question) -> dict[str, Tally]:
+    """What is counted by the one thing that the question tells groups apart by."""
+    found = await tallies(runtime, tenant, question)
+    return {_month(key.since) if key.since else "".join(key.strata): tally for key, tally in found.items()}
+
+
+async def _mix(
+    runtime: Runtime, tenant: str, measure: Measure, start: date, end: date
+) -> Mapping[tuple[str, str], int]:
+    found = await tallies(runtime, tenant, Question(measure.id, start, end, strata=(TIER,), by="month"))
+    return {
+        (_month(key.since), key.strata[0]): sum(cells(measure, tally))
+        for key, tally in found.items()
+        if key.since is not None
+    }
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
+
+
+class Making:
+    """Looks whether the figures of a tenant are due. Several processes do no harm: one of them makes each."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._look_again: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        await poll(self._runtime, self.look, "dashboards")
+
+    async def look(self, tenants: Sequence[str]) -> None:
+        """Makes what is due of each tenant."""
+        for tenant in tenants:
+            now = self._runtime.clock()
+            if now < self._look_again.get(tenant, now):
+                continue
+            self._look_again[tenant] = now + MADE_EVERY / 10
+            if await claim(self._runtime.database, tenant, now, now - MADE_EVERY):
+                await make_board(self._runtime, tenant)
+                log.info("the dashboards have new figures", seconds=(self._runtime.clock() - now).total_seconds())
+
+
+def loops(runtime: Runtime) -> Sequence[Callable[[], Awaitable[None]]]:
+    """What runs beside the requests."""
+    return [Making(runtime).run]
