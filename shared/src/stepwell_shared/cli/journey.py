@@ -15,10 +15,12 @@ from rich.table import Table
 from stepwell_shared.canonical import CANONICAL
 from stepwell_shared.cli.client import SuiteClient, filled, register
 from stepwell_shared.cli.deployment import LocalDeployment
+from stepwell_shared.cli.worklist import worklist_link
 from stepwell_shared.http_client import http_client
 
 TENANT = "demo"
 CLINICIAN = f"{TENANT}.clinic"
+COORDINATOR = f"{TENANT}.coordinator"
 FIRST_VISIT = {"phq-9": (2, 2, 2, 2, 2, 2, 2, 2, 0), "gad-7": (2, 2, 2, 1, 1, 2, 1)}
 SECOND_VISIT = (1, 1, 1, 1, 1, 1, 1, 0, 0)
 
@@ -28,6 +30,7 @@ Resource = dict[str, Any]
 async def play(deployment: LocalDeployment, console: Console) -> None:
     """Plays and prints the journey. Raises SetupError when something does not come."""
     await register(deployment, CLINICIAN, "clinician", "Practitioner/demo-clinician")
+    await register(deployment, COORDINATOR, "coordinator", "Practitioner/demo-coordinator")
     async with http_client(timeout_seconds=30) as http:
         clinic = SuiteClient(deployment, http, CLINICIAN)
         patient = await _first_visit(clinic, console)
@@ -35,6 +38,7 @@ async def play(deployment: LocalDeployment, console: Console) -> None:
         await _referral(clinic, console, patient, proposal)
         await _second_visit(clinic, console, patient)
     _where_to_look(deployment, console, patient, proposal)
+    await _worklist(deployment, console)
 
 
 async def _first_visit(clinic: SuiteClient, console: Console) -> Resource:
@@ -139,6 +143,14 @@ def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resou
             f"     '{deployment.url_of(service)}/{path}'",
             soft_wrap=True,
         )
+
+
+async def _worklist(deployment: LocalDeployment, console: Console) -> None:
+    """What a coordinator does with the referral, in a browser."""
+    link = await worklist_link(deployment.access(), COORDINATOR)
+    console.print("\n   The coordinator's worklist with Robin's referral; this link opens once, within five minutes:\n")
+    console.print(f"   {link}", soft_wrap=True)
+    console.print(f"\n   Another one:  .venv/bin/stepwell worklist {COORDINATOR}", soft_wrap=True)
 
 
 def _say(console: Console, text: str) -> None:

@@ -21,6 +21,7 @@ from stepwell_shared.cli.importing import add_import_command
 from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
+from stepwell_shared.cli.worklist import add_worklist_command
 from stepwell_shared.connections import serve as serve_application
 from stepwell_shared.installed import commands_of_services, service_named
 from stepwell_shared.migrations import migrate as migrate_service
@@ -40,6 +41,7 @@ add_reindex_command(app)
 add_audit_commands(app)
 add_partner_commands(app)
 add_import_command(app)
+add_worklist_command(app)
 add_demo_command(app)
 
 
