@@ -235,7 +235,8 @@ async def test_status_goes_as_numbered_notifications_and_needs_the_receivers_wor
     assert received.subscription == f"{OUR_URL}/Subscription/{subscription(Feed.STATUS).subscription_id}"
 
 
-async def test_subscriptions_of_others_are_served_as_ever(tmp_path: Path) -> None:
+@pytest.mark.parametrize("filters", [(), ("Task?status:not=draft",)])
+async def test_subscriptions_of_others_are_served_as_ever(tmp_path: Path, filters: tuple[str, ...]) -> None:
     seen: list[str | None] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -243,6 +244,6 @@ async def test_subscriptions_of_others_are_served_as_ever(tmp_path: Path) -> Non
         return httpx.Response(200)
 
     stage = Stage(tmp_path, answer)
-    other = replace(subscription(), filters=(), endpoint="http://peer.example.org/notifications")
+    other = replace(subscription(), filters=filters, endpoint="http://peer.example.org/notifications")
     told = await stage.courier().send(other, "event-notification", numbered("a"), 1)
     assert (told.verdict, seen) == (Verdict.DELIVERED, ["Bearer our-own"])

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 PARTNER_ANSWER_BYTES_MAX = 1024 * 1024
 FHIR_JSON = "application/fhir+json"
+# How the filter of each subscription that feeds a partner begins (`pairing.feed_subscription`).
+FED_BY = ("owner=", "requester=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +187,8 @@ class PartnerCourier(Courier):
 
 
 def may_feed_partner(subscription: Subscription) -> bool:
-    """False for certain: subscriptions of clients, and of our own services, which have no filters."""
-    return subscription.internal and bool(subscription.filters)
+    """False for certain: subscriptions of clients, and of our own services, which ask for nobody's referrals alone."""
+    return subscription.internal and any(text.partition("?")[2].startswith(FED_BY) for text in subscription.filters)
 
 
 def _is_from_partner(text: bytes, entries_count: int) -> bool:
