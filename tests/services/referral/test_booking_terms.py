@@ -9,7 +9,7 @@ from stepwell_shared.canonical import code_system
 
 from tests.support.terminology import CODE_SYSTEMS
 
-NAMED = re.compile(r'"((?:QUEUE|BOOK|FORECAST|CONTINGENCY)-[A-Z0-9-]+)"')
+NAMED = re.compile(r'"((?:QUEUE|BOOK|FORECAST|CONTINGENCY|BASIS)-[A-Z0-9-]+)"')
 
 
 def test_every_code_of_queues_and_bookings_is_defined() -> None:

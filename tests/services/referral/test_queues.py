@@ -9,6 +9,7 @@ import pytest
 from stepwell_referral.app import service
 from stepwell_referral.use_cases.booking_timers import work_on_due
 from stepwell_referral.use_cases.paces import paces_of
+from stepwell_shared.canonical import extension_url
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import PATIENT, accepted, assigned, assignment, hear
@@ -204,3 +205,35 @@ async def test_waiting_goes_along_to_a_step_that_replaces_one_that_never_began(
     entries = [parts(each) for each in (await answered(http, f"HealthcareService/{SERVICE}/$queue"))[1:]]
     (moved,) = (each for each in entries if each["referral"]["reference"] not in {"Task/t1", "Task/t2", "Task/t3"})
     assert moved["asked"].startswith(f"{START:%Y-%m-%d}")
+
+
+@pytest.mark.parametrize(("starts", "basis", "has_date"), [(4, "BASIS-STATED", True), (0, "BASIS-NOTHING", False)])
+async def test_a_service_that_nobody_ever_touched_says_on_what_its_wait_rests_or_gives_no_date(
+    runtime: Runtime, http: httpx.AsyncClient, starts: int, basis: str, has_date: bool
+) -> None:
+    weekly = {"url": "weekly-starts", "valueDecimal": starts}
+    capacity = {"url": extension_url("service-capacity"), "extension": [weekly]}
+    await put_in(
+        runtime,
+        {"resourceType": "HealthcareService", "id": "quiet", "active": True, "name": "Quiet", "extension": [capacity]},
+        person("q"),
+        waiting_task("tq", "q", 1, owner={"reference": "HealthcareService/quiet"}),
+    )
+    told = {each["name"]: each for each in await answered(http, "Task/tq/$wait")}
+    assert told["rests-on"]["valueCoding"]["code"] == basis
+    assert ("upper" in told, "median" in told) == (has_date, has_date)
+    assert ("cannot give you an honest date" in told["words"]["valueString"]) is not has_date
+    assert told["words"]["valueString"].endswith(("yet.", "there."))
+
+
+async def test_a_calendar_that_came_by_itself_counts_at_once_and_is_reckoned_once_somebody_waits(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    told = {each["name"]: each for each in await answered(http, "Task/t2/$wait")}
+    assert told["rests-on"]["valueCoding"]["code"] == "BASIS-CALENDAR"
+    assert told["upper"]["valueDuration"]["value"] <= 5
+    assert await paces_of(runtime, NORTH, runtime.clock()) == {}
+    await hear(runtime, assigned(accepted(assignment(subject=PATIENT))))
+    assert await work_on_due(runtime, [NORTH]) == 1
+    clock_of(runtime).now += timedelta(seconds=10)
+    assert set(await paces_of(runtime, NORTH, runtime.clock())) == {SERVICE}

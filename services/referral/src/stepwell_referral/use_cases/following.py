@@ -21,6 +21,7 @@ from stepwell_referral.use_cases.arranging import open_supports
 from stepwell_referral.use_cases.closing import close_own_request
 from stepwell_referral.use_cases.elsewhere import refer_elsewhere
 from stepwell_referral.use_cases.messages import language_of, tell_person, told_text
+from stepwell_referral.use_cases.paces import first_look
 from stepwell_referral.use_cases.parts import cancel_parts, complete_whole, is_last_part
 from stepwell_referral.use_cases.progress import Progress
 from stepwell_referral.use_cases.support import end_interim, next_step, start_interim
@@ -70,6 +71,8 @@ def reason_of(task: Resource) -> Reason | None:
 
 async def _do(progress: Progress, what: Follow, language: str) -> None:
     if what is Follow.START_INTERIM:
+        owner = str(progress.task.get("owner", {}).get("reference", ""))
+        progress.unit.effects += await first_look(progress.runtime, progress.tenant, owner, progress.now)
         start_interim(progress, language)
         await open_supports(progress, language)
     elif what in {Follow.COMPLETE_INTERIM, Follow.END_INTERIM}:

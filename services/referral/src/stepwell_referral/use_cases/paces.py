@@ -9,16 +9,17 @@ from typing import Any
 import msgspec
 import orjson
 from stepwell_shared.canonical import extension_url, instant
+from stepwell_shared.database.functions import Effect
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
-from stepwell_referral.booking_tables import figures_of
+from stepwell_referral.booking_tables import figures_of, pace_effect
 from stepwell_referral.builders import booking as builders
 from stepwell_referral.builders.capacity import shared_waits
 from stepwell_referral.pace_queries import Promised, arrivals_of, attendance_of, calendar_of, promises_of
 from stepwell_referral.rules.forecast import Pace, SharedWaits, attended_share, working_probability
 from stepwell_referral.rules.waits import queue_by_urgency, urgency_of
-from stepwell_referral.use_cases.queues import Waiting
+from stepwell_referral.use_cases.queues import Waiting, waiting_at
 
 # So long figures are taken from memory before they are looked at again: the loop reckons them within a second or two.
 SECONDS_REMEMBERED = 5
@@ -43,17 +44,30 @@ class Outcome:
 class _Remembered:
     until: datetime
     paces: dict[str, Pace]
+    known: frozenset[str]
 
 
 async def paces_of(runtime: Runtime, tenant: str, now: datetime) -> Mapping[str, Pace]:
     """The pace of every service of a tenant that has a calendar, by its id; a few seconds old at most."""
+    return (await _figures(runtime, tenant, now)).paces
+
+
+async def first_look(runtime: Runtime, tenant: str, owner: str, now: datetime) -> list[Effect]:
+    """What makes a service be reckoned of which nobody has changed anything yet: somebody waits there now."""
+    kind, _, service_id = owner.partition("/")
+    if kind != "HealthcareService" or service_id in (await _figures(runtime, tenant, now)).known:
+        return []
+    return [pace_effect(service_id, None, now)]
+
+
+async def _figures(runtime: Runtime, tenant: str, now: datetime) -> _Remembered:
     key = ("service paces", tenant)
     remembered = runtime.cache.get(key)
     if not isinstance(remembered, _Remembered) or not now < remembered.until <= now + _remembered():
         figures = await figures_of(runtime.database, tenant)
         paces = {id_: pace for id_, text in figures.items() if is_reckoned(pace := pace_from(text))}
-        remembered = runtime.cache[key] = _Remembered(now + _remembered(), paces)
-    return remembered.paces
+        remembered = runtime.cache[key] = _Remembered(now + _remembered(), paces, frozenset(figures))
+    return remembered
 
 
 def is_reckoned(pace: Pace) -> bool:
@@ -62,12 +76,16 @@ def is_reckoned(pace: Pace) -> bool:
 
 
 async def pace_of_service(runtime: Runtime, tenant: str, service_id: str, now: datetime) -> Pace:
-    """The pace that is kept of a service, or of one without a calendar what it says itself."""
-    kept = (await paces_of(runtime, tenant, now)).get(service_id)
+    """The pace that is kept of a service, or of one without a calendar what it says itself. One of which nothing is
+    kept, because nobody has changed anything there since it came, is reckoned at once."""
+    figures = await _figures(runtime, tenant, now)
+    kept = figures.paces.get(service_id)
     if kept is not None:
         return kept
     stored = await runtime.store.read(tenant, "HealthcareService", service_id)
     service = _resource.decode(stored.body) if stored is not None and stored.body else {}
+    if service and service_id not in figures.known:
+        return await reckoned(runtime, tenant, service, await waiting_at(runtime, tenant, service_id), now)
     return Pace((), now, weekly_starts(service), shared=shared_waits(service, data.shared_good_for()))
 
 

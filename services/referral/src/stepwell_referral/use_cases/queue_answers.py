@@ -16,6 +16,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
 from stepwell_referral.pace_queries import arrivals_of, calendar_of
+from stepwell_referral.rules.basis import basis_of
 from stepwell_referral.rules.forecast import Week, attended_mean, calibration, forecast
 from stepwell_referral.rules.queue import ordered, waited_share
 from stepwell_referral.rules.waits import poisson_at_most, urgency_of, wait_words
@@ -34,6 +35,8 @@ from stepwell_referral.use_cases.taking import read_resource, refused
 Resource = dict[str, Any]
 
 SERVICES_MAX = 500
+# A person takes over at once: there is no wait to say anything of.
+HAND_OVER = "WAIT-HAND-OVER"
 
 
 async def queue(runtime: Runtime, request: Request) -> Response:
@@ -90,9 +93,13 @@ async def wait(runtime: Runtime, request: Request) -> Response:
     ]
     if found.wait.median_days is not None and found.wait.upper_days is not None:
         told += [_days("median", found.wait.median_days), _days("upper", found.wait.upper_days)]
+    basis = basis_of(pace, data.pace_parameters())
     words = wait_words(found.wait, service.get("name", service["id"]), data.wait_templates())
-    language = task.get("language", "en")
-    told.append({"name": "words", "valueString": words.get(language, words["en"])})
+    language = str(task.get("language", "en")) if task.get("language") in words else "en"
+    if found.wait.rule != HAND_OVER:
+        told.append({"name": "rests-on", "valueCoding": {"system": code_system("queue"), "code": basis}})
+        words[language] += f" {data.wait_templates()[language]['basis'][basis]}"
+    told.append({"name": "words", "valueString": words[language]})
     return _parameters(told)
 
 
