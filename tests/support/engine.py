@@ -194,7 +194,8 @@ def plain_registry(service: str) -> Registry:
     """The service's types with all interactions and without its rules: the engine alone."""
     found = Registry(service)
     for served_type in service_named(service).resources(Runtime()):
-        found.add(replace(served_type, interactions=READ_WRITE, on_write=None, operations=()))
+        taken = READ_WRITE if served_type.view is None else served_type.interactions
+        found.add(replace(served_type, interactions=taken, on_write=None, operations=()))
     return found
 
 

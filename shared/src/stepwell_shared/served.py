@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from stepwell_shared.auth.audit_view import audit_events
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.consent.withholding import withholding
@@ -60,8 +61,8 @@ PROVENANCE_PARAMETERS = (
 )
 
 
-def shared_types(runtime: Runtime, topics: Sequence[Topic]) -> Iterator[ServedType]:
-    """Subscription to this service's topics, and Provenance of what it makes."""
+def shared_types(runtime: Runtime, service: str, topics: Sequence[Topic]) -> Iterator[ServedType]:
+    """Subscription to this service's topics, Provenance of what it makes, and who had access."""
     known = Topics(topics)
     yield served(
         "Subscription",
@@ -74,6 +75,7 @@ def shared_types(runtime: Runtime, topics: Sequence[Topic]) -> Iterator[ServedTy
         documentation=subscription_documentation(topics),
     )
     yield served("Provenance", PROVENANCE_PARAMETERS, interactions=READ_ONLY)
+    yield audit_events(service)
 
 
 def patient_copy() -> ServedType:

@@ -20,8 +20,8 @@ def test_every_function_sets_the_tenant_before_anything_else(service: str) -> No
     for function in (
         insert_version_function(table, versions, "Subscription"),
         update_version_function(table, versions, "Subscription"),
-        read_function(table),
-        recorded_read_function(table, records),
+        read_function(table.name),
+        recorded_read_function(table.name, records),
     ):
         body = function.partition("BEGIN")[2]
         assert body.strip().startswith("PERFORM set_config('stepwell.tenant', tenant_in, true);")

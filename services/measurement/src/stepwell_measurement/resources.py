@@ -77,7 +77,7 @@ def registry(runtime: Runtime) -> Registry:
         found.add(each)
     found.add(patient_copy())
     found.add(consent_copy())
-    for served_type in shared_types(runtime, TOPICS):
+    for served_type in shared_types(runtime, "measurement", TOPICS):
         found.add(served_type)
     return with_export(found, runtime)
 

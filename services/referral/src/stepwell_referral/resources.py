@@ -40,7 +40,7 @@ def registry(runtime: Runtime) -> Registry:
     found.add(consent_copy())
     for served_type in message_types(runtime):
         found.add(served_type)
-    for served_type in shared_types(runtime, TOPICS):
+    for served_type in shared_types(runtime, "referral", TOPICS):
         found.add(served_type)
     return with_export(found, runtime)
 

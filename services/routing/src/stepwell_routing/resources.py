@@ -59,6 +59,6 @@ def registry(runtime: Runtime) -> Registry:
     )
     found.add(patient_copy())
     found.add(consent_copy())
-    for served_type in (*care_types(runtime), *shared_types(runtime, TOPICS)):
+    for served_type in (*care_types(runtime), *shared_types(runtime, "routing", TOPICS)):
         found.add(served_type)
     return with_export(found, runtime)

@@ -82,7 +82,7 @@ def registry(runtime: Runtime) -> Registry:
     )
     _safety_types(found, runtime)
     _consent_types(found, runtime)
-    for served_type in (*terminology_types(lambda: runtime.engine), *shared_types(runtime, TOPICS)):
+    for served_type in (*terminology_types(lambda: runtime.engine), *shared_types(runtime, "screening", TOPICS)):
         found.add(served_type)
     return with_export(found, runtime)
 

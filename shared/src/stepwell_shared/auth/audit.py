@@ -45,6 +45,7 @@ def audit_effect(
             caller.token_id,
             request_id,
             status,
+            caller.fhir_user,
         ),
     )
 

@@ -23,7 +23,7 @@ ENTRIES_PER_SEAL_MAX: Final = 10_000
 SETTLED_AFTER: Final = timedelta(seconds=120)
 SEALING_SECONDS: Final = 60.0
 
-_COLUMNS = "action, interaction, resource_type, resource_id, client_id, token_id, request_id, status"
+_COLUMNS = "action, interaction, resource_type, resource_id, client_id, token_id, request_id, status, fhir_user"
 _MICROSECONDS = "(extract(epoch FROM recorded) * 1000000)::bigint"
 _ENTRY = f"json_build_array(id, {_MICROSECONDS}, {_COLUMNS})::text"
 

@@ -58,6 +58,12 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "rs": f"Measure MeasureReport {_DIRECTORY} {_KNOWLEDGE}",
         }
     },
+    # Who had access to what. Whoever looks is on record too.
+    "auditor": {
+        "user": {
+            "rs": "AuditEvent",
+        }
+    },
     "patient": {
         "patient": {
             "rs": "Patient Observation Task Appointment CarePlan Goal Consent",

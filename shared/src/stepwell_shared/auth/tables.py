@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
@@ -70,11 +70,15 @@ class Audit(SQLModel, table=True):
     """One row per access. It names types and ids and never a query, a name or an answer.
 
     Effects fill the columns in this order without tenant and id: recorded, action, interaction,
-    resource_type, resource_id, client_id, token_id, request_id, status.
+    resource_type, resource_id, client_id, token_id, request_id, status, fhir_user.
     """
 
     __tablename__: ClassVar[str] = "audit"
-    __table_args__ = ({"info": {APPEND_ONLY: True}},)
+    __table_args__ = (
+        # The newest first, as they are looked at.
+        Index("audit_recorded", "tenant", text("recorded DESC NULLS LAST")),
+        {"info": {APPEND_ONLY: True}},
+    )
 
     tenant: str = Field(sa_column=_text(key=True))
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -87,6 +91,7 @@ class Audit(SQLModel, table=True):
     token_id: str = Field(sa_column=_text())
     request_id: str = Field(sa_column=_text())
     status: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    fhir_user: str | None = Field(sa_column=_text(optional=True))
 
 
 class AuditSeal(SQLModel, table=True):

@@ -108,6 +108,21 @@ class Content:
 
 
 @dataclass(frozen=True)
+class View:
+    """What is kept in a table of its own and rendered as a resource in SQL whenever it is read.
+
+    `source` is what follows FROM, whose rows have the columns `tenant`, `id` (a bigint, in text the id of the resource)
+    and `last_updated`; `body` is an expression of type json, and `values` are those of the search columns, by name.
+    """
+
+    source: str
+    body: str
+    values: Mapping[str, str]
+    # of codes: the system that they are of, by the name of the search parameter
+    systems: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ServedType:
     """A resource type as one service serves it.
 
@@ -131,6 +146,8 @@ class ServedType:
     order: str = ""
     # what it holds that is no FHIR: it is sent and read as it is
     content: Content | None = None
+    # for what is kept in another form, and rendered when it is read: see `View`
+    view: View | None = None
 
     def allows(self, interaction: Interaction) -> bool:
         """Whether it is served so; a patch is an update that says only what changes."""
@@ -232,6 +249,7 @@ def served(
     update_create: bool = True,
     translated: bool = False,
     order: str = "",
+    view: View | None = None,
 ) -> ServedType:
     """Declares a type with official search parameters by name; `indexes` name parameters searched together.
 
@@ -247,6 +265,10 @@ def served(
     for each in parameters.values():
         if each.storage in {Storage.ANY_OF, Storage.ALL_OF} and not parameters.keys() >= set(each.parts):
             raise ValueError(f"{name}: {each.name} needs {', '.join(each.parts)}")
+    if view is not None:
+        for name_, each in parameters.items():
+            if each.column in view.values and each.storage is Storage.ROWS:
+                parameters[name_] = replace(each, storage=Storage.COLUMN, system=view.systems.get(name_, ""))
     for parameter in {each.removeprefix("-") for index in indexes for each in index}:
         if parameters[parameter].storage not in _IN_COLUMNS:
             parameters[parameter] = coded(parameters[parameter])
@@ -267,4 +289,5 @@ def served(
         update_create,
         translated,
         order,
+        view=view,
     )

@@ -52,6 +52,8 @@ async def reindex(
     shapes = {row["resource_type"]: row["shape"] for row in await database.fetch(f"SELECT * FROM {_SHAPES}")}
     done = []
     for served_type in registry:
+        if served_type.view is not None:
+            continue
         shape = shape_of(served_type)
         if shapes.get(served_type.name) == shape and not everything:
             continue

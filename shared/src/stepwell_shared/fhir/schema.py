@@ -13,6 +13,7 @@ from stepwell_shared.fhir.history_functions import history_functions
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Registry, ServedType
 from stepwell_shared.fhir.store_functions import (
+    BY_NUMBER,
     identified_function,
     insert_version_function,
     read_function,
@@ -67,7 +68,8 @@ def declare_tables(registry: Registry, metadata: MetaData) -> None:
         info={APPEND_ONLY: True},
     )
     for served_type in registry:
-        _declare(served_type, metadata)
+        if served_type.view is None:
+            _declare(served_type, metadata)
 
 
 def _declare(served_type: ServedType, metadata: MetaData) -> None:
@@ -101,6 +103,31 @@ def _declare(served_type: ServedType, metadata: MetaData) -> None:
         Index(f"{rows.name}_code", rows.c.tenant, rows.c.parameter, rows.c.code, rows.c.system, rows.c.id)
     if served_type.numbers:
         _declare_numbers(number_table(served_type.name), metadata)
+
+
+def view_statements(served_type: ServedType, records: Table) -> list[str]:
+    """The views of a type that is rendered when it is read, in the shape of the tables of other types, and its
+    functions. Each reader sees through them what row-level security shows of the source."""
+    view, name = served_type.view, current_table(served_type.name)
+    assert view is not None, "only a type with a view has views"
+    promoted = [
+        f", {view.values[column]} AS {column}"
+        for parameter in served_type.columns
+        for column in column_names(parameter)
+    ]
+    shown = (
+        'SELECT tenant, id::text COLLATE "C" AS id, 1 AS version, last_updated, id AS number,'
+        f" convert_to(({view.body})::text, 'UTF8') AS body{''.join(promoted)} FROM {view.source}"
+    )
+    nothing = ", ".join(f"'' AS {column}" for column in ("tenant", "id", "parameter", "system", "code", "display"))
+    statements = []
+    for view_name, selected in ((name, shown), (index_table(served_type.name), f"SELECT {nothing} WHERE false")):
+        statements += [
+            f"DROP VIEW IF EXISTS {view_name}",
+            f"CREATE VIEW {view_name} WITH (security_invoker = true) AS {selected}",
+            f"GRANT SELECT ON {view_name} TO PUBLIC",
+        ]
+    return [*statements, read_function(name, BY_NUMBER), recorded_read_function(name, records, BY_NUMBER)]
 
 
 def _declare_indexes(served_type: ServedType, table: Table) -> None:
@@ -156,14 +183,17 @@ def function_statements(
     statements = history_functions(VERSION_TABLE)
     statements += [insert_function(metadata.tables[name]) for name in effect_tables]
     for served_type in registry:
+        if served_type.view is not None:
+            statements += view_statements(served_type, metadata.tables[record_table])
+            continue
         table = metadata.tables[current_table(served_type.name)]
         names = [index_table(served_type.name), number_table(served_type.name)]
         rows = [metadata.tables[name] for name in names if name in metadata.tables]
         statements += [
             insert_version_function(table, versions, served_type.name),
             update_version_function(table, versions, served_type.name, *rows),
-            read_function(table),
-            recorded_read_function(table, metadata.tables[record_table]),
+            read_function(table.name),
+            recorded_read_function(table.name, metadata.tables[record_table]),
         ]
         statements += [insert_function(each) for each in rows]
         if served_type.unique_identifier:

@@ -18,6 +18,9 @@ from stepwell_shared.database.functions import (
     unnested,
 )
 
+# How ids find rows: by themselves, or as the numbers that they are.
+BY_ID = "t.id = ANY({0})"
+BY_NUMBER = "t.number = ANY(ARRAY(SELECT w::bigint FROM unnest({0}) AS w WHERE w ~ '^[1-9][0-9]{{0,17}}$'))"
 # Who waits for a row that another transaction holds waits with a transaction of its own, which keeps all newer events
 # and histories back: better to give up soon and be asked again.
 _PLACE = re.compile(r"\$2\[(\d+)\]")
@@ -75,15 +78,15 @@ def _insert_versions(versions: sqlalchemy.Table, resource_type: str) -> str:
       AS u(id, version, last_updated, method, body);"""
 
 
-def read_function(table: sqlalchemy.Table) -> str:
-    """`read_<table>(tenant, ids)`: the current versions, deletions included."""
-    return f"""CREATE OR REPLACE FUNCTION read_{table.name}(tenant_in text, id_in text[])
+def read_function(table: str, found: str = BY_ID) -> str:
+    """`read_<table>(tenant, ids)`: the current versions, deletions included. `found` says how the ids find rows."""
+    return f"""CREATE OR REPLACE FUNCTION read_{table}(tenant_in text, id_in text[])
 RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
 LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
-  RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
-    WHERE t.tenant = tenant_in AND t.id = ANY(id_in);
+  RETURN QUERY SELECT t.id, t.version, t.last_updated, t.body FROM {table} AS t
+    WHERE t.tenant = tenant_in AND {found.format("id_in")};
 END $function$"""
 
 
@@ -115,7 +118,7 @@ def recorded_read(table: str, record_table: str) -> str:
     return f"read_{table}_with_{record_table}"
 
 
-def recorded_read_function(table: sqlalchemy.Table, records: sqlalchemy.Table) -> str:
+def recorded_read_function(table: str, records: sqlalchemy.Table, found: str = BY_ID) -> str:
     """`read_<table>_with_<records>(tenant, ids, column arrays)`: like read, and for each id that is there, and not
     deleted, the row at the same place of the arrays is kept; what is seen and what is kept are one commit.
     """
@@ -123,15 +126,15 @@ def recorded_read_function(table: sqlalchemy.Table, records: sqlalchemy.Table) -
     names = ", ".join(column.name for column in columns)
     parameters = array_parameters(columns).removeprefix(f"{TENANT}_in text, ")
     given = ", ".join(f"{column.name}_in" for column in columns)
-    return f"""CREATE OR REPLACE FUNCTION {recorded_read(table.name, records.name)}(
+    return f"""CREATE OR REPLACE FUNCTION {recorded_read(table, records.name)}(
   tenant_in text, wanted_in text[], {parameters})
 RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
 LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY WITH found AS MATERIALIZED (
-    SELECT t.id, t.version, t.last_updated, t.body FROM {table.name} AS t
-      WHERE t.tenant = tenant_in AND t.id = ANY(wanted_in)
+    SELECT t.id, t.version, t.last_updated, t.body FROM {table} AS t
+      WHERE t.tenant = tenant_in AND {found.format("wanted_in")}
   ), kept AS (
     INSERT INTO {records.name} ({TENANT}, {names}) SELECT tenant_in, {names_of("u", columns)}
       FROM unnest(wanted_in, {given}) AS u(wanted, {names})

@@ -92,7 +92,8 @@ async def _query(
 
 
 def _types(engine: Engine, request: Request, given: list[tuple[str, str]]) -> list[ServedType]:
-    """The types that are asked for; without `_type` all that the caller may search, and of a compartment its own."""
+    """The types that are asked for; without `_type` all that the caller may search and
+    that are kept as resources, and of a compartment its own."""
     named = [each for name, value in request.parameters if name == "_type" for each in value.split(",") if each]
     compartment = next((value.partition("/")[0] for name, value in given if name == COMPARTMENT), "")
     found = []
@@ -100,7 +101,8 @@ def _types(engine: Engine, request: Request, given: list[tuple[str, str]]) -> li
         request.access.require(name, Interaction.SEARCH_TYPE)
         found.append(engine.served(name, Interaction.SEARCH_TYPE))
     if not named:
-        found = [each for each in engine.registry if each.allows(Interaction.SEARCH_TYPE) and _may(request, each)]
+        searched = [each for each in engine.registry if each.view is None and each.allows(Interaction.SEARCH_TYPE)]
+        found = [each for each in searched if _may(request, each)]
     return [each for each in found if not compartment or compartment_parameters(each, compartment)]
 
 

@@ -45,7 +45,8 @@ def parse_include(served_type: ServedType, name: str, text: str, registry: Regis
     parameter, _, target = rest.partition(":")
     if text == "*":
         parameter = "*"
-    sources = list(registry) if text == "*" else [each for each in registry if each.name == source]
+    everything = [each for each in registry if each.view is None]
+    sources = everything if text == "*" else [each for each in registry if each.name == source]
     follows = tuple(
         (each.name, reference)
         for each in sources
