@@ -148,10 +148,12 @@ async def test_cost_use_and_satisfaction_are_those_counted_by_hand(runtime: Runt
 async def test_reach_holds_the_served_against_the_registered_by_age_on_the_last_day(runtime: Runtime) -> None:
     young, old = {"born": date(2002, 1, 1)}, {"born": date(1960, 11, 21)}
     await put(runtime, "care_person", *[young] * 20, *[old] * 10, *[{"active": False}] * 4)
-    visits = [{"held_on": date(2026, 5, 2), "attendance": "attended", "person": f"Patient/{n}"} for n in range(8)]
-    missed = [{"held_on": date(2026, 5, 2), "attendance": "not-attended", "person": f"Patient/{n}"} for n in (20, 21)]
-    again = [{"held_on": date(2026, 5, 3), "attendance": "attended", "person": "Patient/0", "item": "j"}]
-    await put(runtime, "care_contact", *visits, *missed, *again)
+    days = {8: [date(2025, 12, 31), date(2026, 11, 21)], 2: [date(2025, 12, 31)], 3: [date(2026, 11, 22)]}
+    served = [day for many, day in days.items() for _ in range(many)]
+    async with runtime.database.transaction(NORTH) as connection:
+        for place, day in enumerate(served):
+            person = f"Patient/{place}"
+            await connection.execute("UPDATE care_person SET attended = $2 WHERE person = $1", person, day)
     found = await evaluate(runtime, NORTH, Question("reach", *YEAR, strata=("age",)))
     assert [(row.strata, row.figure.having, row.figure.followed) for row in found.rows] == [
         (("18-24",), 8, 20),

@@ -98,6 +98,7 @@ def upgrade() -> None:
     sa.Column('ethnicity', sa.Text(collation='C'), nullable=False),
     sa.Column('deprivation', sa.Text(collation='C'), nullable=False),
     sa.Column('rurality', sa.Text(collation='C'), nullable=False),
+    sa.Column('attended', sa.ARRAY(sa.Date()), server_default=sa.text("'{}'"), nullable=False),
     sa.PrimaryKeyConstraint('tenant', 'person')
     )
     op.create_table('care_referral',

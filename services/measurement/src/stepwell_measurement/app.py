@@ -24,6 +24,7 @@ from stepwell_measurement.use_cases import counting, dashboards, evaluating
 from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
 from stepwell_measurement.use_cases.scores import keep_scores
+from stepwell_measurement.use_cases.shipping import ship_measures
 from stepwell_measurement.use_cases.strata import keep_person
 
 
@@ -51,6 +52,7 @@ service = Service(
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
     tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES),
     functions=(*FUNCTIONS, *care_tables.FUNCTIONS),
+    seed=ship_measures,
     staff_pages=trajectory_pages,
     documented=documented,
     package=Path(__file__).parent,

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Boolean, Date, Double, Index, Integer, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, Double, Index, Integer, Text, text
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import (
@@ -48,7 +48,10 @@ class CareFactRow(SQLModel, table=True):
 
 
 class CarePersonRow(SQLModel, table=True):
-    """Where a registered person belongs, as the copy of their Patient says; `version` is screening's."""
+    """Where a registered person belongs, as the copy of their Patient says; `version` is screening's.
+
+    `attended` are the days on which they came to an appointment, in order; made anew with the counted rows.
+    """
 
     __tablename__: ClassVar[str] = "care_person"
 
@@ -63,6 +66,7 @@ class CarePersonRow(SQLModel, table=True):
     ethnicity: str = Field(sa_column=text_column())
     deprivation: str = Field(sa_column=text_column())
     rurality: str = Field(sa_column=text_column())
+    attended: list[date] = Field(sa_column=Column(ARRAY(Date), nullable=False, server_default=text("'{}'")))
 
 
 class CareMarkRow(SQLModel, table=True):

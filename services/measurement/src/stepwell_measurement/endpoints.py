@@ -7,7 +7,41 @@ from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.rules.statistics import known_statistics
+from stepwell_measurement.use_cases.reporting import evaluate_as_deqm, evaluate_measure
 from stepwell_measurement.use_cases.summaries import last_of_each, statistics
+
+_EVALUATE = (
+    "A Measure counted for a period, as a MeasureReport: periodStart and periodEnd (days), reportType population"
+    " (unless given; DEQM: summary), subject or subject-list; subject for one person; organization (the practice); and"
+    " stratifier (up to 3 of the Measure's, told together), by (month, quarter or year, with the limits of chance),"
+    " only (dimension|value, many). Each rate has its confidence interval and how complete follow-up is. Small counts,"
+    " and what would give them away, are masked. Persons are named to whoever may read every Patient and Observation."
+)
+
+
+def measure_operations(runtime: Runtime) -> Iterator[Operation]:
+    """The operations on Measure."""
+    for instance in (True, False):
+        yield Operation(
+            "evaluate-measure",
+            partial(evaluate_measure, runtime),
+            Interaction.READ,
+            _EVALUATE if instance else f"{_EVALUATE} measure says which.",
+            instance=instance,
+            affects_state=False,
+            result="MeasureReport",
+            definition="http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+        )
+    yield Operation(
+        "evaluate",
+        partial(evaluate_as_deqm, runtime),
+        Interaction.READ,
+        "As $evaluate-measure, with the names of DEQM: measureUrl or measureId (many). A Bundle for each Measure.",
+        instance=False,
+        affects_state=False,
+        result="Parameters",
+        definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/evaluate",
+    )
 
 
 def observation_operations(runtime: Runtime) -> Iterator[Operation]:

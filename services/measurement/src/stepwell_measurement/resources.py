@@ -8,7 +8,7 @@ from stepwell_shared.fhir.registry import READ_ONLY, Interaction, Registry, Serv
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.served import TASK_PARAMETERS, patient_copy, shared_types, with_export
 
-from stepwell_measurement.endpoints import observation_operations
+from stepwell_measurement.endpoints import measure_operations, observation_operations
 from stepwell_measurement.subscriptions import TOPICS
 from stepwell_measurement.use_cases.observations import change_observation
 from stepwell_measurement.use_cases.reports import change_report
@@ -69,6 +69,7 @@ def registry(runtime: Runtime) -> Registry:
                 *("title", "topic", "url", "version"),
             ],
             interactions=READ_ONLY,
+            operations=tuple(measure_operations(runtime)),
             documentation="What is counted, of whom, why, and where the definition comes from. The criteria are"
             " expressions over the columns of the counted rows, which docs/measures.md describes.",
         )

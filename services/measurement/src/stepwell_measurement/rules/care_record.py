@@ -101,6 +101,9 @@ Row = tuple[object, ...]
 """The columns of a counted row: its item, those of `Person` with the band of age, tier, pathway, what is counted."""
 
 
+_HELD_ON = -2
+
+
 class Rows(NamedTuple):
     """The rows of one person by table, each in the order of the table's columns."""
 
@@ -108,6 +111,12 @@ class Rows(NamedTuple):
     care_contact: list[Row]
     care_course: list[Row]
     care_step: list[Row]
+
+    @property
+    def days_attended(self) -> list[date]:
+        """The days on which the person came to an appointment, in order."""
+        days = {row[_HELD_ON] for row in self.care_contact if row[-1] == Attendance.ATTENDED}
+        return sorted(day for day in days if isinstance(day, date))
 
 
 class _Stay(NamedTuple):

@@ -22,6 +22,9 @@ from stepwell_measurement.use_cases.site import parameters_of
 
 PEOPLE_AT_ONCE = 200
 
+_SET_DAYS = """UPDATE care_person SET attended = $3
+  WHERE tenant = $1 AND person = $2 AND attended IS DISTINCT FROM $3"""
+
 Key = tuple[str, str, int]
 
 
@@ -95,6 +98,8 @@ def scores_in(series: str) -> list[Score]:
 
 async def _replace(connection: Connection, tenant: str, made: Mapping[str, Rows]) -> None:
     people = sorted(made)
+    days = [(tenant, person, made[person].days_attended) for person in people]
+    await connection.executemany(_SET_DAYS, days)
     for table in COUNTED:
         await connection.execute(f"DELETE FROM {table} WHERE tenant = $1 AND person = ANY($2)", tenant, people)
         rows = [(person, *row) for person in people for row in getattr(made[person], table)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell_shared.background import poll
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
@@ -45,6 +45,7 @@ SECONDS_MAX = 20.0
 RECENT = timedelta(seconds=30)
 KEPT = timedelta(minutes=10)
 KEPT_MAX = 500
+NAMED_MAX = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ class Question:
     by: str = ""
     where: tuple[tuple[str, str], ...] = ()
     person: str = ""
+
+
+class Member(NamedTuple):
+    """Somebody who is counted in a share: whether the outcome is known, and whether they have it."""
+
+    person: str
+    followed: bool
+    having: bool
 
 
 @dataclass
@@ -141,12 +150,44 @@ async def tallies(runtime: Runtime, tenant: str, question: Question) -> dict[Gro
     return {key: tally for key, tally in found.items() if any(tally.values())}
 
 
+async def members(runtime: Runtime, tenant: str, question: Question) -> list[Member]:
+    """Who is counted in a share, for those who may know persons; once for each row. Raises FhirError as `evaluate`
+    does, and when there are too many to name."""
+    measure = measure_of(question)
+    criteria, followed = measure.criteria, measure.criteria.followed or "true"
+    conditions, arguments = _conditions(measure, question, min(question.end, runtime.clock().date()))
+    statement = (
+        f"SELECT person, {followed} AS followed, coalesce(({followed}) AND ({criteria.having}), false) AS having"
+        f" FROM {criteria.table} WHERE {conditions} ORDER BY person LIMIT {NAMED_MAX + 1}"
+    )
+    async with runtime.database.transaction(tenant) as connection:
+        rows = await connection.fetch(_bound(statement), *arguments, timeout=SECONDS_MAX)
+    if len(rows) > NAMED_MAX:
+        raise _refused(f"more than {NAMED_MAX} are counted; ask about a shorter period or one group", "periodEnd")
+    return [Member(row["person"], bool(row["followed"]), bool(row["having"])) for row in rows]
+
+
 def _statement(measure: Measure, question: Question, last: date) -> tuple[str, list[Any]]:
     """The scan. All text of it ships with the product; what a caller says is among its arguments."""
     criteria = measure.criteria
-    arguments: list[Any] = [question.start, last]
     groups = [_dimension(measure, name) for name in question.strata]
     since = f"date_trunc('{question.by}', {criteria.on})::date" if question.by else "NULL::date"
+    conditions, arguments = _conditions(measure, question, last)
+    counted, also = _counted(measure)
+    named = [f"{since} AS since", *(f"{group} AS s{place}" for place, group in enumerate(groups))]
+    by = ", ".join(str(place) for place in range(1, len(named) + also + 1))
+    selected = ", ".join([*named, *counted])
+    return _bound(f"SELECT {selected} FROM {criteria.table} WHERE {conditions} GROUP BY {by}"), arguments
+
+
+def _bound(statement: str) -> str:
+    return statement.replace("period_start", "$1::date").replace("period_end", "$2::date")
+
+
+def _conditions(measure: Measure, question: Question, last: date) -> tuple[str, list[Any]]:
+    """Which rows are counted, and the arguments of the statement: the first two are the ends of the period."""
+    criteria = measure.criteria
+    arguments: list[Any] = [question.start, last]
     conditions = ["tenant = current_setting('stepwell.tenant')", f"({criteria.eligible})"]
     if criteria.on:
         conditions.append(f"{criteria.on} BETWEEN period_start AND period_end")
@@ -156,14 +197,8 @@ def _statement(measure: Measure, question: Question, last: date) -> tuple[str, l
     if question.person:
         arguments.append(question.person)
         conditions.append(f"person = ${len(arguments)}")
-    counted, also = _counted(measure)
-    named = [f"{since} AS since", *(f"{group} AS s{place}" for place, group in enumerate(groups))]
-    by = ", ".join(str(place) for place in range(1, len(named) + also + 1))
-    statement = (
-        f"SELECT {', '.join([*named, *counted])} FROM {criteria.table}"
-        f" WHERE {' AND '.join(conditions)} GROUP BY {by}"
-    )  # fmt: skip
-    return statement.replace("period_start", "$1::date").replace("period_end", "$2::date"), arguments
+    # Types are known from use alone: each end of the period is used.
+    return " AND ".join([*conditions, "period_start <= period_end + 1"]), arguments
 
 
 def _counted(measure: Measure) -> tuple[list[str], int]:

@@ -9,12 +9,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from stepwell_shared.canonical import instant
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.interactions.reach import resolved_query
 from stepwell_shared.fhir.messages import Request, Response, bundle, match_entries
-from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import WHOLE
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.search.terms import escape, too_costly
@@ -22,6 +20,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.rules.statistics import known_statistics, statistic
 from stepwell_measurement.tables import kept_score, observed_codes
+from stepwell_measurement.use_cases.asked import parameters_in, refused
 from stepwell_measurement.use_cases.series import STANDING
 
 MAX_MAX, KINDS_MAX, VALUES_MAX = 100, 200, 10_000
@@ -37,13 +36,13 @@ Pairs = list[tuple[str, str]]
 async def last_of_each(runtime: Runtime, request: Request) -> Response:
     """The newest `max` (1 unless given) of each code; search parameters narrow what counts, patient or subject is a
     must, and so is category or code. Raises FhirError INVALID."""
-    given = _given(request)
+    given = parameters_in(request)
     most = _whole(dict(given).get("max", "1"), "max", MAX_MAX)
     criteria = [(name, value) for name, value in given if name not in {"max", *_WORDS}]
     names = {name.partition(":")[0] for name, _ in criteria}
     people = [value for name, value in criteria if name in {"patient", "subject"}]
     if len(people) != 1 or not names & {"category", "code"}:
-        raise _refused("patient (or subject) says of whom, category or code says what", "required")
+        raise refused("patient (or subject) says of whom, category or code says what", "required")
     person = _person(runtime, people[0])
     kinds = await observed_codes(runtime.database, request.access.tenant, person)
     if len(kinds) > KINDS_MAX:
@@ -63,14 +62,14 @@ async def last_of_each(runtime: Runtime, request: Request) -> Response:
 async def statistics(runtime: Runtime, request: Request) -> Response:
     """Figures (`statistic`, one or more) about the values of one `code` of one `subject`, of those since `duration`
     hours or in a `period`; with `include` the Observations beside them. What does not stand is left out."""
-    given = _given(request)
+    given = parameters_in(request)
     found = dict(given)
     wanted = list(dict.fromkeys(value for name, value in given if name == "statistic"))
     unknown = [each for each in wanted if each not in known_statistics()]
     if not wanted or unknown:
-        raise _refused(f"statistic is one or more of {', '.join(known_statistics())}", "not-supported")
+        raise refused(f"statistic is one or more of {', '.join(known_statistics())}", "not-supported")
     if "subject" not in found or not {"code", "coding"} & found.keys():
-        raise _refused("subject says of whom, code (and system) or coding says what", "required")
+        raise refused("subject says of whom, code (and system) or coding says what", "required")
     criteria = [("subject", found["subject"]), ("code", _token(found)), *_times(runtime, found)]
     limit = _whole(found.get("limit", str(VALUES_MAX)), "limit", VALUES_MAX)
     rows = await _found(runtime, request, criteria, limit)
@@ -138,34 +137,6 @@ async def _found(runtime: Runtime, request: Request, criteria: Pairs, most: int)
     return list(rows[:most])
 
 
-def _given(request: Request) -> Pairs:
-    """The parameters of a GET, or of a Parameters resource, as a search has them."""
-    body: Resource = orjson.loads(request.body) if request.body else {}
-    if body and body["resourceType"] != "Parameters":
-        raise _refused("this operation takes Parameters", "structure")
-    found = list(request.parameters)
-    for parameter in body.get("parameter", ()):
-        value = next((value for name, value in parameter.items() if name.startswith("value")), None)
-        found.append((parameter["name"], _text(parameter["name"], value)))
-    if any("\0" in value for _, value in found):
-        raise _refused("a parameter has a character that no text has", "value")
-    return found
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, dict) and "reference" in value:
-        return str(value["reference"])
-    if isinstance(value, dict) and "code" in value:
-        return f"{escape(str(value.get('system', '')))}|{escape(str(value['code']))}"
-    if isinstance(value, dict) and {"start", "end"} & value.keys():
-        return f"{value.get('start', '')}/{value.get('end', '')}"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise _refused(f"{name[:64]} has no value that this operation takes", "value")
-
-
 def _token(found: dict[str, str]) -> str:
     if "coding" in found:
         return found["coding"]
@@ -191,13 +162,9 @@ def _person(runtime: Runtime, text: str) -> str:
 
 def _whole(text: str, name: str, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= most):
-        raise _refused(f"{name} is a whole number from 1 to {most}", "value")
+        raise refused(f"{name} is a whole number from 1 to {most}", "value")
     return int(text)
 
 
 def _self(runtime: Runtime, given: Pairs) -> str:
     return f"{runtime.engine.base_url}/Observation/$lastn?{urlencode(given)}"
-
-
-def _refused(text: str, code: str) -> FhirError:
-    return FhirError(Category.INVALID, [Issue(text, code, "Parameters.parameter")])

@@ -1,0 +1,175 @@
+"""`$evaluate-measure` and `$evaluate`: who may ask what, and MeasureReports that say it in FHIR."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+import httpx
+import pytest
+from stepwell_measurement.app import service
+from stepwell_measurement.data.measures import measures
+from stepwell_shared.canonical import extension_url
+from stepwell_shared.runtime import Runtime
+
+from tests.services.measurement.test_evaluating import COURSES, course, put
+from tests.support.runtime import NORTH, SOUTH, http_of, token
+
+Resource = dict[str, Any]
+
+EHR, ANALYST = token(NORTH, "ehr"), token(NORTH, "analyst")
+PERIOD = {"periodStart": "2026-01-01", "periodEnd": "2026-12-31"}
+
+
+@pytest.fixture
+async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    async with http_of(runtime, service) as client:
+        yield client
+
+
+async def asked(http: httpx.AsyncClient, path: str, who: dict[str, str] = ANALYST, **given: Any) -> httpx.Response:
+    names = {name.replace("_", "-") if name != "_format" else name: value for name, value in given.items()}
+    return await http.get(f"/Measure/{path}", params={**PERIOD, **names}, headers=who)
+
+
+def counts(populated: Resource) -> dict[str, int | None]:
+    """The counts of a group or stratum by population; None where one is masked."""
+    return {each["code"]["coding"][0]["code"]: each.get("count") for each in populated["population"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status"),
+    [
+        ("nothing/$evaluate-measure", {}, 404),
+        ("$evaluate-measure", {}, 400),
+        ("$evaluate", {}, 400),
+        ("recovery/$evaluate-measure", {"periodEnd": "never"}, 400),
+        ("recovery/$evaluate-measure", {"periodEnd": "2025-01-01"}, 400),
+        ("recovery/$evaluate-measure", {"practitioner": "Practitioner/p"}, 400),
+        ("recovery/$evaluate-measure", {"reportType": "gossip"}, 400),
+        ("recovery/$evaluate-measure", {"stratifier": "name"}, 400),
+        ("recovery/$evaluate-measure", {"only": "tier"}, 400),
+        ("recovery/$evaluate-measure", {"subject": "Patient/0"}, 400),
+        ("recovery/$evaluate-measure", {"subject": "Patient/0", "reportType": "subject"}, 403),
+        ("recovery/$evaluate-measure", {"reportType": "subject-list"}, 403),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused(
+    http: httpx.AsyncClient, path: str, given: dict[str, str], status: int
+) -> None:
+    assert (await asked(http, path, **given)).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["subject", "subject-list"])
+async def test_a_token_of_one_person_gets_no_figures_about_others(http: httpx.AsyncClient, kind: str) -> None:
+    patient = token(NORTH, "patient", "Patient/0")
+    assert (await asked(http, "recovery/$evaluate-measure", patient)).status_code == 403
+    assert (await asked(http, "recovery/$evaluate-measure", patient, reportType=kind)).status_code == 403
+
+
+async def test_a_report_has_populations_a_score_with_its_interval_and_how_complete_it_is(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    await put(runtime, "care_course", *COURSES)
+    await put(runtime, "care_course", *COURSES, tenant=SOUTH)
+    report = (await asked(http, "recovery/$evaluate-measure")).json()
+    assert (report["resourceType"], report["type"], report["status"]) == ("MeasureReport", "summary", "complete")
+    assert report["measure"] == "https://stepwell.health/fhir/Measure/recovery|1.0.0"
+    (group,) = report["group"]
+    assert counts(group) == {
+        "initial-population": 35, "denominator": 35, "denominator-exclusion": 10, "numerator": 12,
+    }  # fmt: skip
+    score = group["measureScore"]
+    assert score["value"] == 0.48
+    (interval,) = score["extension"]
+    assert (interval["valueRange"]["low"]["value"], interval["valueRange"]["high"]["value"]) == (0.3003, 0.665)
+    parts = {each["url"]: each["valueDecimal"] for each in group["extension"][0]["extension"]}
+    assert group["extension"][0]["url"] == extension_url("follow-up")
+    assert (parts["completeness"], parts["lowest"], parts["highest"]) == (0.7143, 0.3429, 0.6286)
+
+
+async def test_strata_are_told_together_and_small_counts_are_masked_with_what_would_give_them_away(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    few = [{**each, "sex": "other", "age": "80+"} for each in COURSES[10:16]]
+    men = [{**each, "sex": "male", "age": "18-24"} for each in COURSES]
+    women = [{**each, "sex": "female", "age": "18-24"} for each in COURSES]
+    await put(runtime, "care_course", *few, *men, *women)
+    report = (await asked(http, "recovery/$evaluate-measure", stratifier=["sex", "age"])).json()
+    (stratifier,) = report["group"][0]["stratifier"]
+    assert [each["text"] for each in stratifier["code"]] == ["sex", "age"]
+    found = {
+        tuple(each["value"]["text"] for each in stratum["component"]): stratum for stratum in stratifier["stratum"]
+    }
+    assert set(found) == {("female", "18-24"), ("male", "18-24"), ("other", "80+")}
+    small = found["other", "80+"]
+    assert counts(small)["numerator"] is None
+    assert small["measureScore"]["extension"][0]["valueCode"] == "masked"
+    others = [counts(found[sex, "18-24"])["numerator"] for sex in ("female", "male")]
+    assert None in [*others, counts(report["group"][0])["numerator"]]
+
+
+async def test_waits_have_a_group_for_each_figure_and_a_series_has_limits_of_chance(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    begun = [
+        {"asked_on": date(2026, month, 1), "begun_on": date(2026, month, 8 + place % 3)}
+        for month in range(1, 7)
+        for place in range(20)
+    ]
+    await put(runtime, "care_referral", *begun, *[{"asked_on": date(2026, 11, 1)}] * 10)
+    report = (await asked(http, "waits/$evaluate-measure")).json()
+    groups = {each["code"]["coding"][0]["code"]: each for each in report["group"]}
+    assert list(groups) == ["wait-p50", "wait-p75", "wait-p90", "within-42-days", "within-126-days"]
+    assert groups["wait-p50"]["measureScore"] == {"value": 8, "system": "http://unitsofmeasure.org", "code": "d"}
+    assert counts(groups["wait-p50"]) == {
+        "initial-population": 130, "measure-population": 130, "begun": 120, "waiting": 10, "left": 0,
+    }  # fmt: skip
+    series = (await asked(http, "access/$evaluate-measure", by="month")).json()["group"][0]["stratifier"][0]
+    assert [each["value"]["text"] for each in series["stratum"]][-2:] == ["2026-06", "2026-11"]
+    limits = [each for each in series["stratum"][-1]["extension"] if each["url"] == extension_url("control-limits")]
+    assert {"url": "signal", "valueCode": "outside-limits"} in limits[0]["extension"]
+
+
+async def test_persons_are_named_to_whoever_may_read_them_all(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await put(runtime, "care_course", *COURSES[:2], course(recovery=False, reliable_recovery=False))
+    await put(runtime, "care_course", *COURSES, tenant=SOUTH)
+    listed = (await asked(http, "recovery/$evaluate-measure", EHR, reportType="subject-list")).json()
+    people = {each["id"]: [entry["item"]["reference"] for entry in each["entry"]] for each in listed["contained"]}
+    assert people["numerator"] == ["Patient/0", "Patient/1"]
+    assert people["denominator"] == ["Patient/0", "Patient/1", "Patient/2"]
+    one = (await asked(http, "recovery/$evaluate-measure", EHR, reportType="subject", subject="Patient/2")).json()
+    assert (one["type"], one["subject"]) == ("individual", {"reference": "Patient/2"})
+    assert counts(one["group"][0])["numerator"] == 0
+
+
+async def test_a_post_and_the_names_of_deqm_ask_the_same(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await put(runtime, "care_course", *COURSES)
+    body = {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "periodStart", "valueDate": "2026-01-01"},
+            {"name": "periodEnd", "valueDate": "2026-12-31"},
+            {"name": "measureUrl", "valueUri": "https://stepwell.health/fhir/Measure/recovery"},
+            {"name": "measureId", "valueString": "follow-up"},
+            {"name": "reportType", "valueCode": "summary"},
+        ],
+    }
+    answer = await http.post("/Measure/$evaluate", json=body, headers=ANALYST)
+    reports = [each["resource"]["entry"][0]["resource"] for each in answer.json()["parameter"]]
+    assert [each["measure"].rpartition("/")[2] for each in reports] == ["recovery|1.0.0", "follow-up|1.0.0"]
+    again = (await asked(http, "$evaluate-measure", measure="Measure/recovery")).json()
+    assert again["group"] == reports[0]["group"]
+
+
+async def test_every_measure_that_ships_is_there_and_can_be_evaluated(http: httpx.AsyncClient) -> None:
+    found = (await http.get("/Measure", params={"_count": "100"}, headers=ANALYST)).json()
+    assert {each["resource"]["id"] for each in found["entry"]} == set(measures())
+    for entry in found["entry"]:
+        measure = entry["resource"]
+        assert measure["purpose"]
+        assert measure["relatedArtifact"][0]["citation"]
+        report = (await asked(http, f"{measure['id']}/$evaluate-measure")).json()
+        named = [each["code"]["coding"][0]["code"] for each in report["group"]]
+        assert named == [each["code"]["coding"][0]["code"] for each in measure["group"]]
+        score = report["group"][0]["measureScore"]
+        assert score["extension"][0]["valueCode"] == "not-applicable"
