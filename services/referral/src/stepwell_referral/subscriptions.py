@@ -40,7 +40,22 @@ APPOINTMENT_CHANGED = Topic(
     "It is known what became of an appointment: the person came, did not come, or it was cancelled; or that was taken"
     " back as an error. What is only booked or moved is not told of.",
 )
-TOPICS = (REFERRAL_CHANGED, CAPACITY_CHANGED, COMMUNICATION_CHANGED, INTERIM_CHANGED, APPOINTMENT_CHANGED)
+ADVICE_CHANGED = Topic(
+    "advice-changed",
+    ("Task",),
+    ("patient", "status", "owner", "requester"),
+    "Another organisation was asked for advice, or has answered; care stays where it is. Beside the Task comes what was"
+    " asked or said.",
+    ("Communication",),
+)
+TOPICS = (
+    REFERRAL_CHANGED,
+    CAPACITY_CHANGED,
+    COMMUNICATION_CHANGED,
+    INTERIM_CHANGED,
+    APPOINTMENT_CHANGED,
+    ADVICE_CHANGED,
+)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 PATIENT_CHANGED = ("screening", "patient-changed")
 PREFERENCE_CHANGED = ("screening", "preference-changed")

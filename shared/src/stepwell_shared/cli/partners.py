@@ -13,7 +13,7 @@ import asyncpg
 import typer
 
 from stepwell_shared.auth import tenants
-from stepwell_shared.auth.clients import NAME_PATTERN, Client, ClientError, register_client, remove_client
+from stepwell_shared.auth.clients import NAME_PATTERN, Client, ClientError, find_client, register_client, remove_client
 from stepwell_shared.auth.keys import KeyFileError, load_private_keys, public_key_set
 from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.cli.access import AccessSettings
@@ -175,7 +175,7 @@ async def add_partner(
         scopes = partner_scopes(partner, runtime.engine.base_url)
         client = Client(partner.client_here, scopes, jwks=theirs.jwks, roles=(PARTNER_ROLE,))
         await register_client(issuer, client, now)
-        await pair(database, runtime.engine, partner, exchange.topic, now)
+        await pair(database, runtime.engine, partner, exchange.topic, now, exchange.advice)
     return partner
 
 
@@ -192,7 +192,13 @@ async def change_partner(
             shared=found.shared if shared is None else shared,
             taken_here=found.taken_here if taken is None else taken,
         )
-        await pair(database, runtime.engine, changed, exchange.topic, datetime.now(UTC))
+        now = datetime.now(UTC)
+        issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
+        client = await find_client(issuer, changed.client_here)
+        if client is not None:
+            scopes = partner_scopes(changed, runtime.engine.base_url)
+            await register_client(issuer, replace(client, scopes=scopes), now)
+        await pair(database, runtime.engine, changed, exchange.topic, now, exchange.advice)
         return changed
 
 
@@ -203,7 +209,7 @@ async def remove_partner(settings: AccessSettings, tenant: str, name: str) -> No
         found = await _one(database, tenant, name)
         issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
         await remove_client(issuer, found.client_here)
-        await unpair(database, runtime.engine, found, exchange.topic, datetime.now(UTC))
+        await unpair(database, runtime.engine, found, exchange.topic, datetime.now(UTC), exchange.advice)
 
 
 def our_card(

@@ -107,7 +107,7 @@ class PartnerCourier(Courier):
         return Answer(Verdict.DELIVERED)
 
     async def _prepared(self, partner: Partner, feed: Feed, numbered: Sequence[Numbered]) -> list[_Part]:
-        if feed is Feed.STATUS:
+        if not feed.is_sent:
             return [await self._news(partner, n) for n in numbered]
         parts = [await self._referral(partner, n) for n in numbered]
         return [part for part in parts if part.entries]
@@ -125,7 +125,7 @@ class PartnerCourier(Courier):
         self, subscription: Subscription, feed: Feed, group: Sequence[_Part], events_total: int
     ) -> tuple[bytes, int]:
         """What is posted, and how many entries the answer must have (0 for a notification)."""
-        if feed is Feed.REFERRALS:
+        if feed.is_sent:
             entries = {url: text for part in group for url, text in part.entries.items()}
             head = b'{"resourceType":"Bundle","type":"transaction","entry":['
             return head + b",".join(entries.values()) + b"]}", len(entries)
@@ -138,7 +138,7 @@ class PartnerCourier(Courier):
     async def _post_part(self, partner: Partner, feed: Feed, link: Link, body: bytes, entries_count: int) -> Answer:
         """One request. Whatever is no answer of the partner's own says nothing about what was sent."""
         started = self._clock()
-        url = partner.base_url if feed is Feed.REFERRALS else partner.notifications_url
+        url = partner.base_url if feed.is_sent else partner.notifications_url
         try:
             token = await self._tokens.token_for(partner)
             started = self._clock()

@@ -46,12 +46,12 @@ async def as_recorded(partner: Partner, event: PendingEvent) -> Sequence[Entry]:
 class Exchange:
     """The service's part of the exchange.
 
-    `topic` announces what may concern a partner, and is what partners announce to us. `concerns` says whether a partner
-    must be told of an event; `outgoing` how (raises NotReadyError); `refused` is told of a refusal with its reason;
-    `take` handles what a partner announces, and must bear being called twice and in any order; `news` is what we
-    announce to a partner of an event, focus first; `heard` is told whenever a partner has called or answered us;
-    `learn` of the Bundle that a partner answers to `capacity` (a path under its FHIR base), and of None when it does
-    not answer.
+    `topic` announces what may concern a partner, and is what partners announce to us; `advice` is the same for
+    questions that transfer no care. `concerns` says whether a partner must be told of an event; `outgoing` how (raises
+    NotReadyError); `refused` is told of a refusal with its reason; `take` handles what a partner announces, and must
+    bear being called twice and in any order; `news` is what we announce to a partner of an event, focus first; `heard`
+    is told whenever a partner has called or answered us; `learn` of the Bundle that a partner answers to `capacity` (a
+    path under its FHIR base), and of None when it does not answer.
     """
 
     topic: Topic
@@ -62,5 +62,11 @@ class Exchange:
     take: Callable[[Partner, ReceivedEvent], Awaitable[None]]
     news: Callable[[Partner, PendingEvent], Awaitable[Sequence[Entry]]] = as_recorded
     heard: Callable[[Partner], Awaitable[None]] = not_noted
+    advice: Topic | None = None
     capacity: str = ""
     learn: Callable[[Partner, Resource | None], Awaitable[None]] = not_kept
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """What partners and we announce to each other."""
+        return (self.topic, *([self.advice] if self.advice else []))

@@ -21,12 +21,14 @@ EVENTS_MAX = 32
 TIMEOUT_SECONDS = 60
 
 
-async def pair(database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime) -> None:
+async def pair(
+    database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime, advice: Topic | None = None
+) -> None:
     """Keeps the partner and begins to feed it; a feed that is not agreed on any more ends. Progress is kept."""
     await save_partner(database, partner, now)
     await keep_registry(engine, partner)
-    for feed, is_agreed in _feeds(partner):
-        subscription, row = feed_subscription(engine.base_url, partner, feed, topic, is_on=is_agreed)
+    for feed, about, is_agreed in _feeds(partner, topic, advice):
+        subscription, row = feed_subscription(engine.base_url, partner, feed, about, is_on=is_agreed)
         if not is_agreed and not await standing(database, [partner.tenant], [row.subscription_id]):
             continue  # there is nothing to end
         arrays = [[value] for value in row.values()]
@@ -36,9 +38,11 @@ async def pair(database: Database, engine: Engine, partner: Partner, topic: Topi
             await ship(engine, partner.tenant, subscription)
 
 
-async def unpair(database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime) -> None:
-    """Ends both feeds and forgets the partner; what was exchanged stays, and so does its Organization."""
-    await pair(database, engine, replace(partner, refers_here=False, referred_to=False), topic, now)
+async def unpair(
+    database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime, advice: Topic | None = None
+) -> None:
+    """Ends all feeds and forgets the partner; what was exchanged stays, and so does its Organization."""
+    await pair(database, engine, replace(partner, refers_here=False, referred_to=False), topic, now, advice)
     await remove_partner(database, partner.tenant, partner.name)
 
 
@@ -51,10 +55,7 @@ def feed_subscription(
     away for weeks.
     """
     focus_type, *_ = topic.focus_types
-    endpoint, owner = {
-        Feed.REFERRALS: (partner.base_url, "owner"),
-        Feed.STATUS: (partner.notifications_url, "requester"),
-    }[feed]
+    endpoint, owner = (partner.base_url, "owner") if feed.is_sent else (partner.notifications_url, "requester")
     criterion = f"{focus_type}?{owner}={partner.organization}"
     subscription_id = feed_id(base_url, partner.tenant, partner.name, feed)
     subscription = {
@@ -89,6 +90,9 @@ def feed_subscription(
     return subscription, row
 
 
-def _feeds(partner: Partner) -> Iterator[tuple[Feed, bool]]:
-    yield Feed.REFERRALS, partner.referred_to
-    yield Feed.STATUS, partner.refers_here
+def _feeds(partner: Partner, topic: Topic, advice: Topic | None) -> Iterator[tuple[Feed, Topic, bool]]:
+    yield Feed.REFERRALS, topic, partner.referred_to
+    yield Feed.STATUS, topic, partner.refers_here
+    if advice is not None:
+        yield Feed.QUESTIONS, advice, partner.is_asked_for_advice
+        yield Feed.ANSWERS, advice, partner.asks_for_advice

@@ -4,7 +4,7 @@ A partner is an Organization in our tenant. Everything it sends names that Organ
 reaches nothing else; what it sends are copies that belong to us.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,10 +13,11 @@ from typing import Final
 
 import asyncpg
 
+from stepwell_shared.auth.clients import tenant_of
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.database.pool import Database
-from stepwell_shared.federation.terms import ANY_REFERRAL, Terms, terms_from
+from stepwell_shared.federation.terms import ADVICE, ANY_REFERRAL, Terms, terms_from
 
 # What may be agreed on beyond what a referral cannot do without.
 SHARED: Final = ("contact", "reasons", "notes")
@@ -42,6 +43,14 @@ class Feed(StrEnum):
 
     REFERRALS = "referrals"
     STATUS = "status"
+    # Advice without transfer of care goes by itself: nothing that counts referrals hears of it.
+    QUESTIONS = "questions"
+    ANSWERS = "answers"
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether it brings transaction Bundles: what we ask of a partner. The others are notifications."""
+        return self in {Feed.REFERRALS, Feed.QUESTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,26 @@ class Partner:
         """The client as which it comes to us."""
         return client_of(self.tenant, self.name)
 
+    @property
+    def is_asked_for_advice(self) -> bool:
+        """Whether our questions go to it."""
+        return self.referred_to and ADVICE in self.taken_there.kinds
+
+    @property
+    def asks_for_advice(self) -> bool:
+        """Whether its questions come to us."""
+        return self.refers_here and ADVICE in self.taken_here.kinds
+
+    @property
+    def subscriptions_there(self) -> frozenset[str]:
+        """The subscriptions that tell us what became of what we asked."""
+        if not self.subscription_there:
+            return frozenset()
+        tenant = tenant_of(self.client_id) or ""
+        name = self.client_id.removeprefix(client_of(tenant, ""))
+        answers = f"{self.base_url}/Subscription/{feed_id(self.base_url, tenant, name, Feed.ANSWERS)}"
+        return frozenset({self.subscription_there, *([answers] if self.is_asked_for_advice else [])})
+
     def sent(self, url: str) -> bool:
         """Whether this absolute URL is one of its resources."""
         return url.startswith(f"{self.base_url}/")
@@ -110,15 +139,22 @@ def partner_scopes(partner: Partner, base_url: str) -> Scopes:
     organization = partner.organization
     texts = ["system/Bundle.c"] if partner.referred_to else []
     if partner.refers_here:
-        subscription = feed_id(base_url, partner.tenant, partner.name, Feed.STATUS)
+        own = (feed_id(base_url, partner.tenant, partner.name, feed) for feed in _told(partner))
+        texts += [f"system/Subscription.r?_id={subscription}" for subscription in own]
+        texts += [f"system/Communication.crs?sender={organization}"] if partner.asks_for_advice else []
         texts += [
             f"system/Task.crs?requester={organization}",
             f"system/ServiceRequest.crs?requester={organization}",
             f"system/Patient.crs?organization={organization}",
-            f"system/Subscription.r?_id={subscription}",
             "system/HealthcareService.rs",
         ]
     return Scopes.parse(" ".join(texts))
+
+
+def _told(partner: Partner) -> Iterator[Feed]:
+    yield Feed.STATUS
+    if partner.asks_for_advice:
+        yield Feed.ANSWERS
 
 
 class Partners:
@@ -145,7 +181,7 @@ class Partners:
 
     async def of_subscription_there(self, tenant: str, url: str) -> Partner | None:
         """The partner whose subscription tells us about our referrals."""
-        return await self._find(tenant, lambda each: url != "" and each.subscription_there == url)
+        return await self._find(tenant, lambda each: url in each.subscriptions_there)
 
     async def of_resource(self, tenant: str, url: str) -> Partner | None:
         """The partner whose resource this absolute URL names."""

@@ -30,7 +30,8 @@ class PartnerReceiver(Receiver):
     """A receiver that believes each partner about its own subscription and its own resources alone."""
 
     def __init__(self, exchange: Exchange, database: Database) -> None:
-        super().__init__({exchange.topic.canonical: self._handle_event}, database, lambda sender, notification: False)
+        handlers = {topic.canonical: self._handle_event for topic in exchange.topics}
+        super().__init__(handlers, database, lambda sender, notification: False)
         self._exchange = exchange
         self._partners = exchange.partners
 
@@ -39,7 +40,7 @@ class PartnerReceiver(Receiver):
         caller.require("Bundle", "create")
         partner = await self._partners.of_client(caller.tenant, caller.client_id)
         notification = parse_notification(body)
-        if partner is None or notification.subscription != partner.subscription_there or not partner.referred_to:
+        if partner is None or not _may_tell(partner, notification):
             raise FhirError(Category.FORBIDDEN, "this client may not notify for this subscription")
         await self._exchange.heard(partner)
         if notification.kind == "event-notification":
@@ -116,10 +117,14 @@ class PartnerCatchUp:
                 self._receiver,
                 tenants=self._tenants,
                 token=_token_of(self._tokens, partner),
-                may_ask=partner.subscription_there.__eq__,
+                may_ask=partner.subscriptions_there.__contains__,
                 policy=self._policy,
             )
         return self._asking[partner]
+
+
+def _may_tell(partner: Partner, notification: Notification) -> bool:
+    return partner.referred_to and notification.subscription in partner.subscriptions_there
 
 
 def _token_of(tokens: PartnerTokens, partner: Partner) -> Callable[[str], Awaitable[str]]:

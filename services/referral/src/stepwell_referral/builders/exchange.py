@@ -5,7 +5,7 @@ ours mean nothing there and stay here; identifiers make the same thing sent twic
 R4 workflow, option G: https://hl7.org/fhir/R4/workflow-management.html#optiong
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,15 +56,17 @@ def outgoing_referral(
     *,
     owner: str,
     consent: str = "",
+    known: Sequence[Json] = (),
 ) -> list[Json]:
     """The Bundle entries of a referral: Patient, ServiceRequest and Task, each created once by its identifier.
 
     `person` is the Patient, with the identifier that is the same whenever we send this person as its first; `owner` is
     what the partner calls the place or organisation that is asked; `consent` the address of the Consent that permits
-    it, which goes along by name (SDOH Clinical Care: ServiceRequest.supportingInfo).
+    it, which goes along by name (SDOH Clinical Care: ServiceRequest.supportingInfo), as does what the partner knows
+    already (`known`, references by identifier).
     """
     request_url = str(task["focus"]["reference"])
-    patient = _patient(person, placer)
+    patient = patient_sent(person, placer)
     sent_request = _request(request, request_url, placer)
     sent_task = _task(task, owner, placer)
     urls = {
@@ -74,10 +76,12 @@ def outgoing_referral(
     if consent:
         named = {"type": "Consent", "identifier": {"system": URI_IDENTIFIERS, "value": consent}}
         sent_request["supportingInfo"] = [named]
+    if known:
+        sent_request["supportingInfo"] = [*sent_request.get("supportingInfo", ()), *known]
     sent_request["subject"] = sent_task["for"] = {"reference": urls["Patient"]}
     sent_task["focus"] = {"reference": urls["ServiceRequest"]}
     sent_task["basedOn"] = [dict(sent_task["focus"])]
-    return [_created_once(each, urls[each["resourceType"]]) for each in (patient, sent_request, sent_task)]
+    return [created_once(each, urls[each["resourceType"]]) for each in (patient, sent_request, sent_task)]
 
 
 def outgoing_cancellation(task: Mapping[str, Any], placer: Placer, *, owner: str) -> list[Json]:
@@ -97,7 +101,7 @@ def outgoing_cancellation(task: Mapping[str, Any], placer: Placer, *, owner: str
     }
     if reason := task.get("statusReason"):
         abort["reasonCode"] = reason
-    return [_created_once(abort, placer.full_url("abort", identifier["value"]))]
+    return [created_once(abort, placer.full_url("abort", identifier["value"]))]
 
 
 def followed_task(task: Mapping[str, Any], partner_task: Mapping[str, Any], version_url: str, *, at: datetime) -> Json:
@@ -207,7 +211,8 @@ def _request(request: Mapping[str, Any], url: str, placer: Placer) -> Json:
     }
 
 
-def _patient(person: Mapping[str, Any], placer: Placer) -> Json:
+def patient_sent(person: Mapping[str, Any], placer: Placer) -> Json:
+    """The person by what was agreed, under the identifier that is the same whenever we send them."""
     return {
         "resourceType": "Patient",
         "identifier": person["identifier"],
@@ -220,7 +225,7 @@ def _members(resource: Mapping[str, Any], names: Collection[str]) -> Json:
     return {name: value for name, value in resource.items() if name.removeprefix("_") in names}
 
 
-def _created_once(resource: Json, full_url: str) -> Json:
+def created_once(resource: Json, full_url: str) -> Json:
     """The entry that creates a resource unless one with its first identifier is there."""
     identifier = resource["identifier"][0]
     criteria = "|".join(quote(_escaped(identifier.get(name, "")), safe="") for name in ("system", "value"))

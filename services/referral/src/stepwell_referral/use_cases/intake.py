@@ -20,9 +20,11 @@ from stepwell_shared.fhir.unit import Stored
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
+from stepwell_referral.builders.advice import is_advice
 from stepwell_referral.builders.support import part_code
 from stepwell_referral.rules.authorisation import authorises
 from stepwell_referral.rules.transitions import Actor, check_transition
+from stepwell_referral.use_cases.advice import change_advice, take_advice_task, take_back_advice
 from stepwell_referral.use_cases.agreements import not_taken
 from stepwell_referral.use_cases.exchanging import partners_of
 from stepwell_referral.use_cases.following import follow_up
@@ -42,12 +44,15 @@ async def write_task(runtime: Runtime, write: Write) -> None:
     """A referral of a partner, its taking back, a Task with an order, a part, or a change of what is here. Raises
     FhirError."""
     if write.interaction is not Interaction.CREATE or write.resource is None:
-        await change_task(runtime, write)
+        is_question = write.resource is not None and is_advice(_before(write))
+        await (change_advice if is_question else change_task)(runtime, write)
         return
     partner = await _partner(runtime, write)
     if partner is None:
         made = take_part if part_code(write.resource) is not None else take_order_task
         await made(runtime, write)
+    elif is_advice(write.resource):
+        await take_advice_task(runtime, write, partner, write.resource)
     elif _is_abort(write.resource):
         await _take_back(runtime, partner, write, write.resource)
     else:
@@ -142,6 +147,9 @@ async def _take_back(runtime: Runtime, partner: Partner, write: Write, abort: Re
     )
     for stored in await _found(runtime, partner, write, identifier):
         task = _content(stored)
+        if is_advice(task):
+            take_back_advice(runtime, write, stored, task)
+            continue
         if check_transition(task["status"], "cancelled", Actor.OWNER, cancel_requested=True) is not None:
             continue
         if task["status"] == "cancelled":
@@ -169,6 +177,10 @@ async def _found(runtime: Runtime, partner: Partner, write: Write, identifier: R
 async def _was_taken_back(runtime: Runtime, partner: Partner, write: Write, task: Resource) -> bool:
     identifier = {"system": builders.ABORT_IDENTIFIERS, "value": task["identifier"][0]["value"]}
     return bool(await _found(runtime, partner, write, identifier))
+
+
+def _before(write: Write) -> Resource:
+    return _content(write.previous) if write.previous is not None else {}
 
 
 def _is_abort(task: Resource) -> bool:

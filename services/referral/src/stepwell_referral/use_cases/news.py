@@ -26,10 +26,13 @@ from stepwell_shared.fhir.unit import Change
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.builders import news as builders
+from stepwell_referral.builders.advice import is_advice
+from stepwell_referral.use_cases.advice_exchange import told_advice
 from stepwell_referral.use_cases.progress import content
 
 # More times than these for one referral are a series, whose first are the ones that a practice waits for.
 APPOINTMENTS_MAX = 10
+BINARY = "Binary"
 KEPT = {builders.APPOINTMENT: builders.kept_appointment, builders.DOCUMENT: builders.kept_document}
 
 Resource = dict[str, Any]
@@ -51,6 +54,9 @@ async def news(runtime: Runtime, partner: Partner, event: PendingEvent) -> Seque
     """What the partner is told of a referral of its own: the Task, times and reports as they are now."""
     focus = event.entries[0]
     task: Resource = _resource.decode(bytes(focus.resource))
+    if is_advice(task):
+        told = await told_advice(runtime, partner.tenant, task)
+        return [Entry(_url(runtime, each), msgspec.Raw(encode(each))) for each in told]
     appointments, documents = await asyncio.gather(
         _appointments(runtime, partner.tenant, task), _documents(runtime, partner.tenant, task)
     )
@@ -112,7 +118,22 @@ async def _names(runtime: Runtime, tenant: str, appointment: Resource) -> dict[s
 
 async def _documents(runtime: Runtime, tenant: str, task: Resource) -> list[Resource]:
     stored = [await runtime.store.read(tenant, builders.DOCUMENT, id_) for id_ in builders.documents_of(task)]
-    return [builders.told_document(content(each)) for each in stored if content(each)]
+    found = [builders.told_document(content(each)) for each in stored if content(each)]
+    return [await _with_content(runtime, tenant, each) for each in found]
+
+
+async def _with_content(runtime: Runtime, tenant: str, document: Resource) -> Resource:
+    """The document with what lies beside it as Binary: who referred cannot fetch it from here."""
+    contents = []
+    for each in document.get("content", ()):
+        attachment = each.get("attachment", {})
+        kind, _, id_ = runtime.engine.localise(str(attachment.get("url", ""))).partition("/")
+        if kind == BINARY and kind in runtime.engine.registry.types:
+            binary = content(await runtime.store.read(tenant, kind, id_))
+            brought = {"data": binary["data"]} if "data" in binary else {}
+            attachment = {name: value for name, value in attachment.items() if name != "url"} | brought
+        contents.append({**each, "attachment": attachment})
+    return {**document, "content": contents}
 
 
 def _url(runtime: Runtime, resource: Resource) -> str:

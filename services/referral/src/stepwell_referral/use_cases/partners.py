@@ -13,15 +13,19 @@ from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import Exchange, NotReadyError, Outgoing
 from stepwell_shared.federation.partners import Partner
 from stepwell_shared.federation.terms import REFERRAL
-from stepwell_shared.fhir.copies import version_in
+from stepwell_shared.fhir.copies import source_of, version_in
+from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
+from stepwell_referral.builders.advice import advice_id, advice_named, is_advice, outgoing_question
 from stepwell_referral.rules.exchange import Message, Step, follow, message_for
-from stepwell_referral.subscriptions import REFERRAL_CHANGED
+from stepwell_referral.subscriptions import ADVICE_CHANGED, REFERRAL_CHANGED
+from stepwell_referral.use_cases.advice import advice_changed
+from stepwell_referral.use_cases.advice_exchange import question_of, take_answer
 from stepwell_referral.use_cases.agreements import not_taken
 from stepwell_referral.use_cases.capacity import learn
 from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
@@ -42,6 +46,7 @@ def exchange(runtime: Runtime) -> Exchange:
     """Referral's part in the exchange with partners."""
     return Exchange(
         topic=REFERRAL_CHANGED,
+        advice=ADVICE_CHANGED,
         partners=partners_of(runtime),
         concerns=partial(concerns, runtime),
         outgoing=partial(outgoing, runtime),
@@ -57,7 +62,7 @@ def exchange(runtime: Runtime) -> Exchange:
 async def concerns(runtime: Runtime, partner: Partner, event: PendingEvent) -> bool:
     """Whether the partner was asked for this referral and does not know yet what the event says."""
     task = _focus(event)
-    if not is_referral(task):
+    if not (is_referral(task) or is_advice(task)):
         return False
     _, partner_status = builders.partner_state(task)
     if message_for(task["status"], partner_status).outcome is Message.NOTHING:
@@ -76,6 +81,8 @@ async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> O
     _, partner_status = builders.partner_state(task)
     if message_for(task["status"], partner_status).outcome is Message.CANCELLATION:
         return Outgoing(builders.outgoing_cancellation(task, placer, owner=place), alone=True)
+    if is_advice(task):
+        return await _outgoing_question(runtime, partner, event, task, placer)
     request = _context(event, task["focus"]["reference"])
     read, owner = partial(runtime.store.read, partner.tenant), runtime.engine.localise(task["owner"]["reference"])
     if reason := await not_taken(partner.taken_there, REFERRAL, request, owner, read):
@@ -91,7 +98,37 @@ async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> O
     if not decision.permitted:
         return Outgoing()
     consent = f"{runtime.settings.url_of('screening')}/Consent/{decision.consent}" if decision.consent else ""
-    return Outgoing(builders.outgoing_referral(task, request, person, placer, owner=place, consent=consent))
+    known = advice_named(await advice_behind(runtime, partner, request))
+    entries = builders.outgoing_referral(task, request, person, placer, owner=place, consent=consent, known=known)
+    return Outgoing(entries)
+
+
+async def advice_behind(runtime: Runtime, partner: Partner, request: Resource) -> list[str]:
+    """The partner's answers that a ServiceRequest rests on, by the partner's own addresses."""
+    found = []
+    for each in request.get("supportingInfo", ()):
+        kind, _, id_ = runtime.engine.localise(str(each.get("reference", ""))).partition("/")
+        stored = await runtime.store.read(partner.tenant, kind, id_) if kind == "Communication" else None
+        source = source_of(stored).partition("/_history/")[0]
+        found += [source] if partner.sent(source) else []
+    return found
+
+
+async def _outgoing_question(
+    runtime: Runtime, partner: Partner, event: PendingEvent, task: Resource, placer: builders.Placer
+) -> Outgoing:
+    """A question for advice, where Consents permit to share the person and what is asked."""
+    person = await _person(runtime, partner.tenant, task["for"])
+    question = await question_of(runtime, partner.tenant, task)
+    # It is written for the partner and is no message to the person; what it is labelled with counts.
+    about = {"Task": {**task, "meta": question.get("meta", {})}, "Patient": person}
+    decision = await permitted_to(runtime, partner, event.subject, about)
+    if not decision.permitted:
+        await _show_withheld(runtime, partner, event, decision.reason)
+        decision = await permitted_to(runtime, partner, event.subject, about)
+    if not (decision.permitted and question):
+        return Outgoing()
+    return Outgoing(outgoing_question(task, question, person, placer, owner=partner.place_there))
 
 
 async def permitted_to(runtime: Runtime, partner: Partner, subject: str, about: Mapping[str, Resource]) -> Decision:
@@ -133,10 +170,13 @@ async def take_news(runtime: Runtime, partner: Partner, event: ReceivedEvent) ->
     theirs = event.resources.get(url)
     if theirs is None or theirs.get("resourceType") != "Task" or "versionId" not in theirs.get("meta", {}):
         raise _refusal("the event brings a Task with its version", event.expression)
+    version_url = f"{url}/_history/{theirs['meta']['versionId']}"
+    if (asked := advice_id(theirs)) is not None:
+        await take_answer(runtime, partner, event, theirs, asked, version_url)
+        return
     id_ = _our_id(theirs)
     if id_ is None:
         raise _refusal("the Task has no identifier of a referral of ours", event.expression)
-    version_url = f"{url}/_history/{theirs['meta']['versionId']}"
     stored = await runtime.store.read(partner.tenant, "Task", id_)
     ours = _resource.decode(stored.body) if stored is not None and stored.body else None
     if ours is None or await _place_there(runtime, partner, ours) is None:
@@ -189,7 +229,12 @@ async def change_referral(
             return
         unit = UnitOfWork(tenant)
         task = await completed(unit, task)
-        await follow_up(await referral_with_request(runtime, unit, before, stored, task, runtime.clock()))
+        if is_advice(task):
+            change = built(runtime.engine, task, runtime.clock(), version=stored.version + 1)
+            unit.changes.append(change)
+            unit.effects.append(advice_changed(runtime, change.stored, task, [], runtime.clock()))
+        else:
+            await follow_up(await referral_with_request(runtime, unit, before, stored, task, runtime.clock()))
         try:
             await runtime.store.commit(unit)
         except WriteConflictError:
