@@ -4,6 +4,7 @@ A filter on the person is compared with the subject that every outbox row carrie
 the topic's focus and is answered by the search engine's own matcher, so that a filter and a search never disagree.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,10 @@ from stepwell_shared.fhir.search.contents import reached_statement
 from stepwell_shared.fhir.search.query import parse_search
 from stepwell_shared.fhir.unit import Stored
 
+STATUS, NOT_STATUS = "status", "status:not"
+
 _resource = msgspec.json.Decoder(dict[str, Any])
+_CODE = re.compile("[a-z]+(-[a-z]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class EngineFilters:
         resource_type, _, id_ = event.focus.partition("/")
         body = bytes(event.entries[0].resource)
         resource = _resource.decode(body)
+        if _needs_no_search(criteria, resource):
+            return all((resource["status"] == each.value) is (each.name == STATUS) for each in criteria)
         change = change_of(self._engine, Stored(resource_type, id_, 1, _updated(resource, event), body), resource)
         statement = reached_statement(
             self._engine.registry.types[resource_type],
@@ -133,6 +139,12 @@ class EngineFilters:
             now=event.recorded,
         )
         return bool(await self._engine.store.search(tenant, *statement))
+
+
+def _needs_no_search(criteria: Sequence[Filter], resource: dict[str, Any]) -> bool:
+    """Whether all that is asked is one code of the status, or any but this one: plain in every resource that has it."""
+    plain = all(each.name in {STATUS, NOT_STATUS} and _CODE.fullmatch(each.value) for each in criteria)
+    return plain and isinstance(resource.get("status"), str)
 
 
 def _updated(resource: dict[str, Any], event: PendingEvent) -> datetime:
