@@ -1,7 +1,8 @@
 """`make bench`: what Stepwell does in a second, as ratios to what PostgreSQL alone can do on the same machine.
 
-`BENCH=engine` measures create, read and search on a loaded database, `BENCH=job` the way of a response through all
-four services, `BENCH=events` what an event costs; `BENCH=all` is everything. A missed goal is printed, never fatal.
+`BENCH=engine` measures create, read and search on a loaded database, `BENCH=locks` what authentication, tenancy and
+audit cost of it, `BENCH=job` the way of a response through all four services, `BENCH=events` what an event costs;
+`BENCH=all` is everything. A missed goal is printed, never fatal.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.processes import signals_as_interrupts
 
-from tests.bench import events
+from tests.bench import events, locks
 from tests.bench.engine_report import print_engine
 from tests.bench.engine_rounds import EnginePace, EngineRounds
 from tests.bench.engine_stage import engine_staged
@@ -39,7 +40,7 @@ from tests.bench.population import Population
 from tests.bench.suite import BenchSuite, running_suite
 
 RESULTS = Path("build/bench.json")
-PARTS = ("engine", "job", "events")
+PARTS = ("engine", "locks", "job", "events")
 ROWS = 1_000_000
 PATIENTS_OF_JOB = 24_000
 JOB_PACE = JobPace(2, 8.0, 200)
@@ -60,6 +61,8 @@ def main() -> int:
         with signals_as_interrupts():
             if "engine" in parts:
                 keep(wanted.results, engine(console, Population(wanted.rows), pace, wanted.folder, wanted.results))
+            if "locks" in parts:
+                keep(wanted.results, locked(console, Population(wanted.rows), pace, wanted.folder))
             if "job" in parts:
                 keep(wanted.results, job(console))
             if "events" in parts:
@@ -107,6 +110,25 @@ async def _engine(
     started = {name: asdict(each) for name, each in suite.started.items()}
     about = {"facts": facts, "observations": suite.population.observations, "pace": asdict(pace), "started": started}
     return {"engine": {**about, **found.as_json()}}
+
+
+def locked(console: Console, population: Population, pace: EnginePace, folder: Path) -> Results:
+    """What authentication, tenancy and audit cost; what is to be kept of it."""
+    console.rule("[bold]The locks[/bold]", align="left")
+    with LoadProcess() as load, _loading_bar(console) as advance, loaded_suite(folder, population, advance) as suite:
+        return asyncio.run(_locked(console, suite, load, pace))
+
+
+async def _locked(console: Console, suite: LoadedSuite, load: LoadProcess, pace: EnginePace) -> Results:
+    facts = machine_facts(suite.postgres.data, await _server_version(suite))
+    async with engine_staged(suite) as stage:
+        rounds = locks.LockRounds(stage, load, pace.rounds, pace.seconds, lambda _what, _seconds: None)
+        with _measuring_bar(console, rounds.planned_seconds) as advance, _disturbance(suite.postgres, facts):
+            rounds.advance = advance
+            found = await rounds.run()
+        locks.print_locks(console, found)
+        _print_facts(console, facts)
+    return {"locks": {"facts": facts, "operations": locks.as_json(found)}}
 
 
 def job(console: Console) -> Results:
