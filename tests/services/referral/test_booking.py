@@ -1,7 +1,7 @@
 """Promises of booking: a place is one person's, holds end by the clock, and nobody is passed or dropped in silence."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -44,6 +44,12 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
 def clock_of(runtime: Runtime) -> Clock:
     assert isinstance(runtime.clock, Clock)
     return runtime.clock
+
+
+async def told(runtime: Runtime, category: str) -> list[Resource]:
+    """What people were told, by its kind."""
+    found = await stored(runtime, NORTH, "Communication")
+    return [each for each in found if each["category"][0]["coding"][0]["code"] == category]
 
 
 async def slot_status(http: httpx.AsyncClient, id_: str) -> str:
@@ -272,8 +278,8 @@ async def test_reminders_come_on_time_once_and_name_no_condition(runtime: Runtim
     for days, expected in ((6.9, 0), (0.2, 1), (1, 1), (1, 2), (1, 2)):
         clock_of(runtime).now += timedelta(days=days)
         await work_on_due(runtime, [NORTH])
-        assert len(await stored(runtime, NORTH, "Communication")) == expected
-    first, _ = await stored(runtime, NORTH, "Communication")
+        assert len(await told(runtime, "reminder")) == expected
+    first, _ = await told(runtime, "reminder")
     words = first["payload"][0]["contentString"]
     assert words.startswith("Sie haben einen Termin am ")
     assert "Step" not in words
@@ -339,3 +345,49 @@ async def test_calendars_and_appointments_are_found(http: httpx.AsyncClient) -> 
     ):
         found = await http.get(query, headers={**COORDINATOR, "Prefer": "handling=strict"})
         assert len(found.json()["entry"]) == 1, found.text
+
+
+async def test_a_person_hears_of_each_time_that_is_made_for_them_moved_or_taken_back(
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Callable[[Resource], None]
+) -> None:
+    link = {"url": "link", "valueUrl": "https://video.example/room"}
+    remote: Resource = {"extension": [{"url": extension_url("telehealth"), "extension": [link]}]}
+    spanish = {"communication": [{"language": {"coding": [{"code": "es"}]}}]}
+    slots = [slot(f"w{week}", TOMORROW + timedelta(weeks=week), calendar="remote") for week in (1, 2, 3)]
+    await put_in(runtime, schedule("remote", **remote), *slots, person("e", **spanish))
+    given: dict[str, Any] = {"slot": "Slot/w1", "patient_reference": "Patient/e", "sessions": 2, "interval_days": 7}
+    answer = await ask(http, "book", **given)
+    assert answer.status_code == 200, answer.text
+    assert (await ask(http, "book", **given)).status_code == 200
+    (made,) = await told(runtime, "notification")
+    assert made["payload"][0]["contentString"].startswith("Tiene 2 citas; la primera es el 29 de noviembre de 2026")
+    assert "video.example" not in made["payload"][0]["contentString"]
+    assert made["payload"][1]["contentString"] == "Este es su enlace: https://video.example/room"
+    second = answer.json()["entry"][1]["resource"]
+    moved = only(await ask(http, "reschedule", at=f"{second['id']}/", slot="Slot/w3"))
+    assert (await put(http, moved, status="cancelled")).status_code == 200
+    said = [each["payload"][0]["contentString"] for each in await told(runtime, "notification")]
+    assert [each.split()[2] for each in said] == ["citas;", "ha", "del"]
+    named = [event.focus["id"] for event in await announced(runtime, NORTH) if event.topic == "communication-changed"]
+    assert len(named) == 3
+    for each in await told(runtime, "notification"):
+        emitted(each)
+
+
+async def test_a_time_that_is_only_held_or_is_over_is_told_to_nobody(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    held = only(await ask(http, "hold", slot="Slot/s1", patient_reference="Patient/a"))
+    assert (await put(http, held, status="cancelled")).status_code == 200
+    over = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "start": "2026-11-20T09:00:00Z",
+        "end": "2026-11-20T09:50:00Z",
+        "participant": [{"actor": {"reference": "Patient/a"}, "status": "accepted"}],
+    }
+    assert (await http.post("Appointment", json=over, headers=COORDINATOR)).status_code == 201
+    assert await told(runtime, "notification") == []
+    coming = {**over, "start": "2026-11-28T09:00:00Z", "end": "2026-11-28T09:50:00Z"}
+    made = (await http.post("Appointment", json=coming, headers=COORDINATOR)).json()
+    assert (await put(http, made, start="2026-11-29T09:00:00Z", end="2026-11-29T09:50:00Z")).status_code == 200
+    texts = [each["payload"][0]["contentString"] for each in await told(runtime, "notification")]
+    assert ["28 November" in texts[0], "it is now on 29 November" in texts[1]] == [True, True]

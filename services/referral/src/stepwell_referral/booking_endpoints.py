@@ -98,8 +98,8 @@ def task_operations(runtime: Runtime) -> Iterator[Operation]:
         "wait",
         partial(wait, runtime),
         Interaction.READ,
-        "Where this referral stands in its queue now, how long it is likely to be and on what that rests, in numbers and"
-        " in words. Nobody else is shown.",
+        "Where this referral stands in its queue now, how long it is likely to be and on what that rests, in numbers"
+        " and in words. Nobody else is shown.",
         affects_state=False,
         result="Parameters",
     )

@@ -287,13 +287,44 @@ def reminder(communication_id: str, appointment: Mapping[str, Any], person: Mapp
 
 def reminder_words(words: Mapping[str, Any], start: datetime, *, is_remote: bool, asks_for_space: bool) -> str:
     """The text of a reminder in one language, at the clock time that the slot itself says."""
-    moment = words["moment"].format(
-        day=start.day, month=words["months"][start.month - 1], year=start.year, time=f"{start:%H:%M}"
-    )
-    parts = [words["reminder"].format(moment=moment)]
+    parts = [words["reminder"].format(moment=_moment(words, start))]
     parts += [words["remote"]] if is_remote else []
     parts += [words["private_space"]] if asks_for_space else []
     return " ".join([*parts, words["change"]])
+
+
+def appointment_words(words: Mapping[str, Any], appointment: Mapping[str, Any], event: str, *, count: int) -> list[str]:
+    """What is told of an appointment in one language: for any channel, and for where only the person reads it.
+
+    `event` is booked, moved or cancelled; `count` how many were booked together.
+    """
+    start = datetime.fromisoformat(str(appointment["start"]))
+    moment = _moment(words, start)
+    if event == "cancelled":
+        return [words["cancelled"].format(moment=moment)]
+    said = words["moved"] if event == "moved" else words["series"] if count > 1 else words["reminder"]
+    is_remote, asked = space_asked(appointment)
+    parts = [said.format(moment=moment, count=count)]
+    parts += [words["remote"]] if is_remote else []
+    parts += [words["private_space"]] if is_remote and not asked else []
+    link = _parts(appointment, "telehealth").get("link", {}).get("valueUrl")
+    closed = [words["link"].format(link=link)] if link else []
+    return [" ".join([*parts, words["change"]]), *closed]
+
+
+def appointment_message(
+    communication_id: str, appointment: Mapping[str, Any], person: Mapping[str, Any], told: Sequence[str], language: str
+) -> Json:
+    """What the person is told of an appointment; a link is for where nobody else reads it."""
+    coding = {"system": CATEGORIES, "code": "notification", "display": "Notification"}
+    message = reminder(communication_id, appointment, person, told[0], language)
+    closed = [{"extension": [{"url": CHANNEL, "valueCode": "closed"}], "contentString": text} for text in told[1:]]
+    return {**message, "category": [{"coding": [coding]}], "payload": [*message["payload"], *closed]}
+
+
+def _moment(words: Mapping[str, Any], start: datetime) -> str:
+    month = words["months"][start.month - 1]
+    return str(words["moment"].format(day=start.day, month=month, year=start.year, time=f"{start:%H:%M}"))
 
 
 def _timed(slot: Mapping[str, Any]) -> Json:

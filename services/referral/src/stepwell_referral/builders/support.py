@@ -188,13 +188,23 @@ def previous_of(task: Mapping[str, Any]) -> str | None:
 def said_in(task: Mapping[str, Any], language: str) -> str:
     """What the Task says last about the wait, in this language if it is there."""
     notes = [each for each in task.get("note", ()) if "_text" in each] or list(task.get("note", ()))
-    if not notes:
-        return ""
-    for extension in notes[-1].get("_text", {}).get("extension", ()):
+    return in_language(notes[-1], "text", language) if notes else ""
+
+
+def in_language(resource: Mapping[str, Any], name: str, language: str) -> str:
+    """What a string element says in this language, or in the one that it is written in; "" where it is not there."""
+    for extension in resource.get(f"_{name}", {}).get("extension", ()):
         parts = {part.get("url"): part for part in extension.get("extension", ())}
         if parts.get("lang", {}).get("valueCode") == language:
             return str(parts.get("content", {}).get("valueString", ""))
-    return str(notes[-1]["text"])
+    return str(resource.get(name, ""))
+
+
+def options_in(request: Mapping[str, Any], language: str) -> list[str]:
+    """The ways to receive the care that is asked for, as the person reads them."""
+    return [
+        each for each in (in_language(detail, "text", language) for detail in request.get("orderDetail", ())) if each
+    ]
 
 
 def _support(task: Mapping[str, Any], code: str, task_id: str, at: datetime) -> Json:

@@ -19,6 +19,7 @@ from stepwell_referral.builders import booking as builders
 from stepwell_referral.rules.booking import GIVES_BACK, TERMINAL, after_missed, check_ending, check_move, next_reminder
 from stepwell_referral.rules.transitions import WAITING
 from stepwell_referral.subscriptions import APPOINTMENT_CHANGED
+from stepwell_referral.use_cases.appointment_news import BOOKED, CANCELLED, MOVED, tell_of_appointments
 from stepwell_referral.use_cases.booking import announce_event
 from stepwell_referral.use_cases.following import reason_of
 from stepwell_referral.use_cases.messages import add_message, language_of
@@ -59,6 +60,7 @@ async def change_appointment(runtime: Runtime, write: Write) -> None:
         allowed = ", ".join(refusal.allowed) or "nothing"
         raise refused(f"{refusal.reason} From here it may go to: {allowed}.", "Appointment.status")
     _tell(runtime, write, before, after)
+    await _tell_person(runtime, write, before, after)
     if before is None or status == after["status"]:
         return
     slot_id = builders.slot_id_of(after)
@@ -74,6 +76,20 @@ async def change_appointment(runtime: Runtime, write: Write) -> None:
         await join_as_therapists(runtime, write.unit, after, person, write.now)
     if after["status"] == "noshow":
         await _reach_out(runtime, write, after)
+
+
+async def _tell_person(runtime: Runtime, write: Write, before: Resource | None, after: Resource) -> None:
+    """The person hears of a time that a team made, moved or took back without a slot; with one, $book has told."""
+    event = None
+    was, status = (before or {}).get("status"), after["status"]
+    if status == "booked" and "slot" not in after and was != "booked":
+        event = BOOKED
+    elif status == "booked" and before is not None and before.get("start") != after.get("start"):
+        event = MOVED
+    elif status == "cancelled" and was in {"booked", "checked-in"}:
+        event = CANCELLED
+    if event is not None:
+        await tell_of_appointments(runtime, write.unit, [{**after, "id": write.stored.id}], event, write.now)
 
 
 def _tell(runtime: Runtime, write: Write, before: Resource | None, after: Resource) -> None:

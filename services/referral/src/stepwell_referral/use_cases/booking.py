@@ -17,6 +17,7 @@ from stepwell_referral.booking_tables import reminder_effect
 from stepwell_referral.builders import booking as builders
 from stepwell_referral.builders.booking import Booked
 from stepwell_referral.rules.booking import Claim, Refusal, check_telehealth, hold_until, next_reminder
+from stepwell_referral.use_cases.appointment_news import BOOKED, MOVED, tell_of_appointments
 from stepwell_referral.use_cases.booking_asked import Wish, wish_of
 from stepwell_referral.use_cases.finding import Period, alternatives_to, slot_at
 from stepwell_referral.use_cases.following import follow_up
@@ -94,6 +95,8 @@ async def reschedule(runtime: Runtime, request: Request) -> Response:
             await _take(act, unit, opened, subject_key(runtime, person), request.id, None)
             unit.changes.append(built(runtime.engine, moved, act.now, version=stored.version + 1))
             unit.effects.append(_reminder(opened.slot, request.id, act.now))
+            if moved["status"] == "booked":
+                await tell_of_appointments(runtime, unit, [moved], MOVED, act.now)
             return await _answered(act, unit, [moved])
         return _bundle(act, [stored])
 
@@ -108,7 +111,10 @@ async def _made(runtime: Runtime, request: Request, wish: Wish, status: str) -> 
         kept = [each for each in made if isinstance(each, Stored)]
         if len(kept) == len(made):
             return _bundle(act, kept)
-        return await _answered(act, unit, [each for each in made if not isinstance(each, Stored)], kept)
+        new = [each for each in made if not isinstance(each, Stored)]
+        if status == "booked":
+            await tell_of_appointments(runtime, unit, new, BOOKED, act.now)
+        return await _answered(act, unit, new, kept)
 
     return await until_committed(attempt)
 

@@ -23,7 +23,7 @@ from stepwell_referral.use_cases.elsewhere import refer_elsewhere
 from stepwell_referral.use_cases.messages import language_of, tell_person, told_text
 from stepwell_referral.use_cases.paces import first_look
 from stepwell_referral.use_cases.parts import cancel_parts, complete_whole, is_last_part
-from stepwell_referral.use_cases.progress import Progress
+from stepwell_referral.use_cases.progress import Progress, content
 from stepwell_referral.use_cases.support import end_interim, next_step, start_interim
 from stepwell_referral.use_cases.teams import follow_team
 
@@ -123,6 +123,7 @@ def _tell(progress: Progress, language: str, asked: Progress | None = None) -> N
         state = "part-ended" if state in TERMINAL else "part"
     elif state in {"rejected", "failed"}:
         state = "asked"
+    why = content(progress.request) if state == "requested" else {}
     text = told_text(
         "cancelled" if state == "entered-in-error" else state,
         language,
@@ -131,6 +132,8 @@ def _tell(progress: Progress, language: str, asked: Progress | None = None) -> N
         part=part or "",
         interim=progress.interim,
         is_waiting=state in {"requested", "accepted", "elsewhere", "asked"},
+        why=builders.in_language(why, "patientInstruction", language),
+        options=builders.options_in(why, language),
     )
     tell_person(
         progress.runtime,

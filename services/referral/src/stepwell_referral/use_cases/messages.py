@@ -41,11 +41,18 @@ def told_text(
     part: str = "",
     interim: InterimOffer | None = None,
     is_waiting: bool = False,
+    why: str = "",
+    options: Sequence[str] = (),
 ) -> str:
-    """What the person is told of a state of their referral; `reason` and `part` are codes."""
+    """What the person is told of a state of their referral; `reason` and `part` are codes, `why` is a sentence on what
+    the step rests, `options` are the ways to receive it."""
     said = words()[language]
     named = said["reasons"].get(reason, said["reasons"]["other"])
     lines = [said["states"][state].format(wait=wait, reason=named, part=said["parts"].get(part, part)).strip()]
+    if why:
+        lines.insert(0, why)
+    if len(options) > 1:
+        lines.append(said["options"].format(options=", ".join(options)))
     if interim is not None:
         lines.append(said["support"].format(support=interim.text.get(language, interim.text[FALLBACK_LANGUAGE])))
     if is_waiting:
