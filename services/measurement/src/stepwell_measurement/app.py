@@ -8,7 +8,7 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Handler, Runtime, Service
 
 from stepwell_measurement import board_tables, care_tables
-from stepwell_measurement.pages import trajectory_pages
+from stepwell_measurement.pages import staff_pages
 from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
 from stepwell_measurement.subscriptions import (
@@ -53,7 +53,7 @@ service = Service(
     tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES),
     functions=(*FUNCTIONS, *care_tables.FUNCTIONS),
     seed=ship_measures,
-    staff_pages=trajectory_pages,
+    staff_pages=staff_pages,
     documented=documented,
     package=Path(__file__).parent,
 )

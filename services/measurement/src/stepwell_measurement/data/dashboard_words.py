@@ -29,6 +29,11 @@ class Words(NamedTuple):
         """One group of a dimension; what no list names stands as it is."""
         return self._known("values", name)
 
+    def measure(self, name: str, title: str) -> str:
+        """A measure in a few plain words; one that we have no words for has its title."""
+        known = _read()["measures"].get(name)
+        return title if known is None else str(known[self.language])
+
     def percent(self, share: float, places: int = 0) -> str:
         """A share as per cent."""
         return str(_read()["numbers"][self.language]["percent"]).format(value=self.number(100 * share, places))

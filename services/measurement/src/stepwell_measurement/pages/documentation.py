@@ -1,13 +1,16 @@
-"""Trajectories in measurement's OpenAPI document: the address, what it takes and answers."""
+"""Trajectories and dashboards in measurement's OpenAPI document: their addresses, what they take and answer."""
 
 from typing import Any
 
 from stepwell_shared.openapi.operation import refusals
 
 from stepwell_measurement.data import words
+from stepwell_measurement.data.dashboard_words import languages
+from stepwell_measurement.data.measures import measures
 
-PATH = "/measurement/trajectory/{patient}"
-TAG = "Trajectories"
+PATH, DASHBOARD = "/measurement/trajectory/{patient}", "/measurement/dashboard"
+TAG, DASHBOARDS = "Trajectories", "Dashboards"
+ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
 
 Json = dict[str, Any]
 
@@ -17,7 +20,67 @@ def documented() -> Json:
     about = "One person's way on each measure, as data or as a picture; see docs/trajectories.md"
     patient = _parameter("patient", "path", {"type": "string"}, "The id of the Patient.", required=True)
     item = {"parameters": [patient], "get": _trajectory()}
-    return {"paths": {PATH: item}, "tags": [{"name": TAG, "description": about}]}
+    figures = "Figures about groups, as pages that read on paper and without colour; see docs/dashboards.md"
+    tags = [{"name": TAG, "description": about}, {"name": DASHBOARDS, "description": figures}]
+    return {"paths": {PATH: item, **_dashboards()}, "tags": tags}
+
+
+def _dashboards() -> Json:
+    since = _parameter(
+        "since",
+        "query",
+        {"type": "string", "pattern": "^2[0-9]{3}-(0[1-9]|1[0-2])$"},
+        "The month in which something changed: the ones before it set the limits of the charts.",
+    )
+    practice = _parameter("practice", "path", ID, "The id of the practice's Organization.", required=True)
+    measure = _parameter("measure", "path", {"enum": list(measures())}, "The id of the Measure.", required=True)
+    tenant = _parameter("tenant", "path", ID, "The tenant that publishes its figures.", required=True)
+    region = "Access, waits, outcomes, equity, bottlenecks and effects of changes, of all practices together"
+    public = "What a tenant publishes, without a token: large groups alone, and no practice by name"
+    return {
+        DASHBOARD: {"get": _page("dashboard", region, [since])},
+        f"{DASHBOARD}/practices/{{practice}}": {
+            "parameters": [practice],
+            "get": _page("dashboard-practice", "A practice's figures beside those of the region", []),
+        },
+        f"{DASHBOARD}/measures/{{measure}}": {
+            "parameters": [measure],
+            "get": _page("dashboard-measure", "What a figure counts, by which source, and for whom it is what", []),
+        },
+        f"{DASHBOARD}/public/{{tenant}}": {
+            "parameters": [tenant],
+            "get": {**_page("dashboard-public", public, []), "security": []},
+        },
+        f"{DASHBOARD}/sign-in": {"post": _sign_in()},
+    }
+
+
+def _page(operation_id: str, summary: str, parameters: list[Json]) -> Json:
+    language = _parameter("language", "query", {"enum": list(languages())}, "As Accept-Language, and before it.")
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": [DASHBOARDS],
+        "parameters": [*parameters, language],
+        "responses": {
+            "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+            **refusals("400", "401", "403", "404", "405", "406", "410", "414", "422", "431", "503"),
+        },
+    }
+
+
+def _sign_in() -> Json:
+    properties = {"link": {"type": "string", "format": "uri"}, "expires": {"type": "string", "format": "date-time"}}
+    answer = {"type": "object", "required": list(properties), "properties": properties}
+    return {
+        "operationId": "dashboard-sign-in",
+        "summary": "A link that opens the dashboards in a browser with this token's rights; good once, for minutes",
+        "tags": [DASHBOARDS],
+        "responses": {
+            "200": {"description": "The link.", "content": {"application/json": {"schema": answer}}},
+            **refusals("400", "401", "403", "405", "413", "414", "422", "431", "503"),
+        },
+    }
 
 
 def _trajectory() -> Json:

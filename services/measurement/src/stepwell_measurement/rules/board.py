@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stepwell_measurement.rules.measures.control_charts import Count, Point, p_chart
-from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, cells, shown, waits_in
+from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, cells, figure, shown, waits_in
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.measures.waits import WaitsOfDay, survival
 from stepwell_measurement.rules.publishing import Key, Table, published
@@ -125,8 +125,8 @@ def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None]
 
     def group(of: Key, value: str, tally: Tally) -> Group:
         parts = tuple(shared[of | part] is not None for part in parting.parts())
-        figure = shown(measure, tally, parts, shared[of] is not None)
-        return Group(value, figure, curve(measure, tally, below) if figure.waits is not None else ())
+        found = _shown(measure, tally, parts, is_visible=shared[of] is not None)
+        return Group(value, found, curve(measure, tally, below) if found.waits is not None else ())
 
     def groups(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
         return tuple(group(of | _pair(dimension, value), value, tally) for value, tally in sorted(tallies.items()))
@@ -134,6 +134,20 @@ def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None]
     months = groups(BEFORE_PERIOD, MONTH, counts.before) + groups(PERIOD, MONTH, counts.months)
     by = {name: groups(PERIOD, name, tallies) for name, tallies in counts.by.items()}
     return Sheet(group(PERIOD, "", counts.whole), months, by, _mix(counts, shared))
+
+
+def _shown(measure: Measure, tally: Tally, parts: tuple[bool, ...], *, is_visible: bool) -> Figure:
+    """What is published of a group. Of waits of which it may not be said who waits still, what they were is said."""
+    found = shown(measure, tally, parts, is_visible)
+    limits = len(measure.within_days) + 1
+    if measure.kind is not Kind.WAITS or found.waits is not None or not (is_visible and all(parts[:limits])):
+        return found
+    whole = figure(measure, tally)
+    if whole.waits is None:
+        return found
+    targets = tuple(each._replace(waiting_longer=0) for each in whole.waits.targets)
+    waits = whole.waits._replace(waiting=0, left=0, share_waiting=None, targets=targets)
+    return found._replace(score=whole.score, having=whole.having, waits=waits)
 
 
 def _mix(counts: Counts, shared: Mapping[Key, int | None]) -> Mix | None:

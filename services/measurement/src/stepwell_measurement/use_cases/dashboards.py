@@ -3,6 +3,7 @@
 Pages read what is kept, so that no view counts anything, and all of them say the same.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -22,6 +23,9 @@ from stepwell_measurement.use_cases.evaluating import Question, tallies
 MONTHS, MONTHS_BEFORE = 12, 12
 MADE_EVERY = timedelta(hours=1)
 TRIES = 3
+# A process has other work when it starts; figures that somebody waits for are made at once.
+FIRST_AFTER = timedelta(minutes=1)
+ASKED = "dashboards asked for"
 MIXED = "time-in-tier"
 """The measure whose people are told apart by month and tier: who is cared for at which tier."""
 
@@ -32,6 +36,7 @@ async def board_of(runtime: Runtime, tenant: str) -> Board | None:
     """The figures of a tenant as they were made last; None when none have been made yet."""
     rows = await kept(runtime.database, tenant)
     if not rows:
+        runtime.cache[ASKED, tenant] = True
         return None
     newest = max(rows, key=lambda row: row.made_at)
     known = runtime.cache.get(("board", tenant))
@@ -45,6 +50,22 @@ async def board_of(runtime: Runtime, tenant: str) -> Board | None:
     )
     runtime.cache["board", tenant] = stamp, board
     return board
+
+
+def public_region(runtime: Runtime, tenant: str) -> str | None:
+    """What a tenant's page for everybody calls its region; None for one that publishes nothing.
+
+    The file of the setting `site_file` says it: `{"north": {"publicDashboard": {"region": "North Valley"}}}`.
+    """
+    path = runtime.settings.site_file
+    if path is None:
+        return None
+    try:
+        said = json.loads(path.read_text(encoding="utf-8")).get(tenant, {}).get("publicDashboard")
+    except (OSError, ValueError, AttributeError):
+        log.exception("the file of STEPWELL_SITE_FILE cannot be used; nothing is published")
+        return None
+    return str(said.get("region", "")) if isinstance(said, dict) else None
 
 
 async def make_board(runtime: Runtime, tenant: str) -> None:
@@ -128,6 +149,7 @@ class Making:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._look_again: dict[str, datetime] = {}
+        self._began_at = runtime.clock()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -137,7 +159,8 @@ class Making:
         """Makes what is due of each tenant."""
         for tenant in tenants:
             now = self._runtime.clock()
-            if now < self._look_again.get(tenant, now):
+            is_asked = self._runtime.cache.pop((ASKED, tenant), False)
+            if not is_asked and now < self._look_again.get(tenant, self._began_at + FIRST_AFTER):
                 continue
             self._look_again[tenant] = now + MADE_EVERY / 10
             if await claim(self._runtime.database, tenant, now, now - MADE_EVERY):

@@ -66,19 +66,24 @@ def intervals_plot(
     known = [each for row in rows for each in row[1:4] if each is not None]
     values = [*known, *([reference.value] if reference else [])] or [0.0, 1.0]
     low, high = rounded_range(values, lowest=lowest, highest=highest)
-    left = min(LABEL_MAX, max(width_of(row.label) for row in rows)) + 16
+    longest = max(width_of(row.label) for row in rows)
+    is_above = longest > LABEL_MAX  # names that are too long stand above their line, whole
+    left, height = (24.0, ROW + 18) if is_above else (longest + 16, float(ROW))
     right = max(width_of(row.said, SMALL) for row in rows) + 14
     x = Scale(low, high, left, width - right)
     top = 30 if reference else 10
-    bottom = top + ROW * len(rows)
+    bottom = top + height * len(rows)
     drawn = _scale(x, top, bottom, shown)
     if reference:
         drawn.append(line(x(reference.value), top - 6, x(reference.value), bottom, stroke_dasharray="5 4"))
         drawn.append(text(_within(x(reference.value), reference.said, width), 16, reference.said, font_size=SMALL,
                           text_anchor="middle"))  # fmt: skip
     for index, row in enumerate(rows):
-        y = top + ROW * index + ROW / 2
-        drawn.append(text(left - 10, y + 5, shortened(row.label, left - 14), text_anchor="end"))
+        y = top + height * (index + 1) - ROW / 2
+        if is_above:
+            drawn.append(text(8, y - 14, shortened(row.label, width - 16)))
+        else:
+            drawn.append(text(left - 10, y + 5, row.label, text_anchor="end"))
         drawn.append(text(width - right + 8, y + 4, row.said, font_size=SMALL))
         drawn += _interval(row, x, y)
     described = "; ".join(f"{row.label}: {row.said}" for row in rows)

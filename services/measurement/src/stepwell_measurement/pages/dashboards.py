@@ -1,0 +1,107 @@
+"""Addresses below /measurement/dashboard: for leaders, for a practice, for everybody, and one for each measure."""
+
+import re
+
+from stepwell_shared.fhir.outcome import Category, FhirError
+from stepwell_shared.fhir.registry import Interaction
+from stepwell_shared.fhir.wire import Exchange
+from stepwell_shared.pages.door import Authenticate, Shown, Visit, language_of, public_door, staff_door
+from stepwell_shared.pages.layout import page_headers
+from stepwell_shared.pages.sign_in import signed_in
+from stepwell_shared.runtime import Page, Runtime
+
+from stepwell_measurement.data.dashboard_words import Words, languages
+from stepwell_measurement.data.measures import measures
+from stepwell_measurement.pages.board import board_page, measure_page, practice_page, public_page, waiting_page
+from stepwell_measurement.pages.tiles import STYLE, Voice
+from stepwell_measurement.use_cases.dashboards import board_of, public_region
+
+ADDRESS = "/measurement/dashboard"
+PUBLIC, PRACTICES, MEASURES = f"{ADDRESS}/public/", f"{ADDRESS}/practices/", f"{ADDRESS}/measures/"
+REPORT = "MeasureReport"
+_NAME = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_MONTH = re.compile(r"2[0-9]{3}-(0[1-9]|1[0-2])")
+
+
+def dashboard_pages(runtime: Runtime, authenticate: Authenticate) -> dict[str, Page]:
+    """What answers at each of the addresses."""
+
+    async def everybody(exchange: Exchange) -> Shown:
+        return await _public(runtime, exchange)
+
+    def for_staff(who: Authenticate) -> Page:
+        return staff_door(runtime, who, _page, languages=languages())
+
+    return {**signed_in(runtime, authenticate, ADDRESS).doors(for_staff), PUBLIC: public_door(everybody)}
+
+
+async def _page(visit: Visit) -> Shown:
+    """The page at an address for staff. Raises FhirError."""
+    path = visit.exchange.path
+    asked = visit.exchange.parameter("language")
+    voice = Voice(Words(visit.language), ADDRESS, f"?language={asked}" if asked else "")
+    if path.rstrip("/") == ADDRESS:
+        body = await _region(visit, voice)
+    elif path.startswith(PRACTICES):
+        body = await _practice(visit, _name(path, PRACTICES), voice)
+    elif path.startswith(MEASURES):
+        body = await _measure(visit, _name(path, MEASURES), voice)
+    else:
+        raise _absent()
+    return _shown(body, voice, "$dashboard", REPORT)
+
+
+async def _region(visit: Visit, voice: Voice) -> bytes:
+    visit.access.require_unrestricted(REPORT, Interaction.SEARCH_TYPE)
+    since = visit.exchange.parameter("since") or ""
+    if since and not _MONTH.fullmatch(since):
+        raise FhirError(Category.INVALID, "since is a month such as 2026-05")
+    board = await board_of(visit.runtime, visit.access.tenant)
+    return waiting_page(voice) if board is None else board_page(board, voice, since)
+
+
+async def _practice(visit: Visit, practice: str, voice: Voice) -> bytes:
+    """Somebody whose scopes reach the reports of one practice alone sees that one."""
+    allowed = visit.access.filters(REPORT, Interaction.SEARCH_TYPE)
+    if allowed and f"reporter=Organization/{practice}" not in allowed:
+        raise FhirError(Category.FORBIDDEN, "this token does not reach the reports of this practice")
+    board = await board_of(visit.runtime, visit.access.tenant)
+    body = waiting_page(voice) if board is None else practice_page(board, practice, voice)
+    if body is None:
+        raise _absent()
+    return body
+
+
+async def _measure(visit: Visit, name: str, voice: Voice) -> bytes:
+    visit.access.require_unrestricted(REPORT, Interaction.SEARCH_TYPE)
+    measure = measures().get(name)
+    if measure is None:
+        raise _absent()
+    return measure_page(await board_of(visit.runtime, visit.access.tenant), measure, voice)
+
+
+async def _public(runtime: Runtime, exchange: Exchange) -> Shown:
+    """The page for everybody, of a tenant that has one."""
+    tenant = _name(exchange.path, PUBLIC)
+    region = public_region(runtime, tenant)
+    board = None if region is None else await board_of(runtime, tenant)
+    if region is None or board is None:
+        raise _absent()
+    voice = Voice(Words(language_of(exchange, languages())), exchange.path, has_definitions=True)
+    return _shown(public_page(board, region, voice), voice)
+
+
+def _shown(body: bytes, voice: Voice, interaction: str = "", resource_type: str = "") -> Shown:
+    headers = {**page_headers(STYLE, has_forms=True), "Content-Language": voice.words.language}
+    return Shown(body, interaction, resource_type, headers=headers)
+
+
+def _name(path: str, below: str) -> str:
+    name = path.removeprefix(below)
+    if not _NAME.fullmatch(name):
+        raise _absent()
+    return name
+
+
+def _absent() -> FhirError:
+    return FhirError(Category.NOT_FOUND, "there is no such page")

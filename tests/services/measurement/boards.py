@@ -1,0 +1,126 @@
+"""A region that does not exist, as it would be counted: practices of very different size, a year and one before it."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from random import Random
+
+from stepwell_measurement.data.measures import measures
+from stepwell_measurement.rules.board import MONTH, Board, Counts, Sheet, population_of, sheets_of
+from stepwell_measurement.rules.measures.figures import (
+    AFTER,
+    BEFORE,
+    BEGUN,
+    ELIGIBLE,
+    FOLLOWED,
+    HAVING,
+    LEFT,
+    SQUARES,
+    SUM,
+    WAITING,
+    Kind,
+    Measure,
+    Tally,
+    wait_name,
+)
+
+START, END, MADE = date(2025, 11, 1), date(2026, 10, 31), datetime(2026, 11, 22, 9, tzinfo=UTC)
+MONTHS = [f"2025-{month:02}" for month in (11, 12)] + [f"2026-{month:02}" for month in range(1, 11)]
+MONTHS_BEFORE = [f"2024-{month:02}" for month in (11, 12)] + [f"2025-{month:02}" for month in range(1, 11)]
+# How many people there are of each group, beside each other.
+GROUPS: Mapping[str, Mapping[str, float]] = {
+    "practice": {"lindenhof": 30, "am-markt": 22, "riverside": 14, "seeblick": 11, "north-hill": 8, "hafen": 6,
+                 "bergdorf": 5, "mill-lane": 3, "inselpraxis": 0.4},
+    "tier": {"tier-1": 45, "tier-2": 33, "tier-3": 17, "tier-4": 5},
+    "pathway": {"stepped-care": 80, "chronic-pain-rehabilitation": 20},
+    "age": {"0-17": 4, "18-24": 16, "25-64": 62, "65-79": 15, "80+": 3},
+    "sex": {"female": 61, "male": 37, "other": 1, "not-recorded": 1},
+    "language": {"de": 78, "tr": 9, "uk": 6, "ar": 4, "en": 2.5, "fr": 0.3},
+    "ethnicity": {"not-recorded": 100},
+    "deprivation": {"1": 18, "2": 22, "3": 24, "4": 20, "5": 16},
+    "rurality": {"urban": 71, "rural": 27, "not-recorded": 2},
+}  # fmt: skip
+RATES = {"reliable-improvement": 0.62, "reliable-recovery": 0.44, "recovery": 0.5, "reliable-deterioration": 0.06,
+         "response": 0.5, "remission": 0.27, "function": 0.55, "access": 0.86, "reach": 0.11, "attendance": 0.81,
+         "non-attendance": 0.09, "step-up": 0.14, "step-down": 0.22, "finished-courses": 0.71}  # fmt: skip
+
+Person = dict[str, str]
+
+
+def board(people: int = 3000, seed: int = 1) -> Board:
+    """What would be published of so many people."""
+    found: dict[str, Sheet] = {}
+    for together in counted(people, seed).values():
+        found |= sheets_of(together)
+    return Board(START, END, MADE, {name: found[name] for name in measures()})
+
+
+def counted(people: int = 3000, seed: int = 1) -> dict[str, list[tuple[Measure, Counts]]]:
+    """What would be counted, small counts and all, by population: the same people for measures about the same."""
+    random, groups = Random(seed), dict[str, list[Measure]]()
+    for measure in measures().values():
+        groups.setdefault(population_of(measure), []).append(measure)
+    found = {}
+    for population, together in groups.items():
+        has_months = bool(together[0].criteria.on)
+        now = [_person(random, MONTHS) for _ in range(people)]
+        before = [_person(random, MONTHS_BEFORE) for _ in range(people)] if has_months else []
+        shared = {id(person): random.random() for person in (*now, *before)}
+        found[population] = [(each, _counts(random, each, now, before, shared)) for each in together]
+    return found
+
+
+def _person(random: Random, months: list[str]) -> Person:
+    chosen = {name: random.choices(list(values), list(values.values()))[0] for name, values in GROUPS.items()}
+    return {**chosen, MONTH: random.choice(months)}
+
+
+def _counts(
+    random: Random, measure: Measure, now: list[Person], before: list[Person], shared: Mapping[int, float]
+) -> Counts:  # fmt: skip
+    told = {id(person): _told(random, measure, person, shared[id(person)]) for person in (*now, *before)}
+
+    def by(dimension: str, people: list[Person]) -> dict[str, Tally]:
+        found: dict[str, dict[str, Decimal]] = {}
+        for person in people:
+            tally = found.setdefault(person[dimension], {})
+            for name, count in told[id(person)].items():
+                tally[name] = tally.get(name, Decimal(0)) + count
+        return dict(found)
+
+    whole: dict[str, Decimal] = {}
+    for tally in by("sex", now).values():
+        for name, count in tally.items():
+            whole[name] = whole.get(name, Decimal(0)) + count
+    mix: dict[tuple[str, str], int] = {}
+    if measure.id == "time-in-tier":
+        for person in now:
+            key = person[MONTH], person["tier"]
+            mix[key] = mix.get(key, 0) + 1
+    months = by(MONTH, now) if measure.criteria.on else {}
+    return Counts(whole, months, by(MONTH, before), {name: by(name, now) for name in measure.dimensions}, mix)
+
+
+def _told(random: Random, measure: Measure, person: Person, known: float) -> dict[str, Decimal]:
+    """What one person adds to a tally."""
+    one = Decimal(1)
+    if measure.kind is Kind.WAITS:
+        rank = list(GROUPS["tier"]).index(person["tier"]) + 1
+        days = min(int(random.expovariate(1 / (12 * rank + 10))), 320)
+        state = BEGUN if random.random() < 0.86 else WAITING if random.random() < 0.7 else LEFT
+        return {wait_name(state, days): one}
+    is_known = not measure.criteria.followed or known < 0.84
+    rate = RATES.get(measure.id, 0.5) - (0.1 if person["language"] in {"tr", "ar"} else 0)
+    rate += 0.12 if person[MONTH] >= "2026-05" and measure.id == "step-down" else 0
+    rate -= 0.16 if person["practice"] == "riverside" else 0
+    has = is_known and random.random() < rate
+    value = Decimal(random.randint(4, 12))
+    return {
+        ELIGIBLE: one,
+        FOLLOWED: one * is_known,
+        HAVING: one * has,
+        SUM: value * is_known * (100 if measure.kind is Kind.COST else 1),
+        SQUARES: value * value * is_known,
+        BEFORE: Decimal(random.random() < 0.3),
+        AFTER: Decimal(random.random() < 0.22),
+    }
