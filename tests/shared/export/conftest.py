@@ -60,7 +60,7 @@ class Hospital:
             await self.runtime.store.commit(UnitOfWork(tenant, [change]))
 
     async def ask(
-        self, path: str = "$export", caller: dict[str, str] | None = None, **parameters: str
+        self, path: str = "$export", caller: dict[str, str] | None = None, **parameters: Any
     ) -> httpx.Response:
         headers = {**(caller or self.caller()), "Prefer": "respond-async"}
         return await self.http.get(path, params=parameters, headers=headers)
@@ -70,7 +70,7 @@ class Hospital:
         while await work(self.exports, [NORTH, SOUTH]):
             continue
 
-    async def manifest(self, path: str = "$export", caller: dict[str, str] | None = None, **parameters: str) -> Any:
+    async def manifest(self, path: str = "$export", caller: dict[str, str] | None = None, **parameters: Any) -> Any:
         """The manifest of an export, from kick-off to completion."""
         who = caller or self.caller()
         asked = await self.ask(path, who, **parameters)
@@ -92,7 +92,7 @@ class Hospital:
         return found
 
     async def exported(
-        self, path: str = "$export", caller: dict[str, str] | None = None, **parameters: str
+        self, path: str = "$export", caller: dict[str, str] | None = None, **parameters: Any
     ) -> dict[str, list[str]]:
         """The ids in an export by type."""
         manifest = await self.manifest(path, caller, **parameters)

@@ -17,6 +17,7 @@ from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.demo.command import add_demo_command
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
 from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
@@ -41,6 +42,7 @@ add_reindex_command(app)
 add_audit_commands(app)
 add_partner_commands(app)
 add_import_command(app)
+add_export_command(app)
 add_worklist_command(app)
 add_demo_command(app)
 

@@ -157,7 +157,12 @@ def _types(engine: Engine, caller: Caller, asked: Asked, level: Level, *, is_imp
 
 
 def _is_read(served_type: ServedType) -> bool:
-    return served_type.allows(Interaction.READ) and served_type.allows(Interaction.SEARCH_TYPE)
+    """Whether it is kept in the history, which an export reads: the audit is not."""
+    return (
+        served_type.view is None
+        and served_type.allows(Interaction.READ)
+        and served_type.allows(Interaction.SEARCH_TYPE)
+    )
 
 
 def _is_exported(engine: Engine, name: str, level: Level, *, is_lenient: bool) -> bool:
