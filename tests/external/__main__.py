@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from tests.browser import check as forms
+from tests.browser import worklist
 from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import hl7
@@ -15,6 +16,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "clients": ("FHIR clients from npm and PyPI at the four services", journeys.run),
     "examples": ("published R4 examples, stored, read and found", corpus.run),
     "browser": ("the form pages in a real browser", forms.run),
+    "worklist": ("the coordinators' worklist in a real browser", worklist.run),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),
 }

@@ -14,15 +14,15 @@ TIMER_FUNCTION = 'insert_referral_timer(text, text[], text[], integer[], timesta
 FUNCTIONS = (
     'insert_referral_timer(text, text[], text[], integer[], timestamptz[], timestamptz[], boolean[])',
     'worklist_overdue(text, text[], text[], timestamptz, text, integer, timestamptz, text, integer)',
-    'worklist_promises(text, text[], timestamptz, text, integer, timestamptz, text, integer)',
+    'worklist_promises(text, text[], timestamptz, interval, float8, text, integer, timestamptz, text, integer)',
     'worklist_unbooked(text, text[], text, integer, timestamptz, text, integer)',
     'worklist_open(text, text[], text[], text, integer, timestamptz, text, integer)',
     'worklist_tasks(text, text[])',
     'worklist_queue(text, text)',
-    'worklist_services(text, text[])',
+    'worklist_services(text, text[], text, integer)',
     'worklist_practitioners(text, text[], timestamptz, timestamptz, integer)',
     'worklist_appointments(text, text[], timestamptz, text, integer)',
-    'worklist_counts(text, text[], text[], timestamptz, timestamptz)',
+    'worklist_counts(text, text[], text[], timestamptz, interval, float8)',
 )
 
 # Who waits already was told what their Task says. Row-level security shows one tenant at a time.

@@ -5,7 +5,7 @@ What is open has a timer, so every list begins at the timers; what has ended is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from stepwell_shared.canonical import code_system
@@ -73,7 +73,8 @@ def _timers(predicate: str, owners: str = _AT_OWNERS) -> str:
 
 
 _OVERDUE = "r.due_at IS NOT NULL AND (r.step > 0 OR r.due_at <= now_in) AND r.state = ANY(states_in)"
-_AT_RISK = f"""r.keepable IS NOT NULL AND r.state IN ({_WAITING}) AND (NOT r.keepable OR r.promised_by <= until_in)
+_AT_RISK = f"""r.keepable IS NOT NULL AND r.state IN ({_WAITING}) AND (NOT r.keepable OR r.promised_by
+        <= now_in + least(near_in, (r.promised_by - t.p_authored_on_low) * share_in))
       AND NOT {_BOOKED}"""
 _UNBOOKED = f"r.keepable IS NOT NULL AND r.state = 'accepted' AND NOT {_BOOKED}"
 _OF_CODE = f"""fhir_task_index AS i
@@ -84,7 +85,9 @@ _OF_CODE = f"""fhir_task_index AS i
       AND i.code = ANY(codes_in) AND {_OF_PERSON_AT_OWNERS}"""
 
 READ_OVERDUE = _list("worklist_overdue", "states_in text[], now_in timestamptz, ", _timers(_OVERDUE), "r.due_at")
-READ_PROMISES = _list("worklist_promises", "until_in timestamptz, ", _timers(_AT_RISK), "r.promised_by")
+READ_PROMISES = _list(
+    "worklist_promises", "now_in timestamptz, near_in interval, share_in float8, ", _timers(_AT_RISK), "r.promised_by"
+)
 READ_UNBOOKED = _list("worklist_unbooked", "", _timers(_UNBOOKED), "r.promised_by")
 READ_OPEN = _list("worklist_open", "codes_in text[], ", _OF_CODE, "r.due_at")
 
@@ -116,17 +119,25 @@ RETURNS TABLE (task_id text, priority text, status text, entered_at timestamptz,
     WHERE t.tenant = tenant_in AND t.p_owner = owner_in AND t.body IS NOT NULL AND t.p_status IN ({_WAITING});
 END $function$"""
 
-READ_SERVICES = f"""CREATE OR REPLACE FUNCTION worklist_services(tenant_in text, owners_in text[])
-RETURNS TABLE (owner text, waiting bigint, urgent bigint, late bigint, in_care bigint, first_asked timestamptz)
+READ_SERVICES = f"""CREATE OR REPLACE FUNCTION worklist_services(
+  tenant_in text, owners_in text[], sort_in text, most_in integer
+) RETURNS TABLE (
+  owner text, waiting bigint, urgent bigint, late bigint, in_care bigint, first_asked timestamptz, services bigint
+)
 {_HEAD}
-  RETURN QUERY SELECT t.p_owner, count(*) FILTER (WHERE r.state IN ({_WAITING})),
-      count(*) FILTER (WHERE r.state IN ({_WAITING}) AND t.p_priority IN ('stat', 'asap', 'urgent')),
-      count(*) FILTER (WHERE r.keepable IS FALSE), count(*) FILTER (WHERE r.state = 'in-progress'),
-      min(t.p_authored_on_low) FILTER (WHERE r.state IN ({_WAITING}))
+  RETURN QUERY SELECT s.*, count(*) OVER () FROM (
+      SELECT t.p_owner AS owner, count(*) FILTER (WHERE r.state IN ({_WAITING})) AS waiting,
+      count(*) FILTER (WHERE r.state IN ({_WAITING}) AND t.p_priority IN ('stat', 'asap', 'urgent')) AS urgent,
+      count(*) FILTER (WHERE r.keepable IS FALSE) AS late, count(*) FILTER (WHERE r.state = 'in-progress') AS in_care,
+      min(t.p_authored_on_low) FILTER (WHERE r.state IN ({_WAITING})) AS first_asked
     FROM referral_timer AS r JOIN fhir_task AS t ON {_OPEN_TASK}
     WHERE r.tenant = tenant_in AND r.due_at IS NOT NULL AND r.state IN ('in-progress', {_WAITING})
       AND t.p_owner IS NOT NULL AND {_AT_OWNERS}
-    GROUP BY t.p_owner;
+      GROUP BY t.p_owner
+    ) AS s
+    WHERE sort_in = 'load' OR s.waiting > 0
+    ORDER BY CASE sort_in WHEN 'load' THEN s.in_care WHEN 'urgency' THEN s.urgent ELSE 0 END DESC,
+      CASE sort_in WHEN 'load' THEN NULL ELSE s.first_asked END, s.waiting DESC, s.owner LIMIT most_in;
 END $function$"""
 
 _AT_SERVICES = """(owners_in IS NULL OR EXISTS (SELECT 1 FROM fhir_appointment_index AS s
@@ -174,7 +185,7 @@ def _coded(name: str, *codes: str) -> str:
 
 _WAITS = f"r.due_at IS NOT NULL AND r.state IN ({_WAITING})"
 READ_COUNTS = f"""CREATE OR REPLACE FUNCTION worklist_counts(
-  tenant_in text, owners_in text[], states_in text[], now_in timestamptz, until_in timestamptz
+  tenant_in text, owners_in text[], states_in text[], now_in timestamptz, near_in interval, share_in float8
 ) RETURNS TABLE (view text, people bigint)
 {_HEAD}
   RETURN QUERY {_counted("queues", _timers(_WAITS))}
@@ -215,6 +226,13 @@ class After:
 START = After()
 
 
+class Near(NamedTuple):
+    """From when a promised day is near: so long before it, but no more than this share of the whole wait."""
+
+    before: timedelta
+    share: float
+
+
 class OpenRow(NamedTuple):
     """A Task of a list with its timer and the copy of its person's Patient."""
 
@@ -246,7 +264,8 @@ class QueuedRow(NamedTuple):
 
 
 class ServiceRow(NamedTuple):
-    """How many wait for a service and are in its care; `late` are those whose longest wait cannot be kept."""
+    """How many wait for a service and are in its care; `late` are those whose longest wait cannot be kept, `services`
+    how many services there are in all."""
 
     owner: str
     waiting: int
@@ -254,6 +273,7 @@ class ServiceRow(NamedTuple):
     late: int
     in_care: int
     first_asked: datetime | None
+    services: int
 
 
 class PractitionerRow(NamedTuple):
@@ -291,10 +311,10 @@ async def overdue(database: Database, asked: Asked, states: Sequence[str], now: 
     return await _rows(database, "worklist_overdue", asked, list(states), now)
 
 
-async def promises_at_risk(database: Database, asked: Asked, until: datetime) -> list[OpenRow]:
-    """Those who wait without an appointment, whose longest wait cannot be kept or whose promised day is before
-    `until`."""
-    return await _rows(database, "worklist_promises", asked, until)
+async def promises_at_risk(database: Database, asked: Asked, now: datetime, near: Near) -> list[OpenRow]:
+    """Those who wait without an appointment, whose longest wait cannot be kept or whose promised day is near or
+    past."""
+    return await _rows(database, "worklist_promises", asked, now, *near)
 
 
 async def unbooked(database: Database, asked: Asked) -> list[OpenRow]:
@@ -319,9 +339,11 @@ async def queued_at(database: Database, tenant: str, owner: str) -> list[QueuedR
     return [QueuedRow(*row) for row in rows]
 
 
-async def services_of(database: Database, tenant: str, owners: Sequence[str] | None) -> list[ServiceRow]:
-    """Services for which somebody waits, or that care for somebody."""
-    rows = await database.fetch("SELECT * FROM worklist_services($1, $2)", tenant, owners)
+async def services_of(
+    database: Database, tenant: str, owners: Sequence[str] | None, sort: str, most: int
+) -> list[ServiceRow]:
+    """Services for which somebody waits, by `waiting` or `urgency`; with `load` those that care for most people."""
+    rows = await database.fetch("SELECT * FROM worklist_services($1, $2, $3, $4)", tenant, owners, sort, most)
     return [ServiceRow(*row) for row in rows]
 
 
@@ -342,11 +364,11 @@ async def unanswered_appointments(database: Database, asked: Asked, now: datetim
 
 
 async def counts_of(
-    database: Database, tenant: str, owners: Sequence[str] | None, states: Sequence[str], now: datetime, until: datetime
+    database: Database, tenant: str, owners: Sequence[str] | None, states: Sequence[str], now: datetime, near: Near
 ) -> dict[str, int]:
     """How much is in each list, up to COUNTED_MAX; `revision` is that of the directory."""
-    statement = "SELECT * FROM worklist_counts($1, $2, $3, $4, $5)"
-    rows = await database.fetch(statement, tenant, owners, list(states), now, until)
+    statement = "SELECT * FROM worklist_counts($1, $2, $3, $4, $5, $6)"
+    rows = await database.fetch(statement, tenant, owners, list(states), now, *near)
     return {row["view"]: row["people"] for row in rows}
 
 

@@ -145,7 +145,8 @@ async def test_each_list_holds_what_it_says(runtime: Runtime) -> None:
         "businessStatus": {"coding": [{"system": "urn:oid:2.16.840.1.113883.4.642.40.44.16.1", "code": "5.1.1"}]}
     }
     await put_on(runtime, "calm")
-    await put_on(runtime, "near", promise=(5, True))
+    await put_on(runtime, "near", promise=(5, True), days=20)
+    await put_on(runtime, "new", promise=(5, True), days=1)
     await put_on(runtime, "over", promise=(90, False), priority="urgent")
     await put_on(runtime, "never", promise=(None, False), status="requested")
     await put_on(runtime, "booked", promise=(2, False), **booked)
@@ -166,20 +167,20 @@ async def test_each_list_holds_what_it_says(runtime: Runtime) -> None:
         assert await lines(client, "promises", sort="urgency") == ["over", "near", "never"]
         assert await lines(client, "overdue") == ["late", "nowhere"]
         assert await lines(client, "overdue", state="in-progress") == ["late"]
-        assert await lines(client, "unbooked") == ["near", "calm", "over"]
+        assert await lines(client, "unbooked") == ["near", "new", "calm", "over"]
         assert await lines(client, "decisions") == ["next-step", "urgent-contingency"]
         for view, only in (("missed", "outreach"), ("messages", "answer-message"), ("barriers", "arrange-support")):
             assert await lines(client, view) == [only]
         report = (await client.get(WORKLIST, headers=DATA)).json()
-        assert report["counts"] == {"queues": 6, "promises": 3, "overdue": 2, "unbooked": 3, "decisions": 2,
+        assert report["counts"] == {"queues": 7, "promises": 3, "overdue": 2, "unbooked": 4, "decisions": 2,
                                     "barriers": 1, "messages": 1, "missed": 1}  # fmt: skip
         places = (await client.get(f"{WORKLIST}/queues", headers=DATA)).json()["services"]
         assert [(each["waiting"], each["urgent"], each["overLongestWait"], each["inCare"]) for each in places] == [
-            (5, 1, 3, 1)
+            (6, 1, 3, 1)
         ]
         queue = (await client.get(f"{WORKLIST}/queues/{SERVICE}", headers=DATA)).json()
         assert next((each["position"], each["task"]) for each in queue["waiting"]) == (1, "Task/over")
-        assert (queue["people"], len(queue["waiting"])) == (5, 5)
+        assert (queue["people"], len(queue["waiting"])) == (6, 6)
 
 
 async def test_pages_of_a_list_show_each_line_once(runtime: Runtime) -> None:

@@ -21,14 +21,21 @@ def rows_most() -> int:
     return int(_sizes()["page"]["rows_most"])
 
 
+def services_shown() -> int:
+    """How many services a page names at most."""
+    return int(_sizes()["page"]["services"])
+
+
 def overview_rows() -> int:
     """How many rows of each list the overview shows."""
     return int(_sizes()["page"]["overview_rows"])
 
 
-def promise_is_near() -> timedelta:
-    """How long before the promised day a promise is at risk while there is no appointment."""
-    return timedelta(days=_sizes()["promise"]["near_days"])
+def promise_is_near() -> tuple[timedelta, float]:
+    """How long before the promised day a promise is at risk while there is no appointment, and which share of the whole
+    wait that is at most."""
+    found = _sizes()["promise"]
+    return timedelta(days=found["near_days"]), float(found["near_share"])
 
 
 def load_period() -> tuple[timedelta, int]:

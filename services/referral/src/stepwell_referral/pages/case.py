@@ -24,13 +24,13 @@ def case_page(frame: Frame, case: Case, *, done: str = "", refused: FhirError | 
         frame,
         line.person or frame.said("unnamed"),
         _problem(frame, refused) if refused is not None else _done(frame, done) if done else None,
+        _message(frame, case),
         element(
             "div",
             element("section", element("h2", frame.said("case.known")), _facts(frame, case), class_="card"),
             element("section", element("h2", frame.said("case.next")), _acts(frame, case, given), class_="card"),
             class_="two",
         ),
-        _message(frame, case),
         _appointments(frame, case),
         _beside(frame, case),
     )
@@ -98,7 +98,7 @@ def _act(frame: Frame, case: Case, act: str, given: Given | None) -> Markup:
     """One thing that can be done: at once, or with what it asks for behind its name."""
     is_again = given is not None and given.act == act
     fields = _fields(frame, case, act, given if is_again else None)
-    label = frame.said(f"act.{act}")
+    label = frame.said("act.answer" if act == "message" and case.line.kind == "answer-message" else f"act.{act}")
     hidden = [
         csrf_field(frame.look.runtime, frame.look.access),
         element("input", type="hidden", name="act", value=act),
@@ -107,7 +107,10 @@ def _act(frame: Frame, case: Case, act: str, given: Given | None) -> Markup:
     target = f"{ADDRESS}/lines/{case.line.id}"
     if not fields:
         what = element("p", frame.said(f"act.{act}.about"), class_="what")
-        return element("form", hidden, what, element("button", label), method="post", action=target, class_="at-once")
+        kind = None if act == case.acts[0] else "plain"
+        return element(
+            "form", hidden, what, element("button", label, class_=kind), method="post", action=target, class_="at-once"
+        )
     form = element("form", hidden, fields, element("button", label), method="post", action=target)
     is_open = is_again or (act == case.acts[0] and act in {"book", "message"})
     return element("details", element("summary", label), form, open=is_open)

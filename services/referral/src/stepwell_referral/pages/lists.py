@@ -12,8 +12,6 @@ from stepwell_referral.use_cases.worklist_lines import Line
 from stepwell_referral.use_cases.worklist_reach import SORTS, cursor_of
 from stepwell_referral.worklist_queries import After, PractitionerRow, ServiceRow
 
-SERVICES_SHOWN = 100
-
 Cell = Callable[[Frame, Line], object]
 
 
@@ -76,9 +74,8 @@ def unanswered_page(frame: Frame, found: Sequence[Unanswered], after: After | No
 def queues_page(frame: Frame, rows: Sequence[ServiceRow]) -> bytes:
     """Every service for which somebody waits."""
     sites = frame.look.sites
-    waiting = [each for each in rows if each.waiting]
     listed = []
-    for each in waiting[:SERVICES_SHOWN]:
+    for each in rows:
         service = sites.services.get(each.owner)
         tier = service.tiers[0] if service is not None and service.tiers else ""
         link = element("a", sites.name_of(each.owner), href=frame.address("queues", each.owner.partition("/")[2]))
@@ -88,9 +85,10 @@ def queues_page(frame: Frame, rows: Sequence[ServiceRow]) -> bytes:
     heads = [frame.said(f"head.{name}") for name in ("service", "tier", "waiting", "urgent", "over", "first")]
     content = table(frame.said("queues.caption"), heads, listed) if listed else element(
         "p", frame.said("nothing"), class_="card")  # fmt: skip
-    bound = element("p", frame.said("queues.bound", shown=SERVICES_SHOWN, number=len(waiting)), class_="about")
+    number = rows[0].services if rows else 0
+    bound = element("p", frame.said("queues.bound", shown=len(rows), number=number), class_="about")
     return page(frame, frame.said("queues.title"), about(frame, "queues"), filters(frame, "queues", sorts=("urgency",)),
-                content, bound if len(waiting) > SERVICES_SHOWN else None)  # fmt: skip
+                content, bound if number > len(rows) else None)  # fmt: skip
 
 
 def queue_page(frame: Frame, found: Queue) -> bytes:
@@ -124,11 +122,10 @@ def queue_page(frame: Frame, found: Queue) -> bytes:
 def load_page(frame: Frame, services: Sequence[ServiceRow], people: Sequence[PractitionerRow], days: int) -> bytes:
     """Who cares for how many, by team and by practitioner."""
     sites = frame.look.sites
-    by_load = sorted(services, key=lambda each: (-each.in_care, -each.waiting, each.owner))[:SERVICES_SHOWN]
     teams = [
         (sites.name_of(each.owner), each.in_care, each.waiting,
          f"{known.weekly_starts:g}" if (known := sites.services.get(each.owner)) and known.weekly_starts else NOTHING)
-        for each in by_load
+        for each in services
     ]  # fmt: skip
     heads = [frame.said(f"head.{name}") for name in ("service", "in-care", "waiting", "weekly")]
     of_people = [(each.practitioner.partition("/")[2], each.people, each.appointments) for each in people]

@@ -71,8 +71,9 @@ def queue_report(found: Queue) -> Json:
 
 
 def services_report(sites: Sites, rows: Sequence[ServiceRow]) -> Json:
-    """Services for which somebody waits or that care for somebody."""
+    """Services for which somebody waits or that care for somebody; `total` is how many there are."""
     return {
+        "total": rows[0].services if rows else 0,
         "services": [
             {
                 "owner": each.owner,
@@ -84,7 +85,7 @@ def services_report(sites: Sites, rows: Sequence[ServiceRow]) -> Json:
                 **({"firstAskedAt": instant(each.first_asked)} if each.first_asked else {}),
             }
             for each in rows
-        ]
+        ],
     }
 
 

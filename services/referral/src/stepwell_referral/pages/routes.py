@@ -90,7 +90,7 @@ async def _list(visit: Visit, look: Looked, view: str) -> Shown:
         rows = await services(look)
         return _shown(visit, frame, queues_page, report.services_report, (rows,), (look.sites, rows))
     if view == "load":
-        found = (await services(look), await practitioners(look), load_period()[0].days)
+        found = (await services(look, by_load=True), await practitioners(look), load_period()[0].days)
         return _shown(visit, frame, load_page, report.load_report, found, (look.sites, *found))
     if view == "unanswered":
         asked = await unanswered(look)

@@ -15,7 +15,7 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import data
 from stepwell_referral.booking_tables import begun_since
 from stepwell_referral.builders import booking, coordination, support
-from stepwell_referral.data.worklist import load_period, overview_rows, promise_is_near
+from stepwell_referral.data.worklist import load_period, overview_rows, promise_is_near, services_shown
 from stepwell_referral.rules.queue import Entry, Placed, ordered, waited_share
 from stepwell_referral.rules.transitions import WAITING
 from stepwell_referral.use_cases.offers import person_of
@@ -26,6 +26,7 @@ from stepwell_referral.worklist_queries import (
     START,
     After,
     Asked,
+    Near,
     OpenRow,
     PractitionerRow,
     ServiceRow,
@@ -122,8 +123,8 @@ async def looked(runtime: Runtime, access: Caller, chosen: Chosen) -> Looked:
 
 async def counts(look: Looked) -> dict[str, int]:
     """How much is on each list, up to a bound."""
-    until = look.now + promise_is_near()
-    return await counts_of(look.runtime.database, look.tenant, look.owners, OVERDUE_STATES, look.now, until)
+    near = Near(*promise_is_near())
+    return await counts_of(look.runtime.database, look.tenant, look.owners, OVERDUE_STATES, look.now, near)
 
 
 async def overview(look: Looked) -> list[Listed]:
@@ -151,7 +152,7 @@ async def _rows(look: Looked, view: str, asked: Asked) -> list[OpenRow]:
         states = [look.chosen.state] if look.chosen.state in OVERDUE_STATES else OVERDUE_STATES
         return await overdue(database, asked, states, look.now)
     if view == "promises":
-        return await promises_at_risk(database, asked, look.now + promise_is_near())
+        return await promises_at_risk(database, asked, look.now, Near(*promise_is_near()))
     if view == "unbooked":
         return await unbooked(database, asked)
     if view not in CODES:
@@ -159,12 +160,10 @@ async def _rows(look: Looked, view: str, asked: Asked) -> list[OpenRow]:
     return await open_of(database, asked, CODES[view])
 
 
-async def services(look: Looked) -> list[ServiceRow]:
-    """Where somebody waits or is in care: those where somebody waits longest first, unless by number."""
-    found = await services_of(look.runtime.database, look.tenant, look.owners)
-    if look.chosen.sort == "urgency":
-        return sorted(found, key=lambda each: (-each.urgent, -each.waiting, each.owner))
-    return sorted(found, key=lambda each: (each.first_asked is None, each.first_asked or look.now, each.owner))
+async def services(look: Looked, *, by_load: bool = False) -> list[ServiceRow]:
+    """Where somebody waits, the longest wait or the most urgent need first; with `by_load` where most are in care."""
+    sort = "load" if by_load else look.chosen.sort
+    return await services_of(look.runtime.database, look.tenant, look.owners, sort, services_shown())
 
 
 async def queue(look: Looked, service_id: str, *, after: int = 0) -> Queue:
