@@ -279,7 +279,7 @@ async def test_every_declared_name_is_gathered_from_what_really_arrives(
         evidence = await telling.evidence(name, course_rows(policy, telling.now))
         missing = {item.name for item in policy.inputs} - evidence.values.keys() - RISK - {"capacity"}
         assert not missing, name
-        assert bool(evidence.places) is bool(policy.placed), "capacity is that of the step which is proposed"
+        assert bool(evidence.places) is bool(policy.asks_places), "capacity is that of the step which is proposed"
         assert (evidence.values["age"].value, evidence.values["sex"].value) == (45, "female")
 
 

@@ -15,7 +15,7 @@ from tests.services.routing.rules import policy_documents as made
 from tests.services.routing.rules.shipped import NOW, decided, evidence
 
 POLICIES = active_policies()
-WAITING = [name for name, policy in POLICIES.items() if policy.placed]
+WAITING = [name for name, policy in POLICIES.items() if policy.asks_places]
 
 
 def at(tiers: dict[str, int], *, old: int = 0, policy: Policy | None = None, **values: Any) -> Decision:

@@ -16,9 +16,8 @@ from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.places import settle
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.rules.reasons import Told, clinician_reason, patient_reason
-from stepwell_routing.rules.rule_reading import PRIORITIES, Rule
+from stepwell_routing.rules.rule_reading import PRIORITIES, NotFired, Rule
 from stepwell_routing.rules.stepping import (
-    NotFired,
     Run,
     Target,
     current_rank,

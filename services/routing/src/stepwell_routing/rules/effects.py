@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 STAGES = ("safety", "red-flags", "floors", "modifiers", "preference", "proposal")
 SAFETY, RED_FLAGS, FLOORS, MODIFIERS, PREFERENCE, PROPOSAL = STAGES
+BEFORE_FACTS = frozenset({SAFETY, RED_FLAGS, FLOORS})
+"""Stages whose rules are run before it is known what the domain floors came to."""
 INTENSITY, PROGRESS = "intensity", "progress"
 BLOCKING = frozenset({"floor", "hold", "urgent", "pause"})
 """A rule of safety or red flags with one of these forbids every move to less care."""

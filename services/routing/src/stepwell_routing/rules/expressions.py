@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
+from stepwell_routing.rules import closures
 from stepwell_routing.rules.certainty import UNKNOWN, Certain, asked, both, certain, joined
 
 LENGTH_MAX = 2000
@@ -30,6 +31,9 @@ class Kind(Enum):
     NUMBER = "number"
     STRING = "string"
     BOOLEAN = "boolean"
+
+
+_KINDS = {bool: Kind.BOOLEAN, str: Kind.STRING, int: Kind.NUMBER, Decimal: Kind.NUMBER}
 
 
 class ExpressionError(ValueError):
@@ -93,7 +97,12 @@ _EQUAL: dict[str, Callable[[Any, Any], bool]] = {"=": operator.eq, "!=": operato
 _SUM: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub}
 _PRODUCT: dict[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul,
-    "/": lambda left, right: Decimal(left) / Decimal(right) if right else None,
+    "/": closures.divided,
+}
+_FUNCTIONS: dict[str, Callable[[Run, str | None], Run]] = {
+    "exists": closures.exists,
+    "empty": closures.empty,
+    "not": lambda operand, _: closures.negated(operand),
 }
 
 
@@ -121,12 +130,9 @@ def compile_expression(
 
 def kind_of(value: Scalar) -> Kind:
     """The kind of a value; a binary float is refused because 0.1 would not be 0.1."""
-    if isinstance(value, bool):
-        return Kind.BOOLEAN
-    if isinstance(value, str):
-        return Kind.STRING
-    if isinstance(value, int | Decimal):
-        return Kind.NUMBER
+    kind = _KINDS.get(type(value))
+    if kind is not None:
+        return kind
     raise TypeError("evidence is an integer, a Decimal, a text or a boolean")
 
 
@@ -191,14 +197,19 @@ class _Parser:
         return self.logic(("and",), self.equality)
 
     def logic(self, words: tuple[str, ...], operand: Callable[[], _Node]) -> _Node:
+        """Operands that one word joins are one closure, however many; `implies` joins two at a time."""
         node = operand()
+        joined_runs = [node.run]
         while self.token.kind == "word" and self.token.text in words:
             token = self.take()
             right = operand()
             self.need(token, Kind.BOOLEAN, node, right)
-            node = _Node(
-                Kind.BOOLEAN, _LOGIC[token.text](node.run, right.run), known=joined(token.text, node.known, right.known)
-            )
+            joined_runs.append(right.run)
+            if token.text == "implies":
+                run = closures.implies(node.run, right.run)
+            else:
+                run = (closures.all_of if token.text == "and" else closures.any_of)(tuple(joined_runs))
+            node = _Node(Kind.BOOLEAN, run, known=joined(token.text, node.known, right.known))
         return node
 
     def equality(self) -> _Node:
@@ -208,7 +219,7 @@ class _Parser:
             right = self.inequality()
             if node.kind is not right.kind:
                 raise ExpressionError(token.position, f"cannot compare {node.kind.value} with {right.kind.value}")
-            node = self.compare(node, right, _EQUAL[token.text])
+            node = self.compare(node, right, token.text)
         return node
 
     def inequality(self) -> _Node:
@@ -217,20 +228,18 @@ class _Parser:
             token = self.take()
             right = self.sum()
             self.need(token, Kind.NUMBER, node, right)
-            node = self.compare(node, right, _COMPARE[token.text])
+            node = self.compare(node, right, token.text)
         return node
 
-    def compare(self, left: _Node, right: _Node, function: Callable[[Any, Any], bool]) -> _Node:
+    def compare(self, left: _Node, right: _Node, sign: str) -> _Node:
         for name, constant in ((left.name, right.constant), (right.name, left.constant)):
             if name is not None and isinstance(constant, int | Decimal) and not isinstance(constant, bool):
                 self.thresholds.append(Threshold(name, constant))
         if left.name is not None and right.constant is not None:
-            return _Node(
-                Kind.BOOLEAN,
-                _against_constant(left.name, right.constant, function),
-                known=both(left.known, right.known),
-            )
-        return _Node(Kind.BOOLEAN, _strict(left.run, right.run, function), known=both(left.known, right.known))
+            run = closures.AGAINST_CONSTANT[sign](left.name, right.constant)
+        else:
+            run = closures.strict(left.run, right.run, (_COMPARE | _EQUAL)[sign])
+        return _Node(Kind.BOOLEAN, run, known=both(left.known, right.known))
 
     def sum(self) -> _Node:
         return self.arithmetic(_SUM, self.product)
@@ -244,9 +253,8 @@ class _Parser:
             token = self.take()
             right = operand()
             self.need(token, Kind.NUMBER, node, right)
-            node = _Node(
-                Kind.NUMBER, _strict(node.run, right.run, functions[token.text]), known=both(node.known, right.known)
-            )
+            run = closures.strict(node.run, right.run, functions[token.text])
+            node = _Node(Kind.NUMBER, run, known=both(node.known, right.known))
         return node
 
     def unary(self) -> _Node:
@@ -258,7 +266,8 @@ class _Parser:
         if token.text == "+":
             return node
         constant = -node.constant if isinstance(node.constant, int | Decimal) else None
-        return _Node(Kind.NUMBER, _strict(_constant(0), node.run, operator.sub), constant=constant, known=node.known)
+        run = closures.strict(closures.constant(0), node.run, operator.sub)
+        return _Node(Kind.NUMBER, run, constant=constant, known=node.known)
 
     def invocation(self) -> _Node:
         node = self.term()
@@ -272,7 +281,7 @@ class _Parser:
             self.expect(")")
             if token.text == "not":
                 self.need(token, Kind.BOOLEAN, node)
-            node = _Node(Kind.BOOLEAN, function(node.run), known=asked(token.text, node.known))
+            node = _Node(Kind.BOOLEAN, function(node.run, node.name), known=asked(token.text, node.known))
         return node
 
     def term(self) -> _Node:
@@ -300,7 +309,7 @@ class _Parser:
             raise ExpressionError(token.position, f"%{name} is neither evidence nor a parameter of this policy")
         self.used.add(name)
         found = certain(name, self.implied(name))
-        return _Node(self.names[name], lambda environment: environment.get(name), name, known=found)
+        return _Node(self.names[name], closures.named(name), name, known=found)
 
     def deeper(self, rule: Callable[[], _Node], token: _Token) -> _Node:
         self.depth += 1
@@ -318,72 +327,5 @@ class _Parser:
                 raise ExpressionError(token.position, message)
 
 
-def _constant(value: Scalar) -> Run:
-    return lambda _: value
-
-
 def _literal(value: Scalar) -> _Node:
-    return _Node(kind_of(value), _constant(value), constant=value)
-
-
-def _against_constant(name: str, constant: Scalar, function: Callable[[Any, Any], bool]) -> Run:
-    def run(environment: Environment) -> bool | None:
-        value = environment.get(name)
-        return None if value is None else function(value, constant)
-
-    return run
-
-
-def _strict(left: Run, right: Run, function: Callable[[Any, Any], Any]) -> Run:
-    """An operator that is empty as soon as one side is (FHIRPath section 6, singleton evaluation)."""
-
-    def run(environment: Environment) -> Any:
-        first = left(environment)
-        if first is None:
-            return None
-        second = right(environment)
-        return None if second is None else function(first, second)
-
-    return run
-
-
-def _and(left: Run, right: Run) -> Run:
-    def run(environment: Environment) -> bool | None:
-        first = left(environment)
-        if first is False:
-            return False
-        second = right(environment)
-        return False if second is False else (True if first and second else None)
-
-    return run
-
-
-def _or(left: Run, right: Run) -> Run:
-    def run(environment: Environment) -> bool | None:
-        first = left(environment)
-        if first:
-            return True
-        second = right(environment)
-        return True if second else (None if first is None or second is None else False)
-
-    return run
-
-
-def _implies(left: Run, right: Run) -> Run:
-    return _or(_not(left), right)
-
-
-def _not(operand: Run) -> Run:
-    def run(environment: Environment) -> bool | None:
-        value = operand(environment)
-        return None if value is None else not value
-
-    return run
-
-
-_LOGIC: dict[str, Callable[[Run, Run], Run]] = {"and": _and, "or": _or, "implies": _implies}
-_FUNCTIONS: dict[str, Callable[[Run], Run]] = {
-    "exists": lambda operand: lambda environment: operand(environment) is not None,
-    "empty": lambda operand: lambda environment: operand(environment) is None,
-    "not": _not,
-}
+    return _Node(kind_of(value), closures.constant(value), constant=value)

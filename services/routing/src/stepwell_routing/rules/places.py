@@ -11,7 +11,7 @@ from stepwell_routing.rules.evidence import Evidence, EvidenceValue
 from stepwell_routing.rules.evidence_names import CAPACITY
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
-from stepwell_routing.rules.stepping import Run, Target, current_rank, evaluate, target_of
+from stepwell_routing.rules.stepping import Run, Target, add_placed, current_rank, evaluate, target_of
 
 
 class Settled(NamedTuple):
@@ -24,30 +24,29 @@ class Settled(NamedTuple):
 
 
 def settle(policy: Policy, evidence: Evidence, environment: dict[str, Scalar], now: datetime) -> Settled:
-    """The rules over what is known, and once more over the places of the step, where a rule asks for them.
+    """The rules over what is known; those that ask for places last, once the step is known.
 
     Adds to the environment what the domain floors came to, and the places.
     """
     run = evaluate(policy, environment)
     target = target_of(policy, run)
-    places = _places(policy, evidence, environment, target)
-    if places is None:
+    if not run.waiting:
         return Settled(run, target, None, is_stale=False)
+    places = _places(policy, evidence, environment, target)
     declared = next(item for item in policy.inputs if item.name == CAPACITY)
-    if declared.max_age is not None and now - places.observed_at > declared.max_age:
-        return Settled(run, target, None, is_stale=True)
-    before = [rule.expression.run(environment) for rule in policy.placed if rule.expression]
-    environment[CAPACITY] = places.value
-    after = [rule.expression.run(environment) for rule in policy.placed if rule.expression]
-    if None not in before and before == after:
-        return Settled(run, target, places, is_stale=False)
-    run = evaluate(policy, environment)
-    return Settled(run, target_of(policy, run), places, is_stale=False)
+    is_stale = places is not None and declared.max_age is not None and now - places.observed_at > declared.max_age
+    if is_stale:
+        places = None
+    if places is not None:
+        environment[CAPACITY] = places.value
+    if add_placed(run):
+        target = target_of(policy, run)  # the same step; it may be the best reason to stay there
+    return Settled(run, target, places, is_stale=is_stale)
 
 
 def _places(policy: Policy, evidence: Evidence, environment: dict[str, Scalar], target: Target) -> EvidenceValue | None:
     """Those of the step; none are needed by whoever has begun there, and what is given outright goes first."""
-    if not policy.placed or not evidence.places or CAPACITY in environment:
+    if not evidence.places or CAPACITY in environment:
         return None
     if target.rank == current_rank(environment) and environment.get("attended", 0):
         return None

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from stepwell_routing.rules.checks import check_reach, check_thresholds
-from stepwell_routing.rules.effects import INTENSITY, PROGRESS, STAGES
-from stepwell_routing.rules.evidence_names import CAPACITY, base_of, known, names_of
+from stepwell_routing.rules.effects import BEFORE_FACTS, INTENSITY, PROGRESS, STAGES
+from stepwell_routing.rules.evidence_names import base_of, known, names_of
 from stepwell_routing.rules.expressions import Kind, Scalar, kind_of
 from stepwell_routing.rules.reading import Element, Parts, Reader, first
 from stepwell_routing.rules.rule_reading import Rule, RuleScope, read_rule, read_wording
@@ -58,8 +58,9 @@ class Parameter:
 class Policy:
     """Everything a decision needs, immutable; the same document and site settings always give the same policy.
 
-    `derived` are the suffixed names that it asks for, by declared name: (suffix, name). `placed` are the rules that
-    ask for the places of the step that is proposed.
+    `derived` are the suffixed names that it asks for, by declared name: (suffix, name). `facts_at` is how
+    many rules are run before what the domain floors came to is known. It `asks_places` where a rule asks for those of
+    the step that is proposed.
     """
 
     url: str
@@ -82,7 +83,8 @@ class Policy:
     closing_clinician: Wording
     closing_patient: Wording
     catalogue: TierCatalogue
-    placed: tuple[Rule, ...] = ()
+    facts_at: int = 0
+    asks_places: bool = False
 
     @property
     def canonical(self) -> str:
@@ -150,7 +152,8 @@ def parse_policy(
         closing_clinician=closing[0],
         closing_patient=closing[1],
         catalogue=catalogue,
-        placed=tuple(rule for rule, _ in rules if rule.expression and CAPACITY in rule.expression.names),
+        asks_places=any(rule.asks_places for rule, _ in rules),
+        facts_at=sum(rule.stage in BEFORE_FACTS for rule, _ in rules),
     )
 
 

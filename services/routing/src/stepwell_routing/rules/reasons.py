@@ -35,7 +35,7 @@ def clinician_reason(
     told = _told(deciding, fired, floors)
     return {
         language: " ".join(
-            [*(rule.clinician[language].fill(values.words) for rule in told), closing.fill(closing_values)]
+            [*[rule.clinician[language].fill(values.words) for rule in told], closing.fill(closing_values)]
         )
         for language, closing in policy.closing_clinician.items()
     }
@@ -64,7 +64,7 @@ def patient_reason(
     return {
         language: " ".join(
             [
-                *(rule.patient[language].fill(values.words) for rule in told),
+                *[rule.patient[language].fill(values.words) for rule in told],
                 *([] if on_hold else [tier.offer[language]]),
                 closing.fill(values.closing),
             ]

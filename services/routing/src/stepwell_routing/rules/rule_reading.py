@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell_routing.rules.effects import (
     BLOCKING,
@@ -41,13 +41,22 @@ class Floor:
     cap: int | None = None
 
 
+class NotFired(NamedTuple):
+    """A rule that did not apply: its condition was false, or `missing` (absent or too old) evidence left it open."""
+
+    code: str
+    why: str
+    missing: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """What happens when its condition is true (always, when it has none).
 
     `kinds` are all its effects by name; `floors` and `excluded_options` hold the most frequent ones, `effects` the
     others with their parts, and `missing` says what happens when missing evidence leaves the rule open. A rule that
-    `blocks` forbids every move to less care while it applies; one that `moves` does more than set floors.
+    `blocks` forbids every move to less care while it applies; one that `moves` does more than set floors. `not_applied`
+    says that its condition was false; one that `asks_places` waits until the step is known.
     """
 
     code: str
@@ -69,6 +78,8 @@ class Rule:
     missing: tuple[Missing, ...]
     blocks: bool
     moves: bool
+    not_applied: NotFired
+    asks_places: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,8 @@ def read_rule(reader: Reader, action: Element, path: str, stage: str, scope: Rul
         missing=missing,
         blocks=stage in (SAFETY, RED_FLAGS) and not outcomes.kinds.isdisjoint(BLOCKING),
         moves=not outcomes.kinds <= {"floor", "exclude-option", "never-waits", "hold"},
+        not_applied=NotFired(code, "false"),
+        asks_places=expression is not None and CAPACITY in expression.names,
     )
 
 

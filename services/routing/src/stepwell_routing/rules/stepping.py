@@ -4,54 +4,54 @@ Intensity ladders take the highest floor of all rules that fired. Progress ladde
 first. While a rule of safety or red flags forbids it, nobody is moved to less care, whatever the policy says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stepwell_routing.rules.effects import FLOORS, INTENSITY, PREFERENCE, PROPOSAL, RED_FLAGS, SAFETY, STAGES, Effect
+from stepwell_routing.rules.effects import INTENSITY, PREFERENCE, PROPOSAL, STAGES, Effect
 from stepwell_routing.rules.evidence_names import STEP_NAMES
 from stepwell_routing.rules.expressions import Scalar
 from stepwell_routing.rules.policies import Policy
-from stepwell_routing.rules.rule_reading import Floor, Rule
+from stepwell_routing.rules.rule_reading import Floor, NotFired, Rule
 
-BEFORE_FACTS = frozenset({SAFETY, RED_FLAGS, FLOORS})
 _RISING = STAGES[:4]
-
-
-class NotFired(NamedTuple):
-    """A rule that did not apply: its condition was false, or `missing` (absent or too old) evidence left it open."""
-
-    code: str
-    why: str
-    missing: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Run:
-    """One pass over the rules: those that fired with the floor each gives, and those that did not."""
+    """One pass over the rules: those that fired with the floor each gives, and those that did not.
+
+    `waiting` are rules that ask for places, which are known once the step is, each with where it belongs in the lists.
+    """
 
     environment: dict[str, Scalar]
-    fired: list[Rule]
-    floors: list[int]
-    not_fired: list[NotFired]
-    open_rules: list[Rule]
+    fired: list[Rule] = field(default_factory=list)
+    floors: list[int] = field(default_factory=list)
+    not_fired: list[NotFired] = field(default_factory=list)
+    open_rules: list[Rule] = field(default_factory=list)
     moving: list[Rule] = field(default_factory=list)
-    """Those that fired and do more than set floors."""
+    """Those that fired and do more than set floors, and what they do by name."""
+    kinds: set[str] = field(default_factory=set)
+    waiting: list[tuple[Rule, int, int, int]] = field(default_factory=list)
     blocked: bool = False
     kept: bool = False
     never_waits: bool = False
 
-    def effects(self, kind: str) -> Iterable[tuple[Rule, Effect]]:
+    def effects(self, kind: str) -> list[tuple[Rule, Effect]]:
         """Every effect of one kind with its rule, in the policy's order."""
-        for rule in self.moving:
-            if kind in rule.kinds:
-                for effect in rule.effects:
-                    if effect.kind == kind:
-                        yield rule, effect
+        if kind not in self.kinds:
+            return []
+        return [
+            (rule, effect)
+            for rule in self.moving
+            if kind in rule.kinds
+            for effect in rule.effects
+            if effect.kind == kind
+        ]
 
     def has(self, kind: str) -> bool:
         """Whether any rule that fired has this effect; floors and exclusions are not asked for here."""
-        return any(kind in rule.kinds for rule in self.moving)
+        return kind in self.kinds
 
 
 class Target(NamedTuple):
@@ -63,34 +63,68 @@ class Target(NamedTuple):
 
 
 def evaluate(policy: Policy, environment: dict[str, Scalar]) -> Run:
-    """Runs the rules in order; adds to the environment what the domain floors came to."""
-    run = Run(environment, [], [], [], [])
+    """Runs the rules in order; adds to the environment what the domain floors came to.
+
+    Rules that ask for places wait: `add_placed` runs them.
+    """
+    run = Run(environment)
     domains: dict[str, int] = {}
-    counted = False
-    for rule in policy.rules:
-        if not counted and rule.stage not in BEFORE_FACTS:
-            counted = True
-            highest = max(domains.values(), default=0)
-            environment["highest_floor"] = highest
-            environment["domains_at_highest_floor"] = sum(rank == highest for rank in domains.values())
+    _run_rules(run, policy.rules[: policy.facts_at], domains)
+    highest = max(domains.values(), default=0)
+    environment["highest_floor"] = highest
+    environment["domains_at_highest_floor"] = sum(rank == highest for rank in domains.values())
+    _run_rules(run, policy.rules[policy.facts_at :], domains)
+    return run
+
+
+def _run_rules(run: Run, rules: Sequence[Rule], domains: dict[str, int]) -> None:
+    environment, fired, floors, not_fired = run.environment, run.fired, run.floors, run.not_fired
+    for rule in rules:
+        if rule.asks_places:
+            run.waiting.append((rule, len(fired), len(run.moving), len(not_fired)))
+            continue
         verdict = True if rule.expression is None else rule.expression.run(environment)
         if verdict:
-            rank = max((_rank(floor, environment) for floor in rule.floors), default=0) if rule.floors else 0
-            run.fired.append(rule)
-            run.floors.append(rank)
+            rank = _floor_of(rule, environment) if rule.floors else 0
+            fired.append(rule)
+            floors.append(rank)
             if rule.moves:
                 run.moving.append(rule)
+                run.kinds |= rule.kinds
             if rule.blocks:
                 run.blocked = True
             if rule.never_waits:
                 run.never_waits = True
-            if rule.domain is not None:
-                domains[rule.domain] = max(rank, domains.get(rule.domain, 0))
+            if rule.domain is not None and rank >= domains.get(rule.domain, 0):
+                domains[rule.domain] = rank
         elif verdict is None:
             _left_open(run, rule)
         else:
-            run.not_fired.append(NotFired(rule.code, "false"))
-    return run
+            not_fired.append(rule.not_applied)
+
+
+def add_placed(run: Run) -> bool:
+    """Runs the rules that ask for places, each at its own place in the policy's order; whether one of them fired.
+
+    Publishing lets them change offers and tell people: none of them can lead to another step.
+    """
+    before_fired, before_moving, before_not_fired = len(run.fired), len(run.moving), len(run.not_fired)
+    for rule, fired_at, moving_at, not_fired_at in run.waiting:
+        verdict = True if rule.expression is None else rule.expression.run(run.environment)
+        if verdict:
+            at = fired_at + len(run.fired) - before_fired
+            run.fired.insert(at, rule)
+            run.floors.insert(at, 0)
+            if rule.moves:
+                run.moving.insert(moving_at + len(run.moving) - before_moving, rule)
+                run.kinds |= rule.kinds
+        else:
+            at = not_fired_at + len(run.not_fired) - before_not_fired
+            run.not_fired.insert(at, rule.not_applied if verdict is not None else _missing(run, rule))
+            if verdict is None and rule.missing:
+                run.open_rules.append(rule)
+    run.waiting.clear()
+    return len(run.fired) > before_fired
 
 
 def target_of(policy: Policy, run: Run) -> Target:
@@ -123,11 +157,22 @@ def holding(run: Run) -> list[Rule]:
 
 
 def _left_open(run: Run, rule: Rule) -> None:
-    names = rule.expression.names if rule.expression else ()
-    run.not_fired.append(NotFired(rule.code, "missing", tuple(name for name in names if name not in run.environment)))
+    run.not_fired.append(_missing(run, rule))
     if rule.missing:
         run.open_rules.append(rule)
         run.kept = run.kept or any(each.effect == "keep" for each in rule.missing)
+
+
+def _missing(run: Run, rule: Rule) -> NotFired:
+    names = rule.expression.names if rule.expression else ()
+    return NotFired(rule.code, "missing", tuple([name for name in names if name not in run.environment]))
+
+
+def _floor_of(rule: Rule, environment: Mapping[str, Scalar]) -> int:
+    """The highest floor of a rule."""
+    if len(rule.floors) == 1:
+        return _rank(rule.floors[0], environment)
+    return max([_rank(floor, environment) for floor in rule.floors])
 
 
 def _rank(floor: Floor, environment: Mapping[str, Scalar]) -> int:

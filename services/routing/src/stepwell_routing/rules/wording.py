@@ -15,28 +15,28 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text whose odd parts are names to fill in; kept split so that filling it in is one join."""
+    """A text whose odd parts are names to fill in, which are `asked` in this order; `pattern` has a place for each."""
 
     parts: tuple[str, ...]
+    asked: tuple[str, ...]
+    pattern: str
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self.parts[1::2])
+        return frozenset(self.asked)
 
     def fill(self, values: Mapping[str, object]) -> str:
-        if len(self.parts) == 1:
+        if not self.asked:
             return self.parts[0]
-        parts = list(self.parts)
-        for index in range(1, len(parts), 2):
-            parts[index] = str(values.get(parts[index], "?"))
-        return "".join(parts)
+        return self.pattern % tuple([values.get(name, "?") for name in self.asked])
 
 
 Wording = Mapping[str, Template]
 
 
 def template(text: str) -> Template:
-    return Template(tuple(_PLACEHOLDER.split(text)))
+    parts = tuple(_PLACEHOLDER.split(text))
+    return Template(parts, parts[1::2], "%s".join(part.replace("%", "%%") for part in parts[::2]))
 
 
 def translations(element: Mapping[str, Any], name: str, language: str) -> dict[str, str]:

@@ -80,7 +80,7 @@ def gather(
             value = derive(item, rows)
         if value is not None:
             values[item.name] = value
-    places = places_by_tier(rows) if policy.placed else {}
+    places = places_by_tier(rows) if policy.asks_places else {}
     return Evidence(values, _risk(rows.by_name.get(RISK, ())), courses, places)
 
 

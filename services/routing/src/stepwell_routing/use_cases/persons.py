@@ -30,7 +30,7 @@ async def surroundings(
         found += given
     elif subject_key.startswith("Patient/") and not asked.isdisjoint({"age", "sex"}):
         found += await _kept_person(runtime, tenant, subject_key)
-    if policy.placed:
+    if policy.asks_places:
         found += await places_kept(runtime, tenant)
     return found
 
