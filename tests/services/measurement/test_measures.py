@@ -173,3 +173,29 @@ async def test_every_measure_that_ships_is_there_and_can_be_evaluated(http: http
         assert named == [each["code"]["coding"][0]["code"] for each in measure["group"]]
         score = report["group"][0]["measureScore"]
         assert score["extension"][0]["valueCode"] == "not-applicable"
+
+
+async def test_people_who_were_left_out_are_a_group_to_go_to(runtime: Runtime, http: httpx.AsyncClient) -> None:
+    await put(runtime, "care_person", *[{"practice": "east"}] * 6, {"practice": "west"}, {"active": False})
+    await put(runtime, "care_referral", {"person": "Patient/5", "asked_on": date(2026, 11, 1)})
+    async with runtime.database.transaction(NORTH) as connection:
+        await connection.execute("UPDATE care_person SET attended = '{2026-05-02}' WHERE person = 'Patient/4'")
+        await connection.executemany(
+            "INSERT INTO trajectory (tenant, person, code, number, recorded, series, measures, case_now)"
+            " VALUES ($1, $2, '44261-6', 1, now(), '[]', 1, $3)",
+            [(NORTH, f"Patient/{place}", place != 3) for place in range(8)],
+        )
+    asking = {**PERIOD, "only": "practice|east"}
+    assert (await http.post("/Measure/reach/$outreach", params=asking, headers=ANALYST)).status_code == 403
+    for wrong in ({"only": "name|x"}, {"by": "month"}, {"periodEnd": ""}):
+        refused = await http.post("/Measure/reach/$outreach", params={**PERIOD, **wrong}, headers=EHR)
+        assert refused.status_code == 400
+    for path, only in (("recovery", "sex|x"), ("reach", "sex|unknown")):
+        refused = await http.post(f"/Measure/{path}/$outreach", params={**PERIOD, "only": only}, headers=EHR)
+        assert refused.status_code == 422
+    made = await http.post("/Measure/reach/$outreach", params=asking, headers=EHR)
+    assert made.status_code == 201
+    group = (await http.get(f"/Group/{made.json()['id']}", headers=EHR)).json()
+    people = [each["entity"]["reference"] for each in group["member"]]
+    assert (people, group["quantity"]) == (["Patient/0", "Patient/1", "Patient/2"], 3)
+    assert group["characteristic"][0]["valueCodeableConcept"] == {"text": "east"}

@@ -7,6 +7,7 @@ from stepwell_shared.fhir.registry import Interaction, Operation
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.rules.statistics import known_statistics
+from stepwell_measurement.use_cases.outreach import reach_out
 from stepwell_measurement.use_cases.reporting import evaluate_as_deqm, evaluate_measure
 from stepwell_measurement.use_cases.summaries import last_of_each, statistics
 
@@ -41,6 +42,17 @@ def measure_operations(runtime: Runtime) -> Iterator[Operation]:
         affects_state=False,
         result="Parameters",
         definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/evaluate",
+    )
+
+    yield Operation(
+        "outreach",
+        partial(reach_out, runtime),
+        Interaction.READ,
+        "Of the Measure reach: stores the Group of people to go to, who are registered and active, were not seen from"
+        " periodStart to periodEnd, are above a cut-off by their last score, and do not wait for a first contact. only"
+        " (dimension|value, many) narrows it. Takes the right to read all Patients and Observations, and to make Tasks.",
+        affects_state=True,
+        result="Group",
     )
 
 

@@ -74,6 +74,17 @@ def registry(runtime: Runtime) -> Registry:
             " expressions over the columns of the counted rows, which docs/measures.md describes.",
         )
     )
+    found.add(
+        served(
+            "Group",
+            [
+                *("actual", "characteristic", "characteristic-value", "code", "exclude", "identifier"),
+                *("managing-entity", "member", "type", "value"),
+            ],
+            interactions=READ_ONLY,
+            documentation="People to go to, as Measure/reach/$outreach found them: who was left out at that time.",
+        )
+    )
     for each in _plan_types():
         found.add(each)
     found.add(patient_copy())

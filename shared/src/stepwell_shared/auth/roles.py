@@ -39,8 +39,8 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "crus": "Patient RelatedPerson QuestionnaireResponse Task Communication CommunicationRequest Appointment"
             " Schedule Slot CareTeam DocumentReference HealthcareService List",
             "cr": "Binary",
-            "rs": "ServiceRequest Observation Flag RiskAssessment EpisodeOfCare CarePlan Consent Provenance Measure"
-            " MeasureReport Questionnaire Organization Location Practitioner PractitionerRole PlanDefinition",
+            "rs": "ServiceRequest Observation Flag RiskAssessment EpisodeOfCare CarePlan Consent Provenance Group"
+            " Measure MeasureReport Questionnaire Organization Location Practitioner PractitionerRole PlanDefinition",
         }
     },
     "community-health-worker": {

@@ -152,6 +152,28 @@ def report_head(measure: Measure, about: About, kind: str) -> Resource:
     }
 
 
+def outreach_group(
+    group_id: str, people: Sequence[str], period: tuple[date, date], where: Sequence[tuple[str, str]]
+) -> Resource:
+    """People to go to: the members of a Group, with what tells them apart as its characteristics."""
+    start, end = period
+    about = [
+        {"code": {"text": name}, "valueCodeableConcept": {"text": value}, "exclude": False} for name, value in where
+    ]
+    return {
+        "resourceType": "Group",
+        "id": group_id,
+        "active": True,
+        "type": "person",
+        "actual": True,
+        "code": {"text": "Outreach"},
+        "name": f"Registered, not well by their last score, and not seen from {start} to {end}",
+        "quantity": len(people),
+        **({"characteristic": about} if about else {}),
+        "member": [{"entity": {"reference": each}} for each in people],
+    }
+
+
 def _groups(found: Report, about: About) -> Iterator[Resource]:
     for code in figures_of(found.measure):
         strata = [

@@ -155,13 +155,13 @@ async def members(runtime: Runtime, tenant: str, question: Question) -> list[Mem
     does, and when there are too many to name."""
     measure = measure_of(question)
     criteria, followed = measure.criteria, measure.criteria.followed or "true"
-    conditions, arguments = _conditions(measure, question, min(question.end, runtime.clock().date()))
+    conditions, arguments = conditions_of(measure, question, min(question.end, runtime.clock().date()))
     statement = (
         f"SELECT person, {followed} AS followed, coalesce(({followed}) AND ({criteria.having}), false) AS having"
         f" FROM {criteria.table} WHERE {conditions} ORDER BY person LIMIT {NAMED_MAX + 1}"
     )
     async with runtime.database.transaction(tenant) as connection:
-        rows = await connection.fetch(_bound(statement), *arguments, timeout=SECONDS_MAX)
+        rows = await connection.fetch(bound(statement), *arguments, timeout=SECONDS_MAX)
     if len(rows) > NAMED_MAX:
         raise _refused(f"more than {NAMED_MAX} are counted; ask about a shorter period or one group", "periodEnd")
     return [Member(row["person"], bool(row["followed"]), bool(row["having"])) for row in rows]
@@ -172,19 +172,20 @@ def _statement(measure: Measure, question: Question, last: date) -> tuple[str, l
     criteria = measure.criteria
     groups = [_dimension(measure, name) for name in question.strata]
     since = f"date_trunc('{question.by}', {criteria.on})::date" if question.by else "NULL::date"
-    conditions, arguments = _conditions(measure, question, last)
+    conditions, arguments = conditions_of(measure, question, last)
     counted, also = _counted(measure)
     named = [f"{since} AS since", *(f"{group} AS s{place}" for place, group in enumerate(groups))]
     by = ", ".join(str(place) for place in range(1, len(named) + also + 1))
     selected = ", ".join([*named, *counted])
-    return _bound(f"SELECT {selected} FROM {criteria.table} WHERE {conditions} GROUP BY {by}"), arguments
+    return bound(f"SELECT {selected} FROM {criteria.table} WHERE {conditions} GROUP BY {by}"), arguments
 
 
-def _bound(statement: str) -> str:
+def bound(statement: str) -> str:
+    """The statement with the ends of the period as its first two arguments."""
     return statement.replace("period_start", "$1::date").replace("period_end", "$2::date")
 
 
-def _conditions(measure: Measure, question: Question, last: date) -> tuple[str, list[Any]]:
+def conditions_of(measure: Measure, question: Question, last: date) -> tuple[str, list[Any]]:
     """Which rows are counted, and the arguments of the statement: the first two are the ends of the period."""
     criteria = measure.criteria
     arguments: list[Any] = [question.start, last]

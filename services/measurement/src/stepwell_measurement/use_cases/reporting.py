@@ -3,27 +3,33 @@
 https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
 from typing import Any
 
 from stepwell_shared.canonical import CANONICAL, derived_id
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.messages import Request, Response
-from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.builders.measures import About, measure_url, report_head, summary_report
 from stepwell_measurement.rules.measures.figures import Kind
-from stepwell_measurement.use_cases.asked import parameters_in, refused
+from stepwell_measurement.use_cases.asked import (
+    Given,
+    day_in,
+    grouped,
+    parameters_in,
+    refused,
+    require_whole,
+    restriction,
+    single,
+)
 from stepwell_measurement.use_cases.evaluating import Member, Question, evaluate, measure_of, members
 
 KNOWN = frozenset(
     {"periodStart", "periodEnd", "measure", "measureUrl", "measureId", "reportType", "subject", "organization"}
 )
 OURS = frozenset({"stratifier", "by", "only"})
-FORMAT = frozenset({"_format", "_pretty"})
 REPEATED = frozenset({"stratifier", "only", "measureUrl", "measureId"})
 # R4's words and DEQM's for the same three.
 KINDS = {
@@ -37,7 +43,6 @@ KINDS = {
 MEASURES_MAX = 25
 
 Resource = dict[str, Any]
-Given = Mapping[str, Sequence[str]]
 
 
 async def evaluate_measure(runtime: Runtime, request: Request) -> Response:
@@ -46,8 +51,8 @@ async def evaluate_measure(runtime: Runtime, request: Request) -> Response:
     Raises FhirError: FORBIDDEN without the right to figures about groups, or to persons where these are asked for;
     NOT_FOUND for no Measure; INVALID for what cannot be asked.
     """
-    given = _given(request)
-    named = request.id or _single(given, "measure")
+    given = grouped(parameters_in(request), KNOWN | OURS, REPEATED)
+    named = request.id or single(given, "measure")
     if not named:
         raise refused("measure says which Measure", "required")
     return _answer(await _report(runtime, request, given, _measure_id(named)))
@@ -56,7 +61,7 @@ async def evaluate_measure(runtime: Runtime, request: Request) -> Response:
 async def evaluate_as_deqm(runtime: Runtime, request: Request) -> Response:
     """`Measure/$evaluate`: for each `measureUrl` or `measureId` a Bundle with its MeasureReport, in Parameters. Raises
     FhirError as `evaluate_measure` does."""
-    given = _given(request)
+    given = grouped(parameters_in(request), KNOWN | OURS, REPEATED)
     named = [request.id] if request.id else [*given.get("measureUrl", ()), *given.get("measureId", ())]
     if not 0 < len(named) <= MEASURES_MAX:
         raise refused(f"measureUrl or measureId says which Measures, up to {MEASURES_MAX}", "required")
@@ -67,35 +72,18 @@ async def evaluate_as_deqm(runtime: Runtime, request: Request) -> Response:
     return _answer({"resourceType": "Parameters", "parameter": parameters})
 
 
-def _given(request: Request) -> Given:
-    found: dict[str, list[str]] = {}
-    for name, value in parameters_in(request):
-        if name not in KNOWN | OURS | FORMAT:
-            taken = ", ".join(sorted(KNOWN | OURS))
-            raise refused(f"this operation takes {taken}", "not-supported")
-        found.setdefault(name, []).append(value)
-    twice = [name for name, values in found.items() if len(values) > 1 and name not in REPEATED]
-    if twice:
-        raise refused(f"{twice[0]} at most once", "invalid")
-    return found
-
-
-def _single(given: Given, name: str) -> str:
-    return next(iter(given.get(name, ())), "")
-
-
 def _measure_id(named: str) -> str:
     """The id of a Measure that is named by its id, reference or canonical address."""
     return named.partition("|")[0].removeprefix(measure_url("")).removeprefix("Measure/")
 
 
 async def _report(runtime: Runtime, request: Request, given: Given, measure_id: str) -> Resource:
-    kind = KINDS.get(_single(given, "reportType"))
+    kind = KINDS.get(single(given, "reportType"))
     if kind is None:
         raise refused(f"reportType is one of {', '.join(filter(None, KINDS))}", "not-supported")
     question = _question(runtime, given, measure_id)
     request.access.require("MeasureReport", Interaction.SEARCH_TYPE)
-    _require_whole(request, "MeasureReport")
+    require_whole(request, "MeasureReport")
     reporter = {
         "type": "Organization",
         "identifier": {"system": f"{CANONICAL}/NamingSystem/tenant", "value": request.access.tenant},
@@ -107,45 +95,24 @@ async def _report(runtime: Runtime, request: Request, given: Given, measure_id: 
         return summary_report(await evaluate(runtime, request.access.tenant, question), about)
     for resource_type in ("Patient", "Observation"):
         request.access.require(resource_type, Interaction.SEARCH_TYPE)
-        _require_whole(request, resource_type)
+        require_whole(request, resource_type)
     return await _named(runtime, request, question, about, kind)
 
 
 def _question(runtime: Runtime, given: Given, measure_id: str) -> Question:
-    subject, organization = _single(given, "subject"), _single(given, "organization")
-    where = [_restriction(each) for each in given.get("only", ())]
+    subject, organization = single(given, "subject"), single(given, "organization")
+    where = [restriction(each) for each in given.get("only", ())]
     if organization:
         where.append(("practice", runtime.engine.localise(organization).removeprefix("Organization/")))
     return Question(
         measure_id,
-        _day(given, "periodStart"),
-        _day(given, "periodEnd"),
+        day_in(given, "periodStart"),
+        day_in(given, "periodEnd"),
         tuple(given.get("stratifier", ())),
-        _single(given, "by"),
+        single(given, "by"),
         tuple(where),
         runtime.engine.localise(subject if "/" in subject else f"Patient/{subject}") if subject else "",
     )
-
-
-def _restriction(said: str) -> tuple[str, str]:
-    name, bar, value = said.partition("|")
-    if not bar or not value:
-        raise refused("only is a dimension and its value, such as tier|tier-2", "invalid")
-    return name, value
-
-
-def _day(given: Given, name: str) -> date:
-    """A day, or the first one of what says a month or a year; the end of a period is its last day."""
-    said = _single(given, name)
-    try:
-        return date.fromisoformat(said[:10])
-    except ValueError as error:
-        raise refused(f"{name} is a day, such as 2026-01-31", "required" if not said else "value") from error
-
-
-def _require_whole(request: Request, resource_type: str) -> None:
-    if request.access.filters(resource_type, Interaction.SEARCH_TYPE):
-        raise FhirError(Category.FORBIDDEN, f"this needs a token that reaches every {resource_type}")
 
 
 async def _named(runtime: Runtime, request: Request, question: Question, about: About, kind: str) -> Resource:
