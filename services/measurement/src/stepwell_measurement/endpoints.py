@@ -50,8 +50,8 @@ def measure_operations(runtime: Runtime) -> Iterator[Operation]:
         Interaction.READ,
         "Of the Measure reach: stores the Group of people to go to, who are registered and active, were not seen from"
         " periodStart to periodEnd, are above a cut-off by their last score, and do not wait for a first contact."
-        " only (dimension|value, many) narrows it. It takes the right to read all Patients and Observations, and to make"
-        " Tasks.",
+        " only (dimension|value, many) narrows it. It takes the right to read all Patients and Observations, and to"
+        " make Tasks.",
         affects_state=True,
         result="Group",
     )
