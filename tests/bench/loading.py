@@ -57,7 +57,7 @@ async def load(url: str, population: Population, advance: Advance) -> None:
         for name, value in UNSAFE_SETTINGS.items():
             await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         await connection.execute("SELECT pg_reload_conf()")
-        indexes = await _drop_indexes(connection)
+        indexes = await drop_indexes(connection, columns_by_table_of_resources())
         await asyncio.to_thread(_copy_all, url, population, advance)
         await connection.execute("SET maintenance_work_mem = '512MB'")
         for done, statement in enumerate(indexes, 1):
@@ -92,14 +92,14 @@ async def forget_benches(url: str) -> None:
         await connection.close()
 
 
-async def _drop_indexes(connection: asyncpg.Connection) -> Sequence[str]:
-    """Statements that make the indexes of the resource tables again, having dropped them."""
+async def drop_indexes(connection: asyncpg.Connection, tables: Sequence[str]) -> Sequence[str]:
+    """Statements that make the indexes of these tables again, having dropped them."""
     rows = await connection.fetch(
         "SELECT i.indexrelid::regclass::text, i.indrelid::regclass::text, c.conname,"
         " coalesce(pg_get_constraintdef(c.oid), pg_get_indexdef(i.indexrelid))"
         " FROM pg_index AS i LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid"
         " WHERE i.indrelid::regclass::text = ANY ($1)",
-        list(columns_by_table_of_resources()),
+        list(tables),
     )
     statements = []
     for name, table, constraint, definition in rows:

@@ -14,7 +14,7 @@ import orjson
 
 from stepwell_shared.canonical import CANONICAL
 from stepwell_shared.cli.demo import resources
-from stepwell_shared.cli.demo.courses import ITEMS
+from stepwell_shared.cli.demo.courses import ITEMS, Attendance
 from stepwell_shared.cli.demo.referring import ORDER, Step, steps_of
 from stepwell_shared.cli.demo.region import Person, Region
 from stepwell_shared.cli.demo.sending import Sender
@@ -136,7 +136,8 @@ class Player:
             reference = _reference(entry)
             if not _is_new(entry) and await self._status(self.desk, reference) == status:
                 continue
-            updated = {**appointment, "id": reference.rpartition("/")[2], "status": status}
+            why = {"cancelationReason": resources.BY_THE_PERSON} if status == Attendance.CANCELLED else {}
+            updated = {**appointment, "id": reference.rpartition("/")[2], "status": status, **why}
             ended.append({"resource": updated, "request": {"method": "PUT", "url": reference}})
         for start in range(0, len(ended), at_once):
             together = _bundle("batch", ended[start : start + at_once])

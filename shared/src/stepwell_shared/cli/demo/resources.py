@@ -19,7 +19,9 @@ IDENTIFIERS = f"{CANONICAL}/NamingSystem/demo"
 SYNTHETIC = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
 OMB = "urn:oid:2.16.840.1.113883.6.238"
-
+BY_THE_PERSON = {
+    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "code": "pat"}]
+}
 ITEM_WEIGHT = "/itemWeight"
 CONTACT = timedelta(minutes=50)
 # Starts a week at a place for each tier; more at the light ones.
