@@ -123,7 +123,7 @@ class PeopleRows:
         scores = {code: [point.score for point in points.values()] for code, points in known.items()}
         counted = counted_rows(facts, scores, strata, trajectory_parameters(), age_starts())
         effect = person_effect(key, 1, True, strata)
-        rows[effect.table].append((self.tenant, *effect.values, counted.days_attended or None))
+        rows[effect.table].append((self.tenant, *effect.values, counted.days_attended))
         for table in COUNTED:
             rows[table] += [(self.tenant, key, *row) for row in getattr(counted, table)]
 
