@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from stepwell_referral.builders.referral import BSER_BUSINESS_STATUS
-from stepwell_shared.canonical import instant
+from stepwell_shared.canonical import code_system, extension_url, instant
+from stepwell_shared.federation.terms import ADVICE, REFERRAL, Terms
 
-from tests.journeys.test_federation import cut_off, has_tried, having, nothing_is_owed, together_again, until
+from tests.journeys.test_federation import cut_off, having, nothing_is_owed, together_again, until
 from tests.support import namespaces
 from tests.support.lines import Lines
 from tests.support.partners import Organisation, Resource, introduce, loopback, organisations
@@ -24,6 +25,7 @@ TRIES = 60
 # What was agreed goes, and nothing that has one of these in it.
 OURS, THEIRS = "KEPT-AT-THE-PRACTICE", "KEPT-AT-THE-HUB"
 REPORT = base64.b64encode(b"Six sessions, and much better.").decode()
+TAKEN = Terms(frozenset({REFERRAL, ADVICE}), frozenset({"tier-3"}))
 PERSON: Resource = {
     "photo": [{"title": OURS}],
     "telecom": [{"system": "phone", "value": OURS}],
@@ -70,6 +72,11 @@ def known_as(where: Organisation, code: str) -> Any:
         return task if business(task) == code else None
 
     return condition
+
+
+async def status_was_tried(hub: Organisation) -> bool:
+    """Whether the hub has tried so often to say what became of the referral."""
+    return any(each.attempts >= TRIES for each in await hub.standings())
 
 
 async def made(where: Organisation, resource: Resource) -> Resource:
@@ -126,6 +133,56 @@ async def reported(hub: Organisation, task: Resource) -> None:
     await hub.move(now, status="completed", output=[output])
 
 
+def question_about(person: str) -> Resource:
+    """What a coordinator of the practice asks the hub."""
+    return {
+        "resourceType": "Communication",
+        "status": "in-progress",
+        "category": [{"coding": [{"system": code_system("case-review"), "code": "econsult-question"}]}],
+        "subject": {"reference": f"Patient/{person}"},
+        "sender": {"reference": "Practitioner/coordinator", "display": OURS},
+        "recipient": [{"reference": "Organization/partner-hub"}],
+        "payload": [{"contentString": "Would sport help?"}],
+        "note": [{"text": OURS}],
+    }
+
+
+async def it_is_answered_without_transfer_of_care(
+    practice: Organisation, hub: Organisation, question: Resource
+) -> None:
+    """The question came when the line was mended; somebody answers it, and the practice has the answer."""
+
+    async def come() -> list[Resource]:
+        return [each for each in await hub.search("Communication") if "Would sport help?" in str(each)]
+
+    (there,) = await until(come)
+    answer = {
+        **{name: there[name] for name in ("resourceType", "subject")},
+        "status": "completed",
+        "category": [{"coding": [{"system": code_system("case-review"), "code": "econsult-answer"}]}],
+        "sender": {"reference": "Practitioner/coordinator", "display": "Dr Hub"},
+        "recipient": [there["sender"]],
+        "inResponseTo": [{"reference": f"Communication/{there['id']}"}],
+        "payload": [{"contentString": "Walks every day."}],
+    }
+    await made(hub, answer)
+
+    async def answered() -> list[Resource]:
+        return [each for each in await practice.search("Communication") if "Walks every day." in str(each)]
+
+    (here,) = await until(answered)
+    assert here["inResponseTo"] == [{"reference": f"Communication/{question['id']}"}]
+    assert len(await hub.search("ServiceRequest")) == 1
+
+
+async def its_capacity_is_known(practice: Organisation) -> bool:
+    """Whether the place that the practice has entered for the hub has the hub's figures."""
+    places = await practice.search("HealthcareService", organization="Organization/partner-hub")
+    shared = [each for each in places if extension_url("shared-capacity") in str(each)]
+    names = {each["name"] for each in shared}
+    return "The hub" in names
+
+
 async def the_report_can_be_read(practice: Organisation, task: Resource) -> None:
     """By the practice's own people, at the practice, about its own patient."""
     (output,) = task["output"]
@@ -152,8 +209,8 @@ async def test_a_referral_goes_is_booked_and_completed_and_its_report_returns_th
     tmp_path: Path, lines: Lines
 ) -> None:
     async with organisations(tmp_path, "practice", "hub", lines=lines) as (practice, hub):
-        await introduce(practice, hub, shared=(), refers_here=True)
-        await introduce(hub, practice, shared=(), referred_to=True)
+        await introduce(practice, hub, shared=(), taken=TAKEN, refers_here=True)
+        await introduce(hub, practice, shared=(), taken=TAKEN, referred_to=True)
         await practice.ask_at("hub", f"{hub.base_url}/HealthcareService/default-tier-3")
         await practice.person("p0", **PERSON)
         assert (await practice.assign("first", "p0", **REQUEST)).status_code == 200
@@ -161,10 +218,13 @@ async def test_a_referral_goes_is_booked_and_completed_and_its_report_returns_th
         await hub.move(there, status="accepted")
         await until(known_as(practice, "3.0"))
 
+        await until(lambda: its_capacity_is_known(practice))
+
         cut_off(practice, hub)
+        question = await made(practice, question_about("p0"))
         appointment = await booked(hub, (await hub.referrals()).popitem()[1])
         assert business((await hub.referrals()).popitem()[1]) == "5.1.1"
-        await until(lambda: has_tried(hub, TRIES), seconds=120)
+        await until(lambda: status_was_tried(hub), seconds=120)
         assert business((await practice.referrals()).popitem()[1]) == "3.0"
 
         together_again(practice, hub)
@@ -178,6 +238,7 @@ async def test_a_referral_goes_is_booked_and_completed_and_its_report_returns_th
         assert business(task) == "7.0"
         await the_report_can_be_read(practice, task)
         await the_appointment_is_shown(practice, task, appointment)
+        await it_is_answered_without_transfer_of_care(practice, hub, question)
         await nothing_is_owed(practice, hub)
         crossed = practice.line.crossed() + hub.line.crossed()
         assert b"Example" in crossed

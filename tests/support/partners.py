@@ -34,6 +34,7 @@ from stepwell_shared.events.outbox import decode_payload, event
 from stepwell_shared.events.standing import Standing, standing
 from stepwell_shared.federation.cards import write_card
 from stepwell_shared.federation.partners import SHARED
+from stepwell_shared.federation.terms import ANY_REFERRAL, Terms
 from stepwell_shared.http_client import HttpClient, HttpResponse, http_client
 from stepwell_shared.settings import SERVICES
 
@@ -233,18 +234,31 @@ class Organisation:
             return await standing(database, [self.tenant])
 
 
-async def introduce(guest: Organisation, host: Organisation, shared: Collection[str] = SHARED, **agreed: bool) -> None:
-    """`host` adds `guest` by its card; what is agreed is said from the host's side."""
-    card = write_card(our_card(guest.access(), guest.tenant, host.tenant, f"The {guest.tenant}"))
+async def introduce(
+    guest: Organisation,
+    host: Organisation,
+    shared: Collection[str] = SHARED,
+    *,
+    taken: Terms = ANY_REFERRAL,
+    **agreed: bool,
+) -> None:
+    """`host` adds `guest` by its card; what is agreed is said from the host's side.
+
+    `taken` is what whoever is referred to takes from the other.
+    """
+    refers_here = agreed.get("refers_here", False)
+    told = None if refers_here else taken
+    card = write_card(our_card(guest.access(), guest.tenant, host.tenant, f"The {guest.tenant}", taken=told))
     await add_partner(
         host.access(),
         host.tenant,
         guest.tenant,
         card,
-        refers_here=agreed.get("refers_here", False),
+        refers_here=refers_here,
         referred_to=agreed.get("referred_to", False),
         shared=frozenset(shared),
         endpoints=EndpointPolicy([urlsplit(guest.base_url).netloc]),
+        taken=taken if refers_here else ANY_REFERRAL,
     )
 
 

@@ -40,7 +40,8 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             " Schedule Slot CareTeam DocumentReference HealthcareService List",
             "cr": "Binary",
             "rs": "ServiceRequest Observation Flag RiskAssessment EpisodeOfCare CarePlan Consent Provenance Group"
-            " Measure MeasureReport Questionnaire Organization Location Practitioner PractitionerRole PlanDefinition",
+            " Measure MeasureReport Questionnaire Organization Location Practitioner PractitionerRole Endpoint"
+            " PlanDefinition",
         }
     },
     "community-health-worker": {

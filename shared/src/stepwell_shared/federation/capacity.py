@@ -36,7 +36,7 @@ class CapacityPolicy:
 
     every_seconds: float = 900.0
     retry_seconds: float = 120.0
-    look_seconds: float = 5.0
+    look_seconds: float = 15.0
     answer_seconds: float = 60.0
 
 
