@@ -76,6 +76,8 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 		--no-emit-package stepwell-measurement pyproject.toml --group dev --output-file requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 tests/clients/python/requirements.in --output-file tests/clients/python/requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 tests/external/spark/requirements.in --output-file tests/external/spark/requirements.lock
 	@$(MAKE) $(INSTALLED)
 
 clean: ## remove the virtual environment, caches and build output; data in .stepwell stays

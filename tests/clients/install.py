@@ -26,7 +26,7 @@ def install_node_packages(folder: Path = NODE) -> None:
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if tuple(map(int, re.findall(r"\d+", said)[:2])) < NODE_VERSION_MIN:
         raise SkippedError(f"needs Node.js {wanted} or newer; {node} is {said}")
-    _once(
+    once(
         folder / "node_modules" / ".installed",
         folder / "package-lock.json",
         # Nothing but what the lock pins; no package may run a script of its own on installation.
@@ -42,7 +42,7 @@ def install_python_packages() -> Path:
     if not python.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, VENV], check=True)
     install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement", REQUIREMENTS]
-    _once(VENV / ".installed", REQUIREMENTS, [*map(str, install)], ROOT)
+    once(VENV / ".installed", REQUIREMENTS, [*map(str, install)], ROOT)
     return python
 
 
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
     return {**pinned, **{f"npm {name}": number for name, number in re.findall(r'"([@\w/-]+)": "(\d[\w.]*)"', package)}}
 
 
-def _once(mark: Path, lock: Path, command: list[str], folder: Path) -> None:
+def once(mark: Path, lock: Path, command: list[str], folder: Path) -> None:
     """Runs the installation unless it has been done since the lock was written."""
     if mark.exists() and mark.stat().st_mtime > lock.stat().st_mtime:
         return

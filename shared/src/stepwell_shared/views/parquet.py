@@ -19,16 +19,23 @@ _TYPES: Final = {
     "unsignedInt": "BIGINT",
     "decimal": "DOUBLE",
 }
-_LINE_BYTES_MAX = 64 * 1024 * 1024
+_LINE_BYTES_MAX = 8 * 1024 * 1024
+# One thread packs as fast as the rows come, and holds one group of rows instead of several.
+_SETTINGS = (
+    "threads = 1",
+    "memory_limit = '512MB'",
+    # Nothing may be fetched from elsewhere: all that is needed is built in.
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+)
 
 
 def pack(columns: Sequence[Column], lines: Path, path: Path) -> None:
     """Writes the rows of one file as another."""
     listed = ", ".join(f"'{column.name}': '{_type(column)}'" for column in columns)
-    # Nothing may be fetched from elsewhere: all that is needed is built in.
     with duckdb.connect() as connection:
-        connection.execute("SET autoinstall_known_extensions = false")
-        connection.execute("SET autoload_known_extensions = false")
+        for setting in _SETTINGS:
+            connection.execute(f"SET {setting}")
         connection.execute(
             f"COPY (SELECT * FROM read_json(?, format = 'newline_delimited', columns = {{{listed}}},"
             f" maximum_object_size = {_LINE_BYTES_MAX})) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)",
