@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from tests.browser import check as forms
-from tests.browser import worklist
+from tests.browser import dashboards, worklist
 from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import hl7, spark_example
@@ -17,6 +17,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "examples": ("published R4 examples, stored, read and found", corpus.run),
     "browser": ("the form pages in a real browser", forms.run),
     "worklist": ("the coordinators' worklist in a real browser", worklist.run),
+    "dashboards": ("the dashboards in a real browser", dashboards.run),
     "spark": ("an export read by Spark as by DuckDB", spark_example.run),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),

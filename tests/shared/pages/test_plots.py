@@ -146,4 +146,7 @@ def test_the_ends_of_an_axis_are_round_and_hold_every_value(values: list[float])
 
 def test_a_table_of_the_same_numbers_stands_beside_each_plot() -> None:
     found = figure(every_plot()[0], "Months", ("Month", "Share"), [("May", "50 %")], opened="The figures")
-    assert '<summary>The figures</summary><div class="scroll"><table><caption>Months</caption>' in found
+    assert (
+        '<summary>The figures</summary><div class="scroll" tabindex="0" role="region" aria-label="Months"><table>'
+        in found
+    )

@@ -5,8 +5,8 @@ from datetime import date
 from functools import partial
 
 from stepwell_shared.markup import Markup, element
-from stepwell_shared.pages.layout import whole_page
-from stepwell_shared.pages.plots.comparisons import Estimate, intervals_plot
+from stepwell_shared.pages.layout import table, whole_page
+from stepwell_shared.pages.plots.comparisons import intervals_plot
 from stepwell_shared.pages.plots.figure import figure
 
 from stepwell_measurement.data.dashboard_words import Words, languages, name_of
@@ -14,9 +14,10 @@ from stepwell_measurement.data.measures import measures
 from stepwell_measurement.pages.tiles import (
     STYLE,
     Voice,
-    comparable,
+    compared,
     curves_plot,
     details,
+    estimate,
     groups_plot,
     highest_of,
     mix_plot,
@@ -87,22 +88,19 @@ def practice_page(board: Board, practice: str, voice: Voice) -> bytes | None:
 def public_page(board: Board, region: str, voice: Voice) -> bytes:
     """For everybody: plain words, large groups, no practice by name."""
     words, found = voice.words, {m: s for m, s in _found(board).items() if m.id in FOR_EVERYBODY}
-    names = {name: [each for each in FOR_EVERYBODY if each in TILES[name]] for name in ("access", "waits", "outcomes")}
+    plots = {"waits": _waits(found, voice, by_practice=False), "equity": _groups(found, "reach", voice)}
     sections = [
-        _section(name, [tile(m, s.all, voice) for m, s in found.items() if m.id in chosen], [], words)
-        for name, chosen in names.items()
+        _section(name, [] if name == "equity" else _tiles(name, found, voice), plots.get(name, []), words)
+        for name in ("access", "waits", "outcomes", "equity", "bottlenecks")
     ]
-    plots = [*_waits(found, voice, by_practice=False), *_groups(found, "reach", voice)]
     title = f"{words.phrase('title-public')}{': ' + region if region else ''}"
     lead = element("p", words.phrase("lead-public"))
-    equity = _section("equity", [], plots, words)
     definitions = element(
         "section",
         element("h2", words.phrase("definitions")),
         [element("section", element("h3", voice.title(m), id=f"figure-{m.id}"), _definition(m, words)) for m in found],
     )
-    reading = _reading(words)
-    return _page(title, voice, lead, _period(board, words), *sections, equity, definitions, reading)
+    return _page(title, voice, lead, _period(board, words), *sections, definitions, _reading(words))
 
 
 def measure_page(board: Board | None, measure: Measure, voice: Voice) -> bytes:
@@ -121,7 +119,8 @@ def measure_page(board: Board | None, measure: Measure, voice: Voice) -> bytes:
                 if groups
             ),
         ]
-        content += [_period(board, words), element("div", tile(measure, sheet.all, voice), class_="strip")]
+        content += [element("h2", words.phrase("all-figures")), _period(board, words)]
+        content += [element("div", tile(measure, sheet.all, voice), class_="strip")]
         content.append(element("div", [each for each in plots if each is not None], class_="plots"))
     back = element("p", element("a", words.phrase("back"), href=f"{voice.base}{voice.query}"))
     return _page(voice.title(measure), voice, back, *content, _reading(words))
@@ -263,28 +262,23 @@ def _since(board: Board, voice: Voice, since: str) -> Markup:
 
 
 def _beside(measure: Measure, own: Group, all_: Group, voice: Voice) -> Markup:
-    """A practice's figure above that of the region."""
-    words, title = voice.words, voice.title(measure)
-    rows = []
-    for label, group in ((words.phrase("own"), own), (words.phrase("region"), all_)):
-        found = comparable(measure, group.figure)
-        low, high = (found.low, found.high) if found else (None, None)
-        rows.append(Estimate(label, found.estimate if found else None, low, high, said(measure, group.figure, words)))
-    plot = intervals_plot(f"own-{measure.id}", title, rows, None, partial(shown_value, measure, words=words),
-                          lowest=0.0, highest=highest_of(measure))  # fmt: skip
+    """A practice's figure above that of the region; what has no interval stands in a table alone."""
+    words, title = voice.words, compared(measure, voice)
+    both = [(words.phrase("own"), own), (words.phrase("region"), all_)]
     heads = (words.phrase("group"), words.phrase("value"), words.phrase("note"))
     told = [
-        (row.label, row.said, "; ".join(details(measure, group.figure, words)))
-        for row, group in zip(rows, (own, all_), strict=True)
+        (label, said(measure, group.figure, words), "; ".join(details(measure, group.figure, words)))
+        for label, group in both
     ]
-    opened = words.phrase("figures", title=title)
+    rows = [estimate(measure, group, words)._replace(label=label) for label, group in both]
+    if all(row.estimate is None for row in rows):
+        shown = element("div", table(title, heads, told), class_="scroll", tabindex=0, role="region", aria_label=title)
+    else:
+        plot = intervals_plot(f"own-{measure.id}", title, rows, None, partial(shown_value, measure, words=words),
+                              lowest=0.0, highest=highest_of(measure))  # fmt: skip
+        shown = figure(plot, title, heads, told, opened=words.phrase("figures", title=title))
     link = element("a", words.phrase("definition", title=title), href=voice.address(measure))
-    return element(
-        "section",
-        element("h3", title),
-        figure(plot, title, heads, told, opened=opened),
-        element("p", link, class_="links"),
-    )
+    return element("section", element("h3", title), shown, element("p", link, class_="links"))
 
 
 def _definition(measure: Measure, words: Words) -> Markup:

@@ -28,7 +28,7 @@ STYLE = Markup(
     "margin:1rem 0}.tile{border:1px solid var(--line);border-top:4px solid var(--accent);border-radius:.25rem;"
     "padding:.75rem 1rem}.tile h3{margin:0 0 .25rem;font-size:1rem}.tile p{margin:.25rem 0;font-size:.9375rem}"
     ".tile .big{font-size:2.25rem;font-weight:650;line-height:1.15;margin:.25rem 0}"
-    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:1.5rem 2rem;"
+    ".plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,27rem),1fr));gap:1.5rem 2rem;"
     "margin:1rem 0}.plots h3{margin:0 0 .25rem;font-size:1rem}figure{margin:0}.plots svg{width:100%}"
     "summary{cursor:pointer;font-size:.9375rem;color:var(--accent)}details table{font-size:.9375rem}"
     "h2{border-top:2px solid var(--ink);padding-top:1rem;margin-top:2.5rem}.question{font-size:1.0625rem;margin:0}"
@@ -186,13 +186,13 @@ def groups_plot(
 ) -> Markup:  # fmt: skip
     """The groups of a dimension beside each other, held against everybody."""
     words = voice.words
-    rows = [_estimate(measure, each, words) for each in groups[:GROUPS_MAX]]
+    rows = [estimate(measure, each, words) for each in groups[:GROUPS_MAX]]
     everybody = comparable(measure, whole.figure)
     against = None
     if everybody is not None:
         value = words.phrase("everybody", value=shown_value(measure, everybody.estimate, words))
         against = Reference(everybody.estimate, value)
-    title = words.phrase("by", title=_compared(measure, voice), dimension=words.dimension(dimension))
+    title = words.phrase("by", title=compared(measure, voice), dimension=words.dimension(dimension))
     shown = partial(shown_value, measure, words=words)
     plot = intervals_plot(name, title, rows, against, shown, lowest=0.0, highest=highest_of(measure))
     return _framed(title, plot, groups_table(measure, dimension, groups, words), words)
@@ -218,13 +218,15 @@ def groups_table(measure: Measure, dimension: str, groups: Sequence[Group], word
     return heads, rows
 
 
-def _compared(measure: Measure, voice: Voice) -> str:
+def compared(measure: Measure, voice: Voice) -> str:
+    """What groups are compared by, in words: of waits, the share within the first limit."""
     if measure.kind is not Kind.WAITS or not measure.within_days:
         return voice.title(measure)
     return f"{voice.title(measure)}, {limit_said(measure.within_days[0], voice.words)}"
 
 
-def _estimate(measure: Measure, group: Group, words: Words) -> Estimate:
+def estimate(measure: Measure, group: Group, words: Words) -> Estimate:
+    """One group as it stands beside others."""
     found = comparable(measure, group.figure)
     label = words.value(group.value)
     if found is None:
@@ -331,7 +333,7 @@ def outcomes_plot(name: str, shares: Sequence[tuple[Measure, Sheet]], voice: Voi
     """Several shares of the same people under each other."""
     words, title = voice.words, voice.words.phrase("all-outcomes")
     rows = [
-        _estimate(measure, sheet.all, words)._replace(label=voice.title(measure)) for measure, sheet in shares
+        estimate(measure, sheet.all, words)._replace(label=voice.title(measure)) for measure, sheet in shares
     ]  # fmt: skip
     plot = intervals_plot(name, title, rows, None, words.percent, lowest=0.0, highest=1.0)
     heads = [words.phrase("measure"), words.phrase("value"), words.phrase("people"), words.phrase("known")]

@@ -13,5 +13,10 @@ def figure(
     return element(
         "figure",
         plot,
-        element("details", element("summary", opened), element("div", table(caption, heads, rows), class_="scroll")),
+        element("details", element("summary", opened), _scrolled(caption, table(caption, heads, rows))),
     )
+
+
+def _scrolled(caption: str, content: Markup) -> Markup:
+    """What may be wider than a phone: it scrolls by itself, also by keyboard."""
+    return element("div", content, class_="scroll", tabindex=0, role="region", aria_label=caption)
