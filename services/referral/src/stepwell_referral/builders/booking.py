@@ -3,6 +3,7 @@
 Pure: ids, times, references and decisions are passed in. Appointment: https://hl7.org/fhir/R4/appointment.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,8 @@ _EVENT_WORDS = {
     EVENT_COMPLETED: "First appointment took place",
 }
 _COPIED = ("serviceCategory", "serviceType", "specialty", "appointmentType")
+# Who gives an appointment, as a calendar names them; everybody else is there for the person.
+_GIVES = re.compile(r"(^|/)(HealthcareService|Practitioner|PractitionerRole|Location|Device)/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,25 @@ def confirmed_appointment(held: Mapping[str, Any], booked: Booked) -> Json:
     return made
 
 
-def moved_appointment(before: Mapping[str, Any], slot: Mapping[str, Any]) -> Json:
-    """The Appointment at another time; who takes part stays."""
-    kept = {name: value for name, value in before.items() if name not in {"meta", *_COPIED}}
-    return {**kept, **_timed(slot)}
+def moved_appointment(
+    before: Mapping[str, Any], slot: Mapping[str, Any], schedule: Mapping[str, Any], *, private_space: bool | None
+) -> Json:
+    """The Appointment at another time: who comes stays, and who gives it and in which way is as the calendar says."""
+    kept = {name: value for name, value in before.items() if name not in {"meta", "extension", *_COPIED}}
+    is_remote, link = telehealth_of(schedule)
+    way = Booked("", {}, (), telehealth_link=link, is_remote=is_remote, private_space=private_space)
+    others = [each for each in before.get("extension", ()) if each.get("url") != extension_url("telehealth")]
+    extensions = [*others, *_extensions(way, None)]
+    coming = [each for each in before.get("participant", ()) if not _GIVES.search(_who(each))]
+    giving = [_participant(actor, "accepted") for actor in schedule.get("actor", ())]
+    moved = {**kept, **_timed(slot), "participant": [*coming, *giving]}
+    return {**moved, "extension": extensions} if extensions else moved
+
+
+def said_of_space(appointment: Mapping[str, Any]) -> bool | None:
+    """What was said of a place to talk undisturbed, if anything was."""
+    found = _parts(appointment, "telehealth").get("private-space", {}).get("valueBoolean")
+    return found if isinstance(found, bool) else None
 
 
 def ended_appointment(before: Mapping[str, Any], *, reason: str, text: str) -> Json:
@@ -355,6 +373,10 @@ def _parts(resource: Mapping[str, Any], name: str) -> dict[str, Json]:
     url = extension_url(name)
     found: Json = next((each for each in resource.get("extension", ()) if each.get("url") == url), {})
     return {part["url"]: part for part in found.get("extension", ()) if "url" in part}
+
+
+def _who(participant: Mapping[str, Any]) -> str:
+    return str(participant.get("actor", {}).get("reference", ""))
 
 
 def _participant(actor: Mapping[str, Any], status: str) -> Json:

@@ -27,7 +27,7 @@ from stepwell_referral.use_cases.directory import directory_of
 from stepwell_referral.use_cases.fidelity import keep_wishes
 from stepwell_referral.use_cases.messages import language_of, tell_person
 from stepwell_referral.use_cases.needs import need_of
-from stepwell_referral.use_cases.offers import person_of
+from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.progress import Progress, content, request_of, subject_key
 from stepwell_referral.use_cases.taking import until_committed
 

@@ -89,7 +89,9 @@ async def reschedule(runtime: Runtime, request: Request) -> Response:
             raise refused("this Appointment has no slot; change its time with an update", "Appointment.slot")
         opened = await opened_slot(runtime, act.tenant, wish.slot_id)
         _refuse_past(opened, act.now)
-        moved = builders.moved_appointment(before, opened.slot)
+        space = builders.said_of_space(before) if wish.private_space is None else wish.private_space
+        await _refuse_without_space(act, opened, space)
+        moved = builders.moved_appointment(before, opened.slot, opened.schedule, private_space=space)
         if old != wish.slot_id:
             unit = UnitOfWork(act.tenant)
             await give_back(runtime, unit, old, request.id, act.now)
@@ -188,10 +190,7 @@ async def _booked(act: _Act, unit: UnitOfWork, opened: Opened, *, first: bool) -
     """What the Appointment says: who, with whom, how, and who is passed by it. A first appointment is told of on the
     referral as well; later sessions of a series pass nobody."""
     is_remote, link = builders.telehealth_of(opened.schedule)
-    no_space = check_telehealth(is_remote=is_remote, private_space=act.wish.private_space)
-    if no_space is not None:
-        issues = [Issue(no_space.reason, "business-rule", "Parameters.parameter.where(name='private-space')")]
-        raise FhirError(Category.BUSINESS_RULE, issues + await _alternatives(act, opened))
+    await _refuse_without_space(act, opened, act.wish.private_space)
     passed: Mapping[str, int] = {}
     own: Waiting | None = None
     if first and opened.service_id is not None:
@@ -204,6 +203,7 @@ async def _booked(act: _Act, unit: UnitOfWork, opened: Opened, *, first: bool) -
             priority="routine",
             given_reason=act.wish.overtaking_reason,
             now=act.now,
+            is_remote=is_remote,
         )
     if own is not None and act.status == "booked":
         await announce_event(act.runtime, unit, own.task, builders.SCHEDULED, act.now)
@@ -220,6 +220,15 @@ async def _booked(act: _Act, unit: UnitOfWork, opened: Opened, *, first: bool) -
         private_space=act.wish.private_space,
         overtaking=passed,
     )
+
+
+async def _refuse_without_space(act: _Act, opened: Opened, private_space: bool | None) -> None:
+    """A remote session is not booked for who has said that they cannot talk undisturbed; others are named."""
+    is_remote, _ = builders.telehealth_of(opened.schedule)
+    no_space = check_telehealth(is_remote=is_remote, private_space=private_space)
+    if no_space is not None:
+        issues = [Issue(no_space.reason, "business-rule", "Parameters.parameter.where(name='private-space')")]
+        raise FhirError(Category.BUSINESS_RULE, issues + await _alternatives(act, opened))
 
 
 async def announce_event(

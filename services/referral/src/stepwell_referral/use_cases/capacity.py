@@ -30,8 +30,9 @@ from stepwell_referral.rules.matching import CARE, Place
 from stepwell_referral.use_cases.catalogue import announce_capacity
 from stepwell_referral.use_cases.directory import directory_of
 from stepwell_referral.use_cases.exchanging import note_heard, partners_of
-from stepwell_referral.use_cases.offers import person_of, queues_of, waits_at
+from stepwell_referral.use_cases.offers import queues_of, waits_at
 from stepwell_referral.use_cases.paces import paces_of
+from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.progress import content
 
 SERVICES_MAX = 500

@@ -18,7 +18,7 @@ from stepwell_referral.rules.support import OPEN
 from stepwell_referral.use_cases.arranging import ARRANGING, left_open, open_referral, tasks_of
 from stepwell_referral.use_cases.match_places import in_reach
 from stepwell_referral.use_cases.needs import need_of
-from stepwell_referral.use_cases.offers import person_of
+from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.progress import subject_key
 from stepwell_referral.use_cases.teams import TEAM, team_id
 

@@ -24,7 +24,8 @@ from stepwell_referral.directory_tables import PersonRow
 from stepwell_referral.rules.matching import Match, Need, Option
 from stepwell_referral.use_cases.match_asked import ANYBODY, LEFT_OUT_MAX, WISHES, Asked, match_asked
 from stepwell_referral.use_cases.needs import need_of
-from stepwell_referral.use_cases.offers import offers_of_need, person_of
+from stepwell_referral.use_cases.offers import offers_of_need
+from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.progress import request_of, subject_key
 from stepwell_referral.use_cases.requests import has_safety_rule, tier_of
 

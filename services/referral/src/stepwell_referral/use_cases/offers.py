@@ -10,13 +10,14 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
 from stepwell_referral.data import directory as parameters
-from stepwell_referral.directory_tables import PersonRow, person_reader, queue_reader
+from stepwell_referral.directory_tables import PersonRow, queue_reader
 from stepwell_referral.rules.interim import InterimOffer, choose_interim
 from stepwell_referral.rules.matching import Match, Need, Place, match, with_waits
 from stepwell_referral.rules.waits import WaitPromise, promise, queue_by_urgency, wait_words
 from stepwell_referral.use_cases.directory import directory_of
 from stepwell_referral.use_cases.needs import need_of
 from stepwell_referral.use_cases.paces import paces_of
+from stepwell_referral.use_cases.persons import person_of
 
 
 @dataclass(frozen=True)
@@ -131,18 +132,6 @@ async def waits_at(
         )
         for (id_, place), waiting in zip(places.items(), counted, strict=True)
     }
-
-
-async def person_of(runtime: Runtime, tenant: str, subject_key: str) -> PersonRow:
-    """What is known of the subject of a referral (empty for nobody), and the revision of the directory now."""
-    return await _people(runtime).get((tenant,), subject_key) or PersonRow(None, None, 0)
-
-
-def _people(runtime: Runtime) -> Coalescer[PersonRow]:
-    reader = runtime.cache.get(person_reader)
-    if not isinstance(reader, Coalescer):
-        reader = runtime.cache[person_reader] = person_reader(runtime.database, parameters.WISHES)
-    return reader
 
 
 def queues_of(runtime: Runtime) -> Coalescer[dict[str, int]]:

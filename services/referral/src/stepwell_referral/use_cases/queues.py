@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,8 +18,12 @@ from stepwell_shared.runtime import Runtime
 from stepwell_referral import data
 from stepwell_referral.booking_tables import begun_since, pace_effect, queue_of
 from stepwell_referral.builders import booking as builders
+from stepwell_referral.data import directory
+from stepwell_referral.rules.matching import OFTEN
 from stepwell_referral.rules.queue import Entry, Opening, Unexplained, overtaken_by
 from stepwell_referral.rules.transitions import WAITING
+from stepwell_referral.use_cases.needs import need_of
+from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.progress import subject_key
 
 Resource = dict[str, Any]
@@ -70,6 +74,7 @@ async def passed_by(
     priority: str,
     given_reason: str | None,
     now: datetime,
+    is_remote: bool = False,
 ) -> tuple[Mapping[str, int], Waiting | None]:
     """How many people are passed if this person takes the slot, by the code of the reason; and their own referral here.
 
@@ -83,14 +88,35 @@ async def passed_by(
         return {}, None
     others = [each.entry for each in queue if not each.is_booked and each.person != person]
     chosen = own.entry if own is not None else Entry("", priority, now)
-    opening = Opening(subgroups=subgroups)
     parameters = data.queue_parameters()
-    passed = overtaken_by(chosen, opening, others, now, parameters)
+    passed = overtaken_by(chosen, Opening(subgroups), others, now, parameters)
+    asks = asked_by(slot, is_remote=is_remote)
+    if isinstance(passed, Unexplained) and asks:
+        # Only now does it matter who of them can come at this time and in this way.
+        able = [await _with_fits(runtime, tenant, each, now) for each in queue if each.entry in others]
+        passed = overtaken_by(chosen, Opening(subgroups, asks), able, now, parameters)
     if not isinstance(passed, Unexplained):
         return Counter(each.rule for each in passed), own
     if given_reason is None:
         _refuse(passed)
     return {str(given_reason): passed.people}, own
+
+
+def asked_by(slot: Resource, *, is_remote: bool) -> frozenset[str]:
+    """What a slot asks of who takes it: to be there remotely, or in hours in which others work, by its own clock."""
+    start = datetime.fromisoformat(str(slot["start"]))
+    hour = 1 << (start.weekday() * 24 + start.hour)
+    works = bool(hour & directory.parameters().work_hours)
+    return frozenset({*(["telehealth"] if is_remote else []), *(["working-hours"] if works else [])})
+
+
+async def _with_fits(runtime: Runtime, tenant: str, waiting: Waiting, now: datetime) -> Entry:
+    """Somebody in the queue with what they cannot make use of, by the barriers that get in their way often."""
+    known = await person_of(runtime, tenant, waiting.person)
+    barriers = need_of(known, "", now).barriers
+    rows = data.queue_data()["slot_fit"]
+    unable = {row["fit"] for row in rows if any(barriers.get(each) == OFTEN for each in row["barriers"])}
+    return replace(waiting.entry, unable=frozenset(unable))
 
 
 def moved_queue(before: Resource | None, after: Resource, now: datetime) -> list[Effect]:

@@ -18,7 +18,7 @@ from stepwell_referral.builders import booking, coordination, support
 from stepwell_referral.data.worklist import load_period, overview_rows, promise_is_near, services_shown
 from stepwell_referral.rules.queue import Entry, Placed, ordered, waited_share
 from stepwell_referral.rules.transitions import WAITING
-from stepwell_referral.use_cases.offers import person_of
+from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.worklist_lines import Line, decode, line_of, name_of
 from stepwell_referral.use_cases.worklist_reach import Chosen, owners_granted, owners_of
 from stepwell_referral.use_cases.worklist_sites import Sites, sites_of
