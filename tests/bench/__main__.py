@@ -2,7 +2,8 @@
 
 `BENCH=engine` measures create, read and search on a loaded database, `BENCH=locks` what authentication, tenancy and
 audit cost of it, `BENCH=job` the way of a response through all four services, `BENCH=events` what an event costs;
-`BENCH=all` is everything. A missed goal is printed, never fatal.
+`BENCH=all` is all of these. `BENCH=measures` counts a million people and has to be asked for: it loads 20 GB. A missed
+goal is printed, never fatal.
 """
 
 import argparse
@@ -36,12 +37,16 @@ from tests.bench.job_rounds import JobPace, JobRounds
 from tests.bench.job_stage import job_staged
 from tests.bench.load import LoadProcess
 from tests.bench.loading import Advance
+from tests.bench.measures import MeasureRounds, print_measures
+from tests.bench.measures_stage import FOLDER as REGION_FOLDER
+from tests.bench.measures_stage import measures_suite
 from tests.bench.population import Population
 from tests.bench.suite import BenchSuite, running_suite
 
 RESULTS = Path("build/bench.json")
 PARTS = ("engine", "locks", "job", "events")
-ROWS = 1_000_000
+MEASURES = "measures"
+ROWS, PEOPLE = 1_000_000, 1_000_000
 PATIENTS_OF_JOB = 24_000
 JOB_PACE = JobPace(2, 8.0, 200)
 WIDTH_IN_FILES = 120
@@ -68,6 +73,8 @@ def main() -> int:
             if "events" in parts:
                 console.rule("[bold]Events[/bold]", align="left")
                 events.main()
+            if MEASURES in parts:
+                keep(wanted.results, measured(console, wanted.people, pace))
     except (SetupError, RuntimeError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -79,9 +86,13 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure against the PostgreSQL floor.")
     default = os.environ.get("BENCH") or "all"
-    parser.add_argument("part", nargs="?", choices=[*PARTS, "all"], default=default, help="BENCH says the same")
+    parser.add_argument(
+        "part", nargs="?", choices=[*PARTS, MEASURES, "all"], default=default, help="BENCH says the same"
+    )
     rows = int(os.environ.get("BENCH_ROWS") or ROWS)
     parser.add_argument("--rows", type=int, default=rows, help="Observations in the database; BENCH_ROWS says the same")
+    people = int(os.environ.get("BENCH_PEOPLE") or PEOPLE)
+    parser.add_argument("--people", type=int, default=people, help="of the measures; BENCH_PEOPLE says the same")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each side is measured in a round")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the loaded database is kept")
@@ -149,6 +160,23 @@ async def _job(console: Console, suite: BenchSuite, load: LoadProcess, pace: Job
         print_job(console, chain, stage, pace)
         _print_facts(console, facts)
     return {"main_job": {"facts": facts, **chain.as_json()}}
+
+
+def measured(console: Console, people: int, pace: EnginePace) -> Results:
+    """Figures over a synthetic region, and new scores in it; what is to be kept of it."""
+    console.rule(f"[bold]Measures of {people:,} people[/bold]", align="left")
+    with (
+        LoadProcess() as load,
+        _loading_bar(console) as advance,
+        measures_suite(REGION_FOLDER, people, advance) as suite,
+    ):
+        facts = machine_facts(suite.postgres.data, asyncio.run(_server_version(suite)))
+        with _measuring_bar(console, 60.0) as measuring, _disturbance(suite.postgres, facts):
+            rounds = MeasureRounds(suite, load, people, pace.rounds, pace.seconds, measuring)
+            found = asyncio.run(rounds.run())
+        print_measures(console, found)
+        _print_facts(console, facts)
+    return {MEASURES: {"facts": facts, "people": people, **found.as_json()}}
 
 
 @contextmanager

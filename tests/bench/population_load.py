@@ -30,6 +30,8 @@ PART = 2_000
 """People whose rows are made and copied at a time."""
 FEW_PARTS = 2
 """Not worth a process."""
+WHOLE = 20_000
+"""People who have everything that the store writes."""
 DONE = "bench_part"
 TABLES = {
     OBSERVATIONS: (
@@ -53,7 +55,7 @@ class Load:
     tenant: str
     kind: str
     urls: tuple[tuple[str, str], ...] = tuple(URLS.items())
-    whole: int = 20_000
+    whole: int = WHOLE
 
     @property
     def parts_count(self) -> int:
