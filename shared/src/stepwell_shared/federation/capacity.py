@@ -78,7 +78,17 @@ class PartnerCapacity:
                     told = await self._told(partner)
                     again = self._policy.retry_seconds if told is None else self._policy.every_seconds
                     self._ask_again[partner] = self._clock() + again
-                    await self._exchange.learn(partner, told)
+                    await self._learn(partner, told)
+
+    async def _learn(self, partner: Partner, told: dict[str, Any] | None) -> None:
+        """What one partner says must hold up no other."""
+        try:
+            await self._exchange.learn(partner, told)
+        except (*UNAVAILABLE_ERRORS, asyncpg.PostgresError, FhirError):
+            self._ask_again[partner] = self._clock() + self._policy.retry_seconds
+            raise
+        except Exception:
+            log.exception("what %s says of its capacity could not be kept", partner.name)
 
     async def _told(self, partner: Partner) -> dict[str, Any] | None:
         """The partner's answer; None when there is none that could be read."""

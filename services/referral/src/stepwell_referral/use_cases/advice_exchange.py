@@ -23,6 +23,7 @@ from stepwell_referral.subscriptions import COMMUNICATION_CHANGED
 from stepwell_referral.timers import timer_effect
 from stepwell_referral.use_cases.advice import advice_changed
 from stepwell_referral.use_cases.progress import content, subject_key
+from stepwell_referral.use_cases.validity import is_valid
 
 ATTEMPTS_MAX = 16
 
@@ -87,8 +88,7 @@ async def _answers(
     for url, told in received.resources.items():
         if told.get("resourceType") != "Communication" or not partner.sent(url) or not question:
             continue
-        texts = [each.get("contentString") for each in told.get("payload", ()) if isinstance(each, dict)]
-        if not any(isinstance(each, str) and each.strip() for each in texts):
+        if not is_valid(partner, told) or not any("contentString" in each for each in told.get("payload", ())):
             continue
         id_ = derived_id(runtime.engine.base_url, partner.tenant, "partner-copy", url)
         answer = builders.kept_answer(told, question, id_=id_, organization=partner.organization)

@@ -1,7 +1,7 @@
 """Capacity among organisations: what partners are told of our places, what we keep of theirs, and nobody in it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,6 @@ import structlog
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.federation.partners import Partner, organization_of
 from stepwell_shared.federation.terms import REFERRAL
-from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.interactions.reach import query_of
@@ -34,6 +33,7 @@ from stepwell_referral.use_cases.offers import queues_of, waits_at
 from stepwell_referral.use_cases.paces import paces_of
 from stepwell_referral.use_cases.persons import person_of
 from stepwell_referral.use_cases.progress import content
+from stepwell_referral.use_cases.validity import is_valid
 
 SERVICES_MAX = 500
 NOBODY = "nobody"
@@ -76,9 +76,8 @@ async def learn(runtime: Runtime, partner: Partner, told: Resource | None) -> No
         await _forget_old(runtime, partner)
         return
     received: dict[str, dict[str, Resource]] = {PLACES: {}, LOCATIONS: {}}
-    for entry in told.get("entry", ()):
-        resource, url = entry.get("resource", {}), str(entry.get("fullUrl", ""))
-        if resource.get("resourceType") in received and partner.sent(url):
+    for url, resource in _entries(told):
+        if resource.get("resourceType") in received and partner.sent(url) and is_valid(partner, resource):
             received[resource["resourceType"]][url] = resource
     copies = {}
     for url, resource in received[LOCATIONS].items():
@@ -93,6 +92,14 @@ async def learn(runtime: Runtime, partner: Partner, told: Resource | None) -> No
         if is_copy and before.get("active", True) and not received[PLACES].keys() & set(_urls(before)):
             await _keep(runtime, partner, {**before, "active": False})
     await _forget_old(runtime, partner)
+
+
+def _entries(told: Resource) -> Iterator[tuple[str, Resource]]:
+    """Addresses and resources of a Bundle that nobody has looked at yet."""
+    entries = told.get("entry", ())
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
+            yield str(entry.get("fullUrl", "")), entry["resource"]
 
 
 async def _learn_place(runtime: Runtime, partner: Partner, url: str, told: Resource, copies: Mapping[str, str]) -> None:
@@ -118,10 +125,7 @@ async def _forget_old(runtime: Runtime, partner: Partner) -> None:
 
 async def _keep(runtime: Runtime, partner: Partner, kept: Resource) -> bool:
     """Writes what is new of a partner's place, with what follows; False for what is no valid resource."""
-    try:
-        validation.check(encode(kept), kept["resourceType"])
-    except FhirError:
-        log.warning("a partner has told of a place that is not valid", tenant=partner.tenant, partner=partner.name)
+    if not is_valid(partner, kept):
         return False
     now, tenant = runtime.clock(), partner.tenant
     while True:

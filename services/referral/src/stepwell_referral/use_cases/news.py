@@ -11,17 +11,14 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import structlog
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.outbox import Entry
 from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.partners import Partner
-from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.copies import copy_change
 from stepwell_shared.fhir.interactions.reach import query_of
-from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.unit import Change
 from stepwell_shared.runtime import Runtime
 
@@ -29,6 +26,7 @@ from stepwell_referral.builders import news as builders
 from stepwell_referral.builders.advice import is_advice
 from stepwell_referral.use_cases.advice_exchange import told_advice
 from stepwell_referral.use_cases.progress import content
+from stepwell_referral.use_cases.validity import is_valid
 
 # More times than these for one referral are a series, whose first are the ones that a practice waits for.
 APPOINTMENTS_MAX = 10
@@ -38,8 +36,6 @@ KEPT = {builders.APPOINTMENT: builders.kept_appointment, builders.DOCUMENT: buil
 Resource = dict[str, Any]
 
 _resource = msgspec.json.Decoder(Resource, float_hook=Decimal)
-
-log = structlog.get_logger("stepwell.referral")
 
 
 @dataclass(frozen=True)
@@ -74,13 +70,10 @@ async def copies_of(runtime: Runtime, partner: Partner, event: ReceivedEvent, ta
         build = KEPT.get(told.get("resourceType", ""))
         if build is None or not partner.sent(url) or url == event.focus:
             continue
+        if not is_valid(partner, told):
+            continue
         id_ = derived_id(runtime.engine.base_url, partner.tenant, "partner-copy", url)
         kept = build(told, task, id_=id_)
-        try:
-            validation.check(encode(kept), kept["resourceType"])
-        except FhirError:
-            log.warning("a partner has sent a resource that is not valid", tenant=partner.tenant, partner=partner.name)
-            continue
         source = f"{url}/_history/{told.get('meta', {}).get('versionId', '1')}"
         change, _ = await copy_change(runtime.engine, partner.tenant, kept, source, runtime.clock())
         found.by_url[url] = f"{kept['resourceType']}/{id_}"
