@@ -21,7 +21,7 @@ FUNCTIONS = (
     'worklist_queue(text, text)',
     'worklist_services(text, text[], text, integer)',
     'worklist_practitioners(text, text[], timestamptz, timestamptz, integer)',
-    'worklist_appointments(text, text[], timestamptz, text, integer)',
+    'worklist_unanswered(text, text[], timestamptz, text, integer)',
     'worklist_counts(text, text[], text[], timestamptz, interval, float8)',
 )
 

@@ -155,14 +155,22 @@ READ_PRACTITIONERS = f"""CREATE OR REPLACE FUNCTION worklist_practitioners(
       AND a.p_status IN ('booked', 'arrived', 'checked-in', 'fulfilled') AND {_AT_SERVICES}
     GROUP BY w.code ORDER BY 2 DESC, 1 LIMIT most_in;
 END $function$"""
-READ_APPOINTMENTS = f"""CREATE OR REPLACE FUNCTION worklist_appointments(
+READ_APPOINTMENTS = f"""CREATE OR REPLACE FUNCTION worklist_unanswered(
   tenant_in text, owners_in text[], at_in timestamptz, id_in text, most_in integer
-) RETURNS TABLE (appointment_id text, at timestamptz, version integer, body bytea, person bytea)
+) RETURNS TABLE (appointment_id text, at timestamptz, body bytea, person bytea, task_id text)
 {_HEAD}
-  RETURN QUERY SELECT a.id, a.p_date_low, a.version, a.body, (
+  RETURN QUERY SELECT a.id, a.p_date_low, a.body, (
       SELECT p.body FROM fhir_appointment_index AS i
       JOIN fhir_patient AS p ON p.tenant = tenant_in AND p.id = substr(i.code, 9)
       WHERE i.tenant = tenant_in AND i.id = a.id AND i.parameter = 'patient' LIMIT 1
+    ), (
+      SELECT t.id FROM fhir_appointment_index AS i
+      JOIN fhir_task AS t ON t.tenant = tenant_in AND t.p_patient = i.code AND t.p_owner IN (
+        SELECT s.code FROM fhir_appointment_index AS s
+        WHERE s.tenant = tenant_in AND s.id = a.id AND s.parameter = 'actor'
+      ) AND t.p_status IN ('in-progress', {_WAITING})
+      WHERE i.tenant = tenant_in AND i.id = a.id AND i.parameter = 'patient'
+      ORDER BY t.p_authored_on_low DESC LIMIT 1
     )
     FROM fhir_appointment AS a
     WHERE a.tenant = tenant_in AND (a.p_date_low, a.id) > (at_in, id_in) AND a.body IS NOT NULL
@@ -285,13 +293,13 @@ class PractitionerRow(NamedTuple):
 
 
 class AppointmentRow(NamedTuple):
-    """An Appointment that waits for an answer."""
+    """An Appointment that waits for an answer, and the referral that it is for."""
 
     appointment_id: str
     at: datetime
-    version: int
     body: bytes
     person: bytes | None
+    task_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +365,7 @@ async def practitioners_of(
 
 async def unanswered_appointments(database: Database, asked: Asked, now: datetime) -> list[AppointmentRow]:
     """Appointments to come that nobody has confirmed, the next one first."""
-    statement = "SELECT * FROM worklist_appointments($1, $2, $3, $4, $5)"
+    statement = "SELECT * FROM worklist_unanswered($1, $2, $3, $4, $5)"
     at = max(asked.after.at, now)
     rows = await database.fetch(statement, asked.tenant, asked.owners, at, asked.after.id, asked.most)
     return [AppointmentRow(*row) for row in rows]

@@ -101,7 +101,8 @@ async def test_a_form_from_elsewhere_or_of_an_older_version_changes_nothing(runt
         ):
             refused = await client.post(address, data=given)
             assert refused.status_code == status, why(refused)
-        assert (await client.post(f"{WORKLIST}/overdue", data=ours)).status_code == 405
+        for elsewhere in ("", "/overdue", f"/queues/{SERVICE}"):
+            assert (await client.post(WORKLIST + elsewhere, data=ours)).headers["Allow"] == "GET, HEAD"
         assert (await client.put(address, content=b"")).headers["Allow"] == "GET, HEAD, POST"
         refused = await client.post(address, data={**ours, "act": "decline", "words": "<script>x</script>"})
         assert "<script>" not in refused.text

@@ -1,7 +1,6 @@
 """One line of the worklist as a page: what is known, and each thing that can be done next as a form of its own."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.markup import Markup, element
@@ -12,7 +11,8 @@ from stepwell_referral.data.loop import reasons
 from stepwell_referral.pages.layout import ADDRESS, NOTHING, Frame, page, table
 from stepwell_referral.rules.loop import TRANSFERRED
 from stepwell_referral.use_cases.worklist_acts import ASKS, NOTE, PLACE, REASON, TIME, WORDS, WORDS_MAX, Given
-from stepwell_referral.use_cases.worklist_case import Case, FreeTime
+from stepwell_referral.use_cases.worklist_appointments import TARGETS
+from stepwell_referral.use_cases.worklist_case import Case, FreeTime, Meeting
 
 
 def case_page(frame: Frame, case: Case, *, done: str = "", refused: FhirError | None = None, given: Given | None = None
@@ -45,7 +45,7 @@ def _problem(frame: Frame, refused: FhirError) -> Markup:
 
 
 def _done(frame: Frame, act: str) -> Markup | None:
-    if act not in {*ASKS, "acknowledge", "begin", "take", "start", "resume", "ask"}:
+    if act not in {*ASKS, *TARGETS, "acknowledge", "begin", "take", "start", "resume", "ask"}:
         return None
     text = f"{frame.said('done')}: {frame.said(f'act.{act}')}."
     return element("p", text, class_="notice", role="status", tabindex=-1, autofocus=True)
@@ -194,15 +194,39 @@ def _message(frame: Frame, case: Case) -> Markup | None:
 
 def _appointments(frame: Frame, case: Case) -> Markup | None:
     rows = [
-        (frame.date(datetime.fromisoformat(each["start"]), with_hour=True), frame.said(f"appointment.{each['status']}"))
+        (
+            frame.date(each.start, with_hour=True),
+            frame.said(f"appointment.{each.status}"),
+            element("div", [_meeting_act(frame, case, each, act) for act in each.acts], class_="acts"),
+        )
         for each in case.appointments
-        if "start" in each
     ]
     if not rows:
         return None
-    heads = [frame.said(f"head.{name}") for name in ("when", "state")]
+    heads = [frame.said(f"head.{name}") for name in ("when", "state", "todo")]
     return element("section", element("h2", frame.said("case.appointments")),
                    table(frame.said("case.appointments.caption"), heads, rows), class_="card")  # fmt: skip
+
+
+def _meeting_act(frame: Frame, case: Case, meeting: Meeting, act: str) -> Markup:
+    """What can be done with an appointment: at once, or with a reason behind its name."""
+    label = frame.said(f"act.{act}")
+    hidden = [
+        csrf_field(frame.look.runtime, frame.look.access),
+        *(
+            element("input", type="hidden", name=name, value=value)
+            for name, value in (("act", act), ("version", meeting.version), ("appointment", meeting.id))
+        ),
+    ]
+    target = f"{ADDRESS}/lines/{case.line.id}"
+    if act != "cancel":
+        return element("form", hidden, element("button", label, class_="plain"), method="post", action=target)
+    place = f"cancel-{meeting.id}"
+    words = element("div", element("label", frame.said("words.must"), for_=place),
+                    element("textarea", name="words", id=place, maxlength=WORDS_MAX, required=True, rows=2),
+                    class_="field")  # fmt: skip
+    form = element("form", hidden, words, element("button", label), method="post", action=target)
+    return element("details", element("summary", label), form)
 
 
 def _beside(frame: Frame, case: Case) -> Markup | None:

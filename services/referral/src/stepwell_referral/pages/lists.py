@@ -60,7 +60,7 @@ def list_table(frame: Frame, found: Listed) -> Markup:
 def unanswered_page(frame: Frame, found: Sequence[Unanswered], after: After | None) -> bytes:
     """Appointments that nobody has confirmed."""
     rows = [
-        (each.person or NOTHING, frame.date(each.at, with_hour=True), each.place or NOTHING,
+        (_person_of(frame, each), frame.date(each.at, with_hour=True), each.place or NOTHING,
          frame.said(f"appointment.{each.status}"))
         for each in found
     ]  # fmt: skip
@@ -152,6 +152,12 @@ def _next(frame: Frame, view: str, after: After | None) -> Markup | None:
 
 def _person(frame: Frame, line: Line) -> Markup:
     return element("a", line.person or frame.said("unnamed"), href=frame.address("lines", line.id))
+
+
+def _person_of(frame: Frame, found: Unanswered) -> object:
+    """The person, leading to the referral that the appointment is for."""
+    name = found.person or frame.said("unnamed")
+    return element("a", name, href=frame.address("lines", found.task_id)) if found.task_id else name
 
 
 def _late(frame: Frame, number: int) -> Markup | str:

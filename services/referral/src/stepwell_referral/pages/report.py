@@ -101,7 +101,8 @@ def unanswered_report(found: Sequence[Unanswered], after: After | None) -> Json:
     """Appointments that nobody has confirmed."""
     rows = [
         {"appointment": f"Appointment/{each.id}", "start": instant(each.at), "status": each.status,
-         "person": each.person, "place": each.place}
+         "person": each.person,
+         **({"task": f"Task/{each.task_id}"} if each.task_id else {}), "place": each.place}
         for each in found
     ]  # fmt: skip
     return {"appointments": rows, **_after(after)}
@@ -114,6 +115,15 @@ def case_report(case: Case) -> Json:
         "version": case.line.version,
         "acts": list(case.acts),
         "times": [{"slot": f"Slot/{each.slot}", "start": instant(each.start)} for each in case.times],
+        "appointments": [
+            {
+                "appointment": f"Appointment/{each.id}",
+                "status": each.status,
+                "acts": list(each.acts),
+                **({"start": instant(each.start)} if each.start else {}),
+            }
+            for each in case.appointments
+        ],
         "beside": [line_report(each) for each in case.beside],
         **({"message": case.message} if case.message else {}),
     }

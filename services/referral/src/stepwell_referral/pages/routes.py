@@ -41,6 +41,7 @@ from stepwell_referral.use_cases.worklist import (
     unanswered,
 )
 from stepwell_referral.use_cases.worklist_acts import Given, act
+from stepwell_referral.use_cases.worklist_appointments import act_on_appointment
 from stepwell_referral.use_cases.worklist_case import case_of
 from stepwell_referral.use_cases.worklist_reach import chosen_in
 
@@ -53,7 +54,13 @@ def worklist_pages(runtime: Runtime, authenticate: Authenticate) -> tuple[tuple[
     """What answers at these addresses."""
 
     def pages(who: Authenticate) -> Page:
-        return staff_door(runtime, who, _show, methods=("GET", "HEAD", "POST"), languages=LANGUAGES)
+        lists = staff_door(runtime, who, _show, languages=LANGUAGES)
+        lines = staff_door(runtime, who, _show, methods=("GET", "HEAD", "POST"), languages=LANGUAGES)
+
+        async def answer(exchange: Exchange) -> None:
+            await (lines if exchange.path.startswith(f"{ADDRESS}/lines/") else lists)(exchange)
+
+        return answer
 
     return doors_at({**signed_in(runtime, authenticate, ADDRESS).doors(pages), SHORT: _lead})
 
@@ -72,8 +79,6 @@ async def _show(visit: Visit) -> Shown:
     look = await looked(visit.runtime, visit.access, chosen_in(given))
     if len(parts) == 2 and parts[0] == "lines" and _ID.fullmatch(parts[1]):
         return await (_act if visit.exchange.method == "POST" else _case)(visit, look, parts[1])
-    if visit.exchange.method == "POST":
-        raise FhirError(Category.METHOD_NOT_ALLOWED, "this address takes GET", headers={"Allow": "GET, HEAD"})
     if len(parts) == 2 and parts[0] == "queues" and _ID.fullmatch(parts[1]):
         return await _queue(visit, look, parts[1])
     if len(parts) > 1 or (parts and parts[0] not in {*LISTS, "queues", "load", "unanswered"}):
@@ -121,7 +126,8 @@ async def _act(visit: Visit, look: Looked, task_id: str) -> Shown:
     """Does what the form says and leads back to the page; a refusal is said on the page, with what was filled in."""
     given = _given(visit.posted)
     try:
-        await act(visit.runtime, visit.request, visit.access, task_id, given)
+        do = act_on_appointment if given.appointment else act
+        await do(visit.runtime, visit.request, visit.access, task_id, given)
     except FhirError as error:
         if error.category in {Category.FAULT, Category.UNAVAILABLE, Category.NOT_FOUND, Category.FORBIDDEN}:
             raise
@@ -147,6 +153,7 @@ def _given(fields: Posted) -> Given:
         overtaking=one("overtaking"),
         yes=one("private-space") == "yes",
         supports=fields.get("support", []),
+        appointment=one("appointment") if _ID.fullmatch(one("appointment")) else "",
     )
 
 

@@ -110,6 +110,7 @@ class Unanswered:
     status: str
     person: str
     place: str
+    task_id: str | None
 
 
 async def looked(runtime: Runtime, access: Caller, chosen: Chosen) -> Looked:
@@ -224,6 +225,7 @@ async def unanswered(look: Looked) -> tuple[list[Unanswered], After | None]:
                 appointment["status"],
                 name_of(look.runtime, row.person, person),
                 look.sites.name_of(service) if service else "",
+                row.task_id,
             )
         )
     last = rows[most - 1] if len(rows) > most else None

@@ -79,7 +79,7 @@ Ask = Callable[[str, str], Request]
 @dataclass(frozen=True)
 class Given:
     """What a form says: the act, the version that was looked at, and what else it asks for. `yes` is that somebody has
-    a private place for a remote session."""
+    a private place for a remote session; with `appointment` it is about that one, and so is the version."""
 
     act: str
     version: str
@@ -90,6 +90,7 @@ class Given:
     overtaking: str = ""
     yes: bool = False
     supports: Sequence[str] = ()
+    appointment: str = ""
 
 
 def possible(task: Mapping[str, Any], access: Caller) -> tuple[str, ...]:
@@ -169,7 +170,7 @@ def moved(task: Mapping[str, Any], given: Given, author: str | None, now: dateti
     elif words:
         by = {"authorReference": {"reference": author}} if author else {}
         changed["note"] = [*task.get("note", ()), {**by, "time": instant(now), "text": words}]
-    if given.act == "done" and kind_of(task) == coordination.ARRANGE_SUPPORT:
+    if given.act == "done" and given.supports and kind_of(task) == coordination.ARRANGE_SUPPORT:
         changed["output"] = [*task.get("output", ()), *map(_arranged, given.supports)]
     if given.act in _BUSINESS and kind_of(task) in {REFERRAL, support.PARTIAL}:
         code, text = _BUSINESS[given.act]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.interactions.reach import query_of
@@ -18,14 +17,13 @@ from stepwell_referral.use_cases.finding import Period, free_slots
 from stepwell_referral.use_cases.taking import read_resource
 from stepwell_referral.use_cases.worklist import Looked
 from stepwell_referral.use_cases.worklist_acts import Ask, possible
+from stepwell_referral.use_cases.worklist_appointments import appointments_of, possible_with
 from stepwell_referral.use_cases.worklist_lines import Line, decode, kind_of, line_of, phones_of
 from stepwell_referral.use_cases.worklist_sites import CareService
 from stepwell_referral.worklist_queries import tasks_of
 
 BESIDE_MAX = 20
 PLACES_MAX = 200
-
-Resource = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,17 @@ class FreeTime:
     start: datetime
     end: datetime
     is_remote: bool
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """An Appointment of the person, and what may be done with it."""
+
+    id: str
+    version: str
+    start: datetime | None
+    status: str
+    acts: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Case:
     times: Sequence[FreeTime]
     places: Sequence[CareService]
     overtaking: Sequence[str]
-    appointments: Sequence[Resource]
+    appointments: Sequence[Meeting]
     message: str
     wait: str
 
@@ -73,7 +82,7 @@ async def case_of(look: Looked, ask: Ask, task_id: str, language: str) -> Case:
         times=await _times(look, line) if "book" in acts else (),
         places=_places(look, line, service) if "transfer" in acts else (),
         overtaking=[each["code"] for each in data.queue_data()["overtaking"] if not each["by_rule"]],
-        appointments=await _appointments(look, ask, line),
+        appointments=await _appointments(look, line),
         message=await _message(look, ask, line),
         wait=support.said_in(line.task, language) if line.is_open else "",
     )
@@ -125,17 +134,20 @@ def _places(look: Looked, line: Line, service: CareService | None) -> list[CareS
     return sorted((look.sites.services[each] for each in others), key=lambda each: (each.name, each.id))[:PLACES_MAX]
 
 
-async def _appointments(look: Looked, ask: Ask, line: Line) -> list[Resource]:
-    """The person's appointments that are to come, the next one first."""
+async def _appointments(look: Looked, line: Line) -> list[Meeting]:
     if not line.subject.startswith("Patient/") or not look.access.permits("Appointment", Interaction.SEARCH_TYPE):
         return []
-    engine = look.runtime.engine
-    granted = look.access.filters("Appointment", Interaction.SEARCH_TYPE)
-    criteria = [("patient", line.subject), ("date", f"ge{look.now:%Y-%m-%d}"), ("_sort", "date")]
-    query = query_of(engine, engine.registry.types["Appointment"], criteria, granted, strict=True)
-    query.count = BESIDE_MAX
-    rows = await engine.store.search(look.tenant, *query.page_statement())
-    return [decode(each["body"]) for each in rows[:BESIDE_MAX]]
+    found = await appointments_of(look.runtime, look.access, line.subject, look.now)
+    return [
+        Meeting(
+            each["id"],
+            each["meta"]["versionId"],
+            datetime.fromisoformat(each["start"]) if "start" in each else None,
+            each["status"],
+            possible_with(each, look.access, look.now),
+        )
+        for each in found
+    ]
 
 
 async def _message(look: Looked, ask: Ask, line: Line) -> str:
