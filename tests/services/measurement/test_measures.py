@@ -27,8 +27,7 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def asked(http: httpx.AsyncClient, path: str, who: dict[str, str] = ANALYST, **given: Any) -> httpx.Response:
-    names = {name.replace("_", "-") if name != "_format" else name: value for name, value in given.items()}
-    return await http.get(f"/Measure/{path}", params={**PERIOD, **names}, headers=who)
+    return await http.get(f"/Measure/{path}", params={**PERIOD, **given}, headers=who)
 
 
 def counts(populated: Resource) -> dict[str, int | None]:
@@ -36,34 +35,35 @@ def counts(populated: Resource) -> dict[str, int | None]:
     return {each["code"]["coding"][0]["code"]: each.get("count") for each in populated["population"]}
 
 
-@pytest.mark.parametrize(
-    ("path", "given", "status"),
-    [
-        ("nothing/$evaluate-measure", {}, 404),
-        ("$evaluate-measure", {}, 400),
-        ("$evaluate", {}, 400),
-        ("recovery/$evaluate-measure", {"periodEnd": "never"}, 400),
-        ("recovery/$evaluate-measure", {"periodEnd": "2025-01-01"}, 400),
-        ("recovery/$evaluate-measure", {"practitioner": "Practitioner/p"}, 400),
-        ("recovery/$evaluate-measure", {"reportType": "gossip"}, 400),
-        ("recovery/$evaluate-measure", {"stratifier": "name"}, 400),
-        ("recovery/$evaluate-measure", {"only": "tier"}, 400),
-        ("recovery/$evaluate-measure", {"subject": "Patient/0"}, 400),
-        ("recovery/$evaluate-measure", {"subject": "Patient/0", "reportType": "subject"}, 403),
-        ("recovery/$evaluate-measure", {"reportType": "subject-list"}, 403),
-    ],
-)
-async def test_what_cannot_be_asked_is_refused(
-    http: httpx.AsyncClient, path: str, given: dict[str, str], status: int
-) -> None:
-    assert (await asked(http, path, **given)).status_code == status
+REFUSED: list[tuple[str, dict[str, Any], int]] = [
+    ("nothing/$evaluate-measure", {}, 404),
+    ("$evaluate-measure", {}, 400),
+    ("$evaluate", {}, 400),
+    ("recovery/$evaluate-measure", {"periodEnd": "never"}, 400),
+    ("recovery/$evaluate-measure", {"periodEnd": "2025-01-01"}, 400),
+    ("recovery/$evaluate-measure", {"practitioner": "Practitioner/p"}, 400),
+    ("recovery/$evaluate-measure", {"reportType": "gossip"}, 400),
+    ("recovery/$evaluate-measure", {"stratifier": "name"}, 400),
+    ("recovery/$evaluate-measure", {"only": "tier"}, 400),
+    ("recovery/$evaluate-measure", {"subject": "Patient/0"}, 400),
+    ("recovery/$evaluate-measure", {"subject": "Patient/0", "reportType": "subject"}, 403),
+    ("recovery/$evaluate-measure", {"reportType": "subject-list"}, 403),
+    ("recovery/$evaluate-measure", {"tally": "true"}, 403),
+    ("nothing/$pool", {}, 404),
+    ("recovery/$pool", {"stratifier": "sex"}, 400),
+    ("recovery/$pool", {}, 422),
+]
 
 
-@pytest.mark.parametrize("kind", ["subject", "subject-list"])
-async def test_a_token_of_one_person_gets_no_figures_about_others(http: httpx.AsyncClient, kind: str) -> None:
+async def test_what_cannot_be_asked_is_refused(http: httpx.AsyncClient) -> None:
+    for path, given, status in REFUSED:
+        assert (await asked(http, path, **given)).status_code == status, (path, given)
+
+
+async def test_a_token_of_one_person_gets_no_figures_about_others(http: httpx.AsyncClient) -> None:
     patient = token(NORTH, "patient", "Patient/0")
-    assert (await asked(http, "recovery/$evaluate-measure", patient)).status_code == 403
-    assert (await asked(http, "recovery/$evaluate-measure", patient, reportType=kind)).status_code == 403
+    for kind in ("summary", "subject", "subject-list"):
+        assert (await asked(http, "recovery/$evaluate-measure", patient, reportType=kind)).status_code == 403
 
 
 async def test_a_report_has_populations_a_score_with_its_interval_and_how_complete_it_is(
@@ -199,3 +199,38 @@ async def test_people_who_were_left_out_are_a_group_to_go_to(runtime: Runtime, h
     people = [each["entity"]["reference"] for each in group["member"]]
     assert (people, group["quantity"]) == (["Patient/0", "Patient/1", "Patient/2"], 3)
     assert group["characteristic"][0]["valueCodeableConcept"] == {"text": "east"}
+
+
+async def test_a_hubs_figures_equal_those_of_all_its_practices_together(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    hub, hub_analyst = token(SOUTH, "ehr"), token(SOUTH, "analyst")
+    practices = ("east", "west", "far")
+    courses = [{**each, "practice": practices[place % 3]} for place, each in enumerate(COURSES)]
+    said = [{**course(satisfaction=3.0 + place % 7, cost=12.5 * place), "practice": "far"} for place in range(8)]
+    waits = [
+        {
+            "asked_on": date(2026, 2, 1),
+            "begun_on": date(2026, 3, 1 + place % 9) if place % 4 else None,
+            "practice": name,
+        }
+        for place in range(12)
+        for name in practices
+    ]
+    await put(runtime, "care_course", *courses, *said)
+    await put(runtime, "care_referral", *waits)
+    for name in ("recovery", "waits", "satisfaction", "cost-per-reliable-improvement", "utilisation"):
+        for practice in practices:
+            for _ in range(2):  # of two reports of one practice the newer counts
+                given = {"tally": "true", "only": f"practice|{practice}"}
+                sent = (await asked(http, f"{name}/$evaluate-measure", EHR, **given)).json()
+                assert sent["reporter"]["identifier"]["value"] == practice
+                assert "Patient" not in str(sent)
+                stored = await http.post("/MeasureReport", json=sent, headers=hub)
+                assert stored.status_code == 201
+        pooled = (await asked(http, f"{name}/$pool", hub_analyst)).json()
+        together = (await asked(http, f"{name}/$evaluate-measure")).json()
+        assert pooled["group"] == together["group"]
+    by_practice = (await asked(http, "waits/$pool", hub_analyst, stratifier="reporter")).json()
+    (stratifier,) = by_practice["group"][0]["stratifier"]
+    assert [each["value"]["text"] for each in stratifier["stratum"]] == ["east", "far", "west"]

@@ -189,7 +189,10 @@ BEGIN
     begun_at = LEAST(c.begun_at, excluded.begun_at),
     version = GREATEST(c.version, excluded.version)
     WHERE c.version <> excluded.version;
-  PERFORM mark_care({TENANT}_in, person_in);
+  INSERT INTO care_mark ({TENANT}, person, number)
+    SELECT DISTINCT {TENANT}_in, u.person, pg_current_xact_id()::text::bigint FROM unnest(person_in) AS u(person)
+    ORDER BY u.person
+    ON CONFLICT ({TENANT}, person) DO UPDATE SET number = excluded.number;
 END $function$"""
 
 _SET_PERSON = f"""CREATE OR REPLACE FUNCTION insert_care_person({array_parameters(_PERSON)}) RETURNS void

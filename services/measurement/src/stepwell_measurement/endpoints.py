@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.rules.statistics import known_statistics
 from stepwell_measurement.use_cases.outreach import reach_out
+from stepwell_measurement.use_cases.pooling import pool
 from stepwell_measurement.use_cases.reporting import evaluate_as_deqm, evaluate_measure
 from stepwell_measurement.use_cases.summaries import last_of_each, statistics
 
@@ -16,7 +17,8 @@ _EVALUATE = (
     " (unless given; DEQM: summary), subject or subject-list; subject for one person; organization (the practice); and"
     " stratifier (up to 3 of the Measure's, told together), by (month, quarter or year, with the limits of chance),"
     " only (dimension|value, many). Each rate has its confidence interval and how complete follow-up is. Small counts,"
-    " and what would give them away, are masked. Persons are named to whoever may read every Patient and Observation."
+    " and what would give them away, are masked. Persons are named to whoever may read every Patient and Observation;"
+    " they also get tally=true: everybody's figures with what was counted, nothing masked, for $pool."
 )
 
 
@@ -44,6 +46,16 @@ def measure_operations(runtime: Runtime) -> Iterator[Operation]:
         definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/evaluate",
     )
 
+    yield Operation(
+        "pool",
+        partial(pool, runtime),
+        Interaction.READ,
+        "A region's figures: what the organisations have counted whose MeasureReports with a tally ($evaluate-measure"
+        " with tally=true) are here, of exactly periodStart to periodEnd, added up; of each the newest. stratifier"
+        " reporter tells them apart. Small counts are masked.",
+        affects_state=False,
+        result="MeasureReport",
+    )
     yield Operation(
         "outreach",
         partial(reach_out, runtime),

@@ -125,6 +125,14 @@ _EPISODE: sqlalchemy.Table = CareEpisodeRow.__table__  # type: ignore[attr-defin
 _COLUMNS = insert_columns(_TRAJECTORY)
 _KEY = ("person", "code")
 
+# As `mark_care` (care_tables.py), which would cost more to call than this costs.
+_MARK_CARE = f"""INSERT INTO care_mark ({TENANT}, person, number)
+    SELECT {TENANT}_in, p.person, pg_current_xact_id()::text::bigint
+    FROM (SELECT DISTINCT u.person FROM unnest(person_in) AS u(person)) AS p
+    WHERE (SELECT true FROM care_fact AS f WHERE f.{TENANT} = {TENANT}_in AND f.person = p.person LIMIT 1)
+    ORDER BY p.person
+    ON CONFLICT ({TENANT}, person) DO UPDATE SET number = excluded.number;"""
+
 # Each row is looked up by its key: joined with the arrays, the plan may read all rows of a tenant while there are no
 # statistics.
 _SET_TRAJECTORY = f"""CREATE OR REPLACE FUNCTION insert_trajectory({array_parameters(_COLUMNS)}) RETURNS void
@@ -136,7 +144,7 @@ BEGIN
     SELECT {TENANT}_in, {names_of("u", _COLUMNS)} FROM {unnested(_COLUMNS)} WHERE u.number = 1;
   GET DIAGNOSTICS added = ROW_COUNT;
   IF added = cardinality(person_in) THEN
-    PERFORM mark_care({TENANT}_in, person_in);
+    {_MARK_CARE}
     RETURN;
   END IF;
   FOR i IN 1 .. cardinality(person_in) LOOP
@@ -148,7 +156,7 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = '{VERSION_CONFLICT}', MESSAGE = 'another score of a series was stored first';
     END IF;
   END LOOP;
-  PERFORM mark_care({TENANT}_in, person_in);
+  {_MARK_CARE}
 END $function$"""
 
 # Of two versions of an episode the newer stays, whichever came first.

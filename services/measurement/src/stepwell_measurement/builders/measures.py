@@ -138,6 +138,28 @@ def summary_report(found: Report, about: About) -> Resource:
     return {**report_head(found.measure, about, "summary"), "group": list(_groups(found, about))}
 
 
+def with_tally(report: Resource, tally: Mapping[str, Decimal]) -> Resource:
+    """The report with what was counted, so that whoever has several can add them up."""
+    counted = [
+        {
+            "url": extension_url("tally"),
+            "extension": [{"url": "name", "valueString": name}, {"url": "value", "valueDecimal": value}],
+        }
+        for name, value in sorted(tally.items())
+    ]
+    return {**report, **({"extension": counted} if counted else {})}
+
+
+def tally_in(report: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a report says was counted. Raises KeyError, TypeError or ArithmeticError for what says it otherwise."""
+    found: dict[str, Decimal] = {}
+    for extension in report.get("extension", ()):
+        if extension.get("url") == extension_url("tally"):
+            parts = {part["url"]: part for part in extension["extension"]}
+            found[str(parts["name"]["valueString"])] = Decimal(str(parts["value"]["valueDecimal"]))
+    return found
+
+
 def report_head(measure: Measure, about: About, kind: str) -> Resource:
     """What every MeasureReport says first."""
     return {

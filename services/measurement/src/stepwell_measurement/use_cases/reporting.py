@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from stepwell_shared.canonical import CANONICAL, derived_id
@@ -12,8 +13,9 @@ from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.runtime import Runtime
 
-from stepwell_measurement.builders.measures import About, measure_url, report_head, summary_report
-from stepwell_measurement.rules.measures.figures import Kind
+from stepwell_measurement.builders.measures import About, measure_url, report_head, summary_report, with_tally
+from stepwell_measurement.rules.measures.figures import Kind, added, nobody_counted
+from stepwell_measurement.rules.measures.reports import EVERYBODY, report
 from stepwell_measurement.use_cases.asked import (
     Given,
     day_in,
@@ -24,12 +26,12 @@ from stepwell_measurement.use_cases.asked import (
     restriction,
     single,
 )
-from stepwell_measurement.use_cases.evaluating import Member, Question, evaluate, measure_of, members
+from stepwell_measurement.use_cases.evaluating import Member, Question, evaluate, measure_of, members, tallies
 
 KNOWN = frozenset(
     {"periodStart", "periodEnd", "measure", "measureUrl", "measureId", "reportType", "subject", "organization"}
 )
-OURS = frozenset({"stratifier", "by", "only"})
+OURS = frozenset({"stratifier", "by", "only", "tally"})
 REPEATED = frozenset({"stratifier", "only", "measureUrl", "measureId"})
 # R4's words and DEQM's for the same three.
 KINDS = {
@@ -40,6 +42,7 @@ KINDS = {
     "individual": "individual",
     "subject-list": "subject-list",
 }
+PRACTICES = f"{CANONICAL}/NamingSystem/practice"
 MEASURES_MAX = 25
 
 Resource = dict[str, Any]
@@ -92,11 +95,27 @@ async def _report(runtime: Runtime, request: Request, given: Given, measure_id: 
     if kind == "summary":
         if question.person:
             raise refused("a summary is about everybody; reportType subject is about one person", "invalid")
-        return summary_report(await evaluate(runtime, request.access.tenant, question), about)
+        if single(given, "tally") != "true":
+            return summary_report(await evaluate(runtime, request.access.tenant, question), about)
     for resource_type in ("Patient", "Observation"):
         request.access.require(resource_type, Interaction.SEARCH_TYPE)
         require_whole(request, resource_type)
+    if kind == "summary":
+        return await _whole(runtime, request, question, about)
     return await _named(runtime, request, question, about, kind)
+
+
+async def _whole(runtime: Runtime, request: Request, question: Question, about: About) -> Resource:
+    """Figures about everybody with what they are made of, for who adds them up: nothing is kept back."""
+    if question.strata or question.by:
+        raise refused("a tally is of everybody, or of one group (only, organization)", "not-supported")
+    counted = added((await tallies(runtime, request.access.tenant, question)).values())
+    found = report(measure_of(question), {EVERYBODY: counted} if counted else {}, below=1)
+    practice = dict(question.where).get("practice")
+    if practice is not None:
+        reporter = {"type": "Organization", "identifier": {"system": PRACTICES, "value": practice}}
+        about = replace(about, reporter=reporter)
+    return with_tally(summary_report(found, about), counted or nobody_counted(found.measure))
 
 
 def _question(runtime: Runtime, given: Given, measure_id: str) -> Question:

@@ -104,6 +104,23 @@ def added(tallies: Iterable[Tally]) -> Tally:
     return found
 
 
+def is_tally(measure: Measure, tally: Tally) -> bool:
+    """Whether this is what is counted for the Measure: known names, and parts that are no more than the whole."""
+    if any(not count.is_finite() or count < 0 for name, count in tally.items() if name != SUM):
+        return False
+    if measure.kind is Kind.WAITS:
+        names = (name.partition(" ") for name in tally)
+        return all(state in _STATES and days.isascii() and days.isdecimal() for state, _, days in names)
+    eligible, followed, having = (tally.get(name, Decimal(0)) for name in (ELIGIBLE, FOLLOWED, HAVING))
+    known = {ELIGIBLE, FOLLOWED, HAVING, SUM, SQUARES, BEFORE, AFTER}
+    return tally.keys() <= known and having <= followed <= eligible
+
+
+def nobody_counted(measure: Measure) -> Tally:
+    """The tally of who has counted and found nobody."""
+    return {wait_name(BEGUN, 0) if measure.kind is Kind.WAITS else ELIGIBLE: Decimal(0)}
+
+
 def wait_name(state: str, days: int) -> str:
     """The name in a tally of those in this state after so many days."""
     return f"{state} {days}"

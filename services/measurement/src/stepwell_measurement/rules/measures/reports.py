@@ -2,7 +2,7 @@
 chance where it is told by period."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
@@ -42,6 +42,10 @@ class Report:
     measure: Measure
     rows: tuple[Row, ...]
     whole: Figure
+
+    def without_rows(self) -> "Report":
+        """What is said of everybody alone."""
+        return replace(self, rows=())
 
 
 def report(measure: Measure, tallies: Mapping[GroupKey, Tally], *, below: int = SMALL_BELOW) -> Report:
