@@ -33,6 +33,7 @@ from stepwell_routing.use_cases.hearing import hear_of_capacity, hear_of_consent
 from stepwell_routing.use_cases.referrals import hear_of_referral
 from stepwell_routing.use_cases.shadowing import shadowing
 from stepwell_routing.use_cases.shipping import ship_policies
+from stepwell_routing.use_cases.tidying import tidying
 
 service = Service(
     name="routing",
@@ -50,7 +51,12 @@ service = Service(
         CAPACITY_CHANGED: partial(hear_of_capacity, runtime),
     },
     seed=ship_policies,
-    loops=lambda runtime, meter: [*loops(runtime, meter), *answering(runtime, meter), *shadowing(runtime, meter)],
+    loops=lambda runtime, meter: [
+        *loops(runtime, meter),
+        *answering(runtime, meter),
+        *shadowing(runtime, meter),
+        *tidying(runtime, meter),
+    ],
     tables=(
         EvidenceRow,
         PolicyStepRow,

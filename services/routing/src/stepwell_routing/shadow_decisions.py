@@ -1,7 +1,7 @@
 """What policies in shadow decided beside the decisions that were made: a row for each, in the same commit.
 
 It is about nobody: a row has steps and rule codes, and an id that is derived from the decision's, which cannot be read
-from it.
+from it. After a while it is forgotten (`data/course.json`).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.columns import moment_column, text_column
-from stepwell_shared.database.functions import APPEND_ONLY, INDEXED_PLAN, Effect
+from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.pool import Database
 
 from stepwell_routing.rules.shadowing import Compared, Shadow
@@ -27,10 +27,7 @@ class ShadowDecision(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "shadow_decision"
-    __table_args__ = (
-        Index("shadow_decision_at", "tenant", "policy", "decided_at"),
-        {"info": {APPEND_ONLY: True}},
-    )
+    __table_args__ = (Index("shadow_decision_at", "tenant", "policy", "decided_at"),)
 
     tenant: str = Field(sa_column=text_column(key=True))
     id: str = Field(sa_column=text_column(key=True))
@@ -57,8 +54,25 @@ BEGIN
     GROUP BY s.present_step, s.step, s.move, s.hold, s.broken, s.rules;
 END $function$"""
 
+FORGET_SHADOWS = f"""CREATE OR REPLACE FUNCTION forget_shadow_decisions(
+  tenant_in text, before_in timestamptz, most_in integer
+) RETURNS bigint LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+DECLARE
+  old_id text;
+  forgotten bigint := 0;
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  FOR old_id IN SELECT s.id FROM shadow_decision AS s WHERE s.tenant = tenant_in AND s.decided_at < before_in
+    LIMIT most_in FOR UPDATE SKIP LOCKED
+  LOOP
+    DELETE FROM shadow_decision AS s WHERE s.tenant = tenant_in AND s.id = old_id;
+    forgotten := forgotten + 1;
+  END LOOP;
+  RETURN forgotten;
+END $function$"""
+
 TABLES = (ShadowDecision,)
-FUNCTIONS = (READ_SHADOWS,)
+FUNCTIONS = (READ_SHADOWS, FORGET_SHADOWS)
 
 
 def shadow_effect(
@@ -73,6 +87,12 @@ async def read_shadows(database: Database, tenant: str, policy: str, start: date
     """What a version, by `url|version`, decided in shadow in a period; its end is not in it."""
     statement = "SELECT * FROM read_shadow_decisions($1, $2, $3, $4)"
     return [_compared(row) for row in await database.fetch(statement, tenant, policy, start, end)]
+
+
+async def forget_shadows(database: Database, tenant: str, before: datetime, most: int) -> int:
+    """Forgets decisions that were made before a moment, so many at most; how many those were."""
+    (row,) = await database.fetch("SELECT forget_shadow_decisions($1, $2, $3) AS many", tenant, before, most)
+    return int(row["many"])
 
 
 def _compared(row: Mapping[str, Any]) -> Compared:

@@ -8,7 +8,7 @@ import sqlalchemy
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.columns import lease_column, moment_column, text_column
-from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.functions import INDEXED_PLAN, Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
 
@@ -56,8 +56,34 @@ def _table() -> sqlalchemy.Table:
     return CourseTimer.metadata.tables[str(CourseTimer.__tablename__)]
 
 
+async def forget_settled(database: Database, tenant: str, most: int) -> int:
+    """Forgets marks of evidence that was decided on, so many at most; how many those were."""
+    (row,) = await database.fetch("SELECT forget_settled_evidence($1, $2) AS many", tenant, most)
+    return int(row["many"])
+
+
+# Marks of evidence are keyed by versions of resources and nothing else is, so that the key finds them.
+_FORGET_SETTLED = f"""CREATE OR REPLACE FUNCTION forget_settled_evidence(tenant_in text, most_in integer)
+RETURNS bigint LANGUAGE plpgsql {INDEXED_PLAN} AS $function$
+DECLARE
+  settled text;
+  forgotten bigint := 0;
+BEGIN
+  PERFORM set_config('stepwell.tenant', tenant_in, true);
+  FOR settled IN SELECT t.task_id FROM course_timer AS t
+    WHERE t.tenant = tenant_in AND t.due_at IS NULL AND t.kind = '{EVIDENCE}'
+      AND (t.task_id LIKE 'Condition/%' OR t.task_id LIKE 'MedicationStatement/%')
+    LIMIT most_in FOR UPDATE SKIP LOCKED
+  LOOP
+    DELETE FROM course_timer AS t WHERE t.tenant = tenant_in AND t.task_id = settled AND t.due_at IS NULL;
+    forgotten := forgotten + 1;
+  END LOOP;
+  RETURN forgotten;
+END $function$"""
+
 TABLES = (CourseTimer,)
 FUNCTIONS = (
+    _FORGET_SETTLED,
     timer_function(_table(), "task_id"),
     claim_function(
         "claim_course_timers",
