@@ -7,10 +7,12 @@ import orjson
 import pytest
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.export import jobs, planning
+from stepwell_shared.export.source import Source
 from stepwell_shared.fhir.interactions.engine import change_of
 from stepwell_shared.fhir.unit import Method, Stored, UnitOfWork
 
 from tests.shared.export.conftest import Hospital, observation, patient
+from tests.support import consents
 from tests.support.runtime import NORTH, SOUTH, Resource
 
 VERSION = (
@@ -188,6 +190,60 @@ def _provenance(id_: str, target: str) -> Resource:
         "recorded": "2026-11-21T09:00:00Z",
         "agent": [{"who": {"display": "Stepwell"}}],
     }
+
+
+async def test_a_groups_export_is_of_who_was_in_it(hospital: Hospital) -> None:
+    await hospital.keep(
+        patient("p1"), patient("p2"), observation("o1"), observation("o2", "p2"), observation("o3", "p3")
+    )
+    members = [{"reference": "Patient/p1"}, {"reference": "Patient/p2"}, {"display": "somebody"}]
+    listed = [{"entity": members[0]}, {"entity": members[1], "inactive": True}, {"entity": members[2]}]
+    await hospital.keep({"resourceType": "Group", "id": "g1", "type": "person", "actual": True, "member": listed})
+    path = "Group/g1/$export"
+    location = await kick_off(hospital, path)
+    await hospital.keep(observation("o4"), observation("o1", status="amended"))
+    await hospital.work()
+    assert await ids(hospital, location) == ["o1", "g1", "p1"], "the Group is in the compartment of its members"
+    await delete(hospital, "Observation", "o1")
+    manifest = (await hospital.http.get(location, headers=hospital.caller())).json()
+    later = await hospital.manifest(path, _type="Observation", _since=manifest["transactionTime"])
+    assert b'"o4"' in (await hospital.files(later))[0]
+    assert b"Observation/o1" in (await hospital.files(later, kind="deleted"))[0]
+    assert (await hospital.ask("Group/none/$export")).status_code == 404
+    assert (await hospital.ask(path, hospital.caller("system/Observation.rs"))).status_code == 403
+
+
+async def test_an_outside_organisation_gets_what_consents_permit_and_no_file_after_one_is_withdrawn(
+    hospital: Hospital,
+) -> None:
+    clinic = "Organization/clinic"
+    allowed = consents.provision("permit", clinic, classes=consents.of_types("Observation"))
+    await hospital.keep(patient("p1"), observation("o1"), observation("o2", "p2"), consents.sharing("p1", allowed))
+    who = hospital.caller("system/*.rs", roles=("outside-organisation",), fhir_user=clinic)
+    manifest = await hospital.manifest(caller=who, _type="Observation")
+    assert b'"o1"' in (await hospital.files(manifest, who))[0]
+    assert [each["count"] for each in manifest["output"]] == [1]
+    await hospital.keep(consents.sharing("p1", allowed, status="inactive"))
+    assert (await hospital.http.get(manifest["output"][0]["url"], headers=who)).content == b""
+    assert "Observation" not in await hospital.exported(caller=who, _type="Observation")
+
+
+async def test_an_export_that_cannot_be_made_fails_alone(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    await hospital.keep(observation("o1"))
+    broken, good = await kick_off(hospital, _type="Patient"), await kick_off(hospital, _type="Observation")
+    extent = Source.extent
+
+    async def failing(source: Source, after: str, most: int) -> Any:
+        if source.selection.resource_type == "Patient":
+            raise AssertionError("a defect")
+        return await extent(source, after, most)
+
+    monkeypatch.setattr(Source, "extent", failing)
+    await hospital.work()
+    assert await ids(hospital, good) == ["o1"]
+    answer = await hospital.http.get(broken, headers=hospital.caller())
+    assert (answer.status_code, answer.json()["resourceType"]) == (422, "OperationOutcome")
+    assert "defect" not in answer.text
 
 
 async def test_elements_leave_out_the_rest_and_say_so(hospital: Hospital) -> None:

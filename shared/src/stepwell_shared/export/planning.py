@@ -18,6 +18,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError
 
 POLL_SECONDS = 1.0
 SETTLING_LOOKS, SETTLING_SECONDS = 100, 0.02
+FAULT = "the server failed; its log says why"
 _AWAY = (*UNAVAILABLE_ERRORS, asyncpg.PostgresError)
 
 log = structlog.get_logger("stepwell.export")
@@ -60,11 +61,17 @@ async def _go_on(exports: Exports, tenant: str, id_: str) -> None:
             return
         try:
             is_mine = await step(exports, tenant, job)
+        except UNAVAILABLE_ERRORS:
+            raise
         except FhirError as error:
             if error.category is Category.UNAVAILABLE:
                 raise
             log.warning("an export failed", export=id_, reason=error.category.value)
             await _finish(exports, tenant, job, reason="; ".join(issue.diagnostics for issue in error.issues))
+            return
+        except Exception:  # it would fail again and again, and keep the others waiting
+            log.exception("an export failed", export=id_)
+            await _finish(exports, tenant, job, reason=FAULT)
             return
         job = await jobs.find(exports.database, tenant, id_) if is_mine else None
 
