@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from datetime import date
 
 import pytest
+from stepwell_measurement.app import service
 from stepwell_measurement.use_cases.counting import Counting, rows_of
+from stepwell_shared.canonical import code_system
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.runtime import Runtime
@@ -13,8 +15,10 @@ from stepwell_shared.runtime import Runtime
 from tests.services.measurement.caring import appointment, counted, episode, hear, patient, task, told
 from tests.services.measurement.scoring import NORTH, SOUTH, finalized
 from tests.services.measurement.scoring import hear as hear_scores
+from tests.support.runtime import http_of, token
 
 PERSON = "Patient/p1"
+EHR = token(NORTH, "ehr")
 STORY: Sequence[ReceivedEvent] = (
     patient(1, practice="elsewhere"),
     patient(2),
@@ -107,3 +111,55 @@ async def test_whoever_is_marked_again_meanwhile_is_counted_by_what_is_known_las
 async def test_a_score_of_somebody_without_care_marks_nobody(runtime: Runtime) -> None:
     await hear_scores(runtime, finalized("q1", 12))
     assert await runtime.database.fetch("SELECT * FROM care_marks($1, 9)", NORTH) == []
+
+
+def posted(
+    code: str, value: float | None, *, person: str = "p1", status: str = "final", **more: object
+) -> dict[str, object]:
+    amount = {} if value is None else {"valueQuantity": {"value": value}}
+    return {
+        "resourceType": "Observation",
+        "status": status,
+        "code": {"coding": [{"system": code_system("care-use"), "code": code}]},
+        "subject": {"reference": f"Patient/{person}"},
+        "effectiveDateTime": "2026-01-20",
+        **amount,
+        **more,
+    }
+
+
+async def test_use_and_cost_that_ehrs_post_join_the_course_and_corrections_leave_it(runtime: Runtime) -> None:
+    await hear(runtime, episode("finished", "tier-2", 2, 2, ended=90))
+    async with http_of(runtime, service) as http:
+        sent = [
+            posted("care-cost", 80.5),
+            posted("care-cost", 20),
+            posted("emergency-visit", None),
+            posted("admission", 2),
+        ]
+        sent.append(posted("care-cost", None))  # a cost without a number is none
+        kept = [(await http.post("/Observation", json=each, headers=EHR)).json() for each in sent]
+        columns = ("cost", "use_before", "use_after")
+        assert await _course(runtime, *columns) == (100.5, 0, 3)
+        moved = {**kept[0], "subject": {"reference": "Patient/p2"}}
+        assert (await http.put(f"/Observation/{moved['id']}", json=moved, headers=EHR)).status_code == 200
+        wrong = {**kept[3], "status": "entered-in-error"}
+        assert (await http.put(f"/Observation/{wrong['id']}", json=wrong, headers=EHR)).status_code == 200
+    assert await _course(runtime, *columns) == (20.0, 0, 1)
+
+
+async def test_what_people_say_of_their_care_is_the_satisfaction_of_their_course(runtime: Runtime) -> None:
+    await hear(runtime, episode("active", "tier-2", 2, 2))
+    said = posted("experience", 9)
+    said["code"] = {"coding": [{"system": code_system("instrument"), "code": "experience"}]}
+    async with http_of(runtime, service) as http:
+        assert (await http.post("/Observation", json=said, headers=EHR)).status_code == 201
+    assert await _course(runtime, "satisfaction") == (9.0,)
+
+
+async def _course(runtime: Runtime, *columns: str) -> tuple[object, ...]:
+    """These columns of the one course that there is."""
+    await counted(runtime)
+    async with runtime.database.transaction(NORTH) as connection:
+        (row,) = await connection.fetch(f"SELECT {', '.join(columns)} FROM care_course")
+    return tuple(row.values())
