@@ -90,19 +90,19 @@ async def test_a_held_time_is_booked_and_what_became_of_an_appointment_is_said(r
         assert [(each["appointment"], each["task"]) for each in found] == [("Appointment/m1", "Task/a")]
         page = await client.get(f"{WORKLIST}/lines/a")
         foreign = {**form_of(page, "confirm")}
-        assert (await client.post(f"{WORKLIST}/lines/other", data=foreign)).status_code == 404
-        assert (await client.post(f"{WORKLIST}/lines/a", data={**foreign, "act": "came"})).status_code == 422
-        assert (await client.post(f"{WORKLIST}/lines/a", data=foreign)).status_code == 303
+        assert (await client.post(f"{WORKLIST}/lines/other/act", data=foreign)).status_code == 404
+        assert (await client.post(f"{WORKLIST}/lines/a/act", data={**foreign, "act": "came"})).status_code == 422
+        assert (await client.post(f"{WORKLIST}/lines/a/act", data=foreign)).status_code == 303
         assert (await one(runtime, "Appointment", "m1"))["status"] == "booked"
         cancelled = form_of(await client.get(f"{WORKLIST}/lines/a"), "cancel")
-        assert (await client.post(f"{WORKLIST}/lines/a", data=cancelled)).status_code == 422
+        assert (await client.post(f"{WORKLIST}/lines/a/act", data=cancelled)).status_code == 422
         assert isinstance(runtime.clock, Clock)
         runtime.clock.now = later + timedelta(minutes=5)
     async with signed_in(runtime, at_work()) as client:
         came = form_of(await client.get(f"{WORKLIST}/lines/a"), "came")
         assert came["appointment"] == "m2"
-        assert (await client.post(f"{WORKLIST}/lines/a", data={**came, "version": "9"})).status_code == 412
-        assert (await client.post(f"{WORKLIST}/lines/a", data=came)).status_code == 303
+        assert (await client.post(f"{WORKLIST}/lines/a/act", data={**came, "version": "9"})).status_code == 412
+        assert (await client.post(f"{WORKLIST}/lines/a/act", data=came)).status_code == 303
     assert (await one(runtime, "Appointment", "m2"))["status"] == "fulfilled"
     assert (await one(runtime, "Task", "a"))["status"] == "in-progress"
 

@@ -57,7 +57,7 @@ async def test_without_a_right_to_every_task_nothing_is_shown_and_nobody_is_name
                 refused = await client.get(WORKLIST + path, headers=BEARER)
                 assert (refused.status_code, "Secret" in refused.text) == (status, False), path
             if status == 403:
-                refused = await client.post(f"{WORKLIST}/lines/a", headers=BEARER, data={"act": "begin"})
+                refused = await client.post(f"{WORKLIST}/lines/a/act", headers=BEARER, data={"act": "begin"})
                 assert refused.status_code == 403
     (task,) = await stored(runtime, NORTH, "Task")
     assert task["status"] == "accepted"
@@ -77,9 +77,32 @@ async def test_another_tenant_and_another_service_are_out_of_reach(runtime: Runt
             assert (await client.get(WORKLIST + path)).status_code == 404
         report = (await client.get(f"{WORKLIST}/load", headers=DATA)).json()
         assert [each["owner"] for each in report["services"]] == ["HealthcareService/default-tier-2"]
+        for view in ("messages", "decisions", "missed", "barriers"):  # they have no owner
+            assert await lines(client, view) == []
         page = await client.get(f"{WORKLIST}/lines/b")
-        sent = await client.post(f"{WORKLIST}/lines/a", data={**form_of(page, "begin"), "version": "1"})
+        sent = await client.post(f"{WORKLIST}/lines/a/act", data={**form_of(page, "begin"), "version": "1"})
         assert sent.status_code == 404
+
+
+async def test_names_and_appointments_are_for_whom_the_token_lets_see_them(runtime: Runtime) -> None:
+    await put_on(runtime, "a", "Robin Secret", step=1)
+    actors = [{"actor": {"reference": each, "type": each.partition("/")[0]}, "status": "accepted"}
+              for each in ("Patient/of-a", f"HealthcareService/{SERVICE}", "Practitioner/p1")]  # fmt: skip
+    times = {"start": "2026-11-24T09:00:00Z", "end": "2026-11-24T10:00:00Z"}
+    made = [{"resourceType": "Appointment", "id": each, "status": each, **times, "participant": actors}
+            for each in ("proposed", "booked")]  # fmt: skip
+    await put_in(runtime, *made)
+    async with signed_in(runtime, at_work()) as client:
+        page = (await client.get(f"{WORKLIST}/unanswered", headers=DATA)).json()["appointments"]
+        assert [each["person"] for each in page] == ["Robin Secret"]
+        load = (await client.get(f"{WORKLIST}/load", headers=DATA)).json()["practitioners"]
+        assert load == [{"practitioner": "Practitioner/p1", "people": 1, "appointments": 1}]
+    async with signed_in(runtime, at_work(scopes="user/Task.rs user/Patient.rs?_id=other")) as client:
+        for view in ("overdue", "lines/a", f"queues/{SERVICE}"):
+            shown = await client.get(f"{WORKLIST}/{view}")
+            assert (shown.status_code, "Secret" in shown.text, "Patient/of-a" in shown.text) == (200, False, True)
+        assert (await client.get(f"{WORKLIST}/unanswered", headers=DATA)).json() == {"appointments": []}
+        assert (await client.get(f"{WORKLIST}/load", headers=DATA)).json()["practitioners"] == []
 
 
 async def test_a_form_from_elsewhere_or_of_an_older_version_changes_nothing(runtime: Runtime) -> None:
@@ -99,12 +122,12 @@ async def test_a_form_from_elsewhere_or_of_an_older_version_changes_nothing(runt
             ({**ours, "act": "complete"}, 422),
             ({**ours, "act": "decline"}, 422),
         ):
-            refused = await client.post(address, data=given)
+            refused = await client.post(f"{address}/act", data=given)
             assert refused.status_code == status, why(refused)
-        for elsewhere in ("", "/overdue", f"/queues/{SERVICE}"):
+        for elsewhere in ("", "/overdue", f"/queues/{SERVICE}", "/lines/a"):
             assert (await client.post(WORKLIST + elsewhere, data=ours)).headers["Allow"] == "GET, HEAD"
-        assert (await client.put(address, content=b"")).headers["Allow"] == "GET, HEAD, POST"
-        refused = await client.post(address, data={**ours, "act": "decline", "words": "<script>x</script>"})
+        assert (await client.put(f"{address}/act", content=b"")).headers["Allow"] == "GET, HEAD, POST"
+        refused = await client.post(f"{address}/act", data={**ours, "act": "decline", "words": "<script>x</script>"})
         assert "<script>" not in refused.text
         assert "&lt;script&gt;x" in refused.text  # what was written is still there
     assert [each["status"] for each in await stored(runtime, NORTH, "Task")] == ["requested"]

@@ -81,7 +81,7 @@ async def do(client: httpx.AsyncClient, task_id: str, act: str, **given: str) ->
     """Opens a line and sends one of its forms."""
     page = await client.get(f"{WORKLIST}/lines/{task_id}")
     assert page.status_code == 200, page.text
-    return await client.post(f"{WORKLIST}/lines/{task_id}", data={**form_of(page, act), **given})
+    return await client.post(f"{WORKLIST}/lines/{task_id}/act", data={**form_of(page, act), **given})
 
 
 def told(days: float | None, *, keepable: bool = True) -> Resource:

@@ -104,7 +104,7 @@ def _act(frame: Frame, case: Case, act: str, given: Given | None) -> Markup:
         element("input", type="hidden", name="act", value=act),
         element("input", type="hidden", name="version", value=case.line.version),
     ]
-    target = f"{ADDRESS}/lines/{case.line.id}"
+    target = f"{ADDRESS}/lines/{case.line.id}/act"
     if not fields:
         what = element("p", frame.said(f"act.{act}.about"), class_="what")
         kind = None if act == case.acts[0] else "plain"
@@ -218,7 +218,7 @@ def _meeting_act(frame: Frame, case: Case, meeting: Meeting, act: str) -> Markup
             for name, value in (("act", act), ("version", meeting.version), ("appointment", meeting.id))
         ),
     ]
-    target = f"{ADDRESS}/lines/{case.line.id}"
+    target = f"{ADDRESS}/lines/{case.line.id}/act"
     if act != "cancel":
         return element("form", hidden, element("button", label, class_="plain"), method="post", action=target)
     place = f"cancel-{meeting.id}"

@@ -33,7 +33,6 @@ def documented() -> Json:
             f"{base}/lines/{{task}}": {
                 "parameters": [line],
                 "get": _get("worklist-line", "One Task with what can be done next", []),
-                "post": _post(),
             },
             f"{base}/sign-in": {"post": _sign_in()},
         },
@@ -57,25 +56,6 @@ def _get(operation_id: str, summary: str, parameters: list[Json]) -> Json:
     }
 
 
-def _post() -> Json:
-    fields = ("csrf", "act", "version", "reason", "words", "place", "slot", "overtaking")
-    properties = {name: {"type": "string"} for name in fields}
-    form = {"type": "object", "required": ["csrf", "act", "version"], "properties": properties}
-    return {
-        "operationId": "worklist-act",
-        "summary": "Does what a form of the page says: an update of the Task, $book, or a message. For the page's forms"
-        " alone; programs use FHIR",
-        "tags": [TAG],
-        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}},
-        "responses": {
-            "303": {"description": "It is done: back to the page."},
-            **refusals(
-                "400", "401", "403", "404", "405", "406", "409", "410", "412", "413", "414", "422", "431", "503"
-            ),
-        },
-    }
-
-
 def _sign_in() -> Json:
     answer = {"type": "object", "required": ["link", "expires"], "properties": {
         "link": {"type": "string", "format": "uri"}, "expires": {"type": "string", "format": "date-time"}
@@ -94,16 +74,16 @@ def _sign_in() -> Json:
 def _chosen() -> list[Json]:
     id_ = "[A-Za-z0-9.-]{1,64}"
     return [
-        _query("site", {"type": "string", "pattern": f"^(Location|Organization)/{id_}$"}, "Services of this site."),
-        _query("tier", {"type": "string", "pattern": f"^{id_}$"}, "Services of this tier, such as tier-3."),
-        _query("service", {"type": "string", "pattern": f"^{id_}$"}, "This service, by its id."),
-        _query("team", {"enum": ["mine"]}, "Services where the person whom the token names works."),
+        _query("site", {"type": "string", "pattern": f"^((Location|Organization)/{id_})?$"}, "Services of this site."),
+        _query("tier", {"type": "string", "pattern": f"^({id_})?$"}, "Services of this tier, such as tier-3."),
+        _query("service", {"type": "string", "pattern": f"^({id_})?$"}, "This service, by its id."),
+        _query("team", {"enum": ["", "mine"]}, "Services where the person whom the token names works."),
     ]
 
 
 def _paged() -> list[Json]:
     return [
-        _query("sort", {"enum": list(SORTS)}, "What comes first."),
+        _query("sort", {"enum": ["", *SORTS]}, "What comes first."),
         _query("count", {"type": "integer", "minimum": 1, "maximum": 100}, "How many lines."),
         _query("after", {"type": "string"}, "Where the page begins, as the page before says it."),
     ]

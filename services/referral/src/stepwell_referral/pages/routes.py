@@ -53,16 +53,16 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 def worklist_pages(runtime: Runtime, authenticate: Authenticate) -> tuple[tuple[str, ...], Page]:
     """What answers at these addresses."""
 
-    def pages(who: Authenticate) -> Page:
-        lists = staff_door(runtime, who, _show, languages=LANGUAGES)
-        lines = staff_door(runtime, who, _show, methods=("GET", "HEAD", "POST"), languages=LANGUAGES)
+    def doors(who: Authenticate) -> Page:
+        pages = staff_door(runtime, who, _show, languages=LANGUAGES)
+        forms = staff_door(runtime, who, _show, methods=("GET", "HEAD", "POST"), languages=LANGUAGES)
 
         async def answer(exchange: Exchange) -> None:
-            await (lines if exchange.path.startswith(f"{ADDRESS}/lines/") else lists)(exchange)
+            await (forms if exchange.path.endswith("/act") else pages)(exchange)
 
         return answer
 
-    return doors_at({**signed_in(runtime, authenticate, ADDRESS).doors(pages), SHORT: _lead})
+    return doors_at({**signed_in(runtime, authenticate, ADDRESS).doors(doors), SHORT: _lead})
 
 
 async def _lead(exchange: Exchange) -> None:
@@ -77,8 +77,11 @@ async def _show(visit: Visit) -> Shown:
     parts = [each for each in visit.exchange.path.removeprefix(ADDRESS).split("/") if each]
     given = [pair for pair in visit.exchange.parameters if pair[0] != "from"]
     look = await looked(visit.runtime, visit.access, chosen_in(given))
+    if len(parts) == 3 and (parts[0], parts[2]) == ("lines", "act") and _ID.fullmatch(parts[1]):
+        is_sent = visit.exchange.method == "POST"
+        return await _act(visit, look, parts[1]) if is_sent else led_to(f"{ADDRESS}/lines/{parts[1]}")
     if len(parts) == 2 and parts[0] == "lines" and _ID.fullmatch(parts[1]):
-        return await (_act if visit.exchange.method == "POST" else _case)(visit, look, parts[1])
+        return await _case(visit, look, parts[1])
     if len(parts) == 2 and parts[0] == "queues" and _ID.fullmatch(parts[1]):
         return await _queue(visit, look, parts[1])
     if len(parts) > 1 or (parts and parts[0] not in {*LISTS, "queues", "load", "unanswered"}):

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.fhir.outcome import Category, FhirError
+from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
@@ -59,7 +60,11 @@ SORTED = {"messages": "due", "promises": "due", "unbooked": "due"}
 
 @dataclass(frozen=True)
 class Looked:
-    """What somebody looks at: their choice, where they may look, and the directory as it is."""
+    """What somebody looks at: their choice, where they may look, and the directory as it is.
+
+    Names and appointments are shown to whom the token lets read all of them. What stands beside referrals has no owner:
+    whoever is narrowed to services by their scopes does not see it.
+    """
 
     runtime: Runtime
     access: Caller
@@ -67,10 +72,21 @@ class Looked:
     sites: Sites
     owners: Sequence[str] | None
     now: datetime
+    is_narrowed: bool
 
     @property
     def tenant(self) -> str:
         return self.access.tenant
+
+    def reaches_all(self, resource_type: str) -> bool:
+        """Whether the token lets read every resource of a type."""
+        granted = all(self.access.permits(resource_type, each) for each in (Interaction.READ, Interaction.SEARCH_TYPE))
+        return granted and not self.access.filters(resource_type, Interaction.SEARCH_TYPE)
+
+    def line(self, row: OpenRow) -> Line:
+        """The line of a Task, without a name for whom the token does not let see people."""
+        known = row if self.reaches_all("Patient") else row._replace(person=None)
+        return line_of(self.runtime, known, self.sites)
 
 
 @dataclass(frozen=True)
@@ -115,17 +131,18 @@ class Unanswered:
 
 async def looked(runtime: Runtime, access: Caller, chosen: Chosen) -> Looked:
     """Raises FhirError FORBIDDEN for who may not see referrals."""
-    owners_granted(access)
+    granted = owners_granted(access)
     revision = (await person_of(runtime, access.tenant, "")).revision
     sites = await sites_of(runtime, access.tenant, revision)
     owners = await owners_of(runtime, access, sites, chosen)
-    return Looked(runtime, access, chosen, sites, owners, runtime.clock())
+    return Looked(runtime, access, chosen, sites, owners, runtime.clock(), is_narrowed=granted is not None)
 
 
 async def counts(look: Looked) -> dict[str, int]:
     """How much is on each list, up to a bound."""
     near = Near(*promise_is_near())
-    return await counts_of(look.runtime.database, look.tenant, look.owners, OVERDUE_STATES, look.now, near)
+    found = await counts_of(look.runtime.database, look.tenant, look.owners, OVERDUE_STATES, look.now, near)
+    return found | dict.fromkeys(CODES, 0) if look.is_narrowed else found
 
 
 async def overview(look: Looked) -> list[Listed]:
@@ -143,7 +160,7 @@ async def listed(look: Looked, view: str) -> Listed:
         look.tenant, look.owners, chosen.sort or SORTED.get(view, "urgency"), chosen.after, most + 1
     )  # one more says whether there is a next page
     rows = await _rows(look, view, asked)
-    lines = [line_of(look.runtime, each, look.sites) for each in rows[:most]]
+    lines = [look.line(each) for each in rows[:most]]
     return Listed(view, lines, rows[most - 1].key if len(rows) > most else None)
 
 
@@ -158,7 +175,7 @@ async def _rows(look: Looked, view: str, asked: Asked) -> list[OpenRow]:
         return await unbooked(database, asked)
     if view not in CODES:
         raise FhirError(Category.NOT_FOUND, "there is no such list")
-    return await open_of(database, asked, CODES[view])
+    return [] if look.is_narrowed else await open_of(database, asked, CODES[view])
 
 
 async def services(look: Looked, *, by_load: bool = False) -> list[ServiceRow]:
@@ -192,17 +209,18 @@ async def queue(look: Looked, service_id: str, *, after: int = 0) -> Queue:
     placed = ordered(entries, look.now, parameters)[after : after + look.chosen.most]
     found = await tasks_of(look.runtime.database, look.tenant, [each.entry.task_id for each in placed])
     stood = [
-        Stood(line_of(look.runtime, found[each.entry.task_id], look.sites), each,
-              waited_share(each.entry, look.now, parameters))
+        Stood(look.line(found[each.entry.task_id]), each, waited_share(each.entry, look.now, parameters))
         for each in placed
         if each.entry.task_id in found
-    ]  # fmt: skip
+    ]
     last = after + len(placed)
     return Queue(owner, len(rows), stood, last if last < len(rows) else None)
 
 
 async def practitioners(look: Looked) -> list[PractitionerRow]:
     """Who has appointments in the weeks to come, those with the most first."""
+    if not look.reaches_all("Appointment"):
+        return []
     period, most = load_period()
     until = look.now + period
     return await practitioners_of(look.runtime.database, look.tenant, look.owners, look.now, until, most)
@@ -210,6 +228,8 @@ async def practitioners(look: Looked) -> list[PractitionerRow]:
 
 async def unanswered(look: Looked) -> tuple[list[Unanswered], After | None]:
     """Appointments to come that nobody has confirmed, and where the next page begins."""
+    if not look.reaches_all("Appointment"):
+        return [], None
     most = look.chosen.most
     asked = Asked(look.tenant, look.owners, after=look.chosen.after, most=most + 1)
     rows = await unanswered_appointments(look.runtime.database, asked, look.now)
@@ -223,7 +243,7 @@ async def unanswered(look: Looked) -> tuple[list[Unanswered], After | None]:
                 row.appointment_id,
                 row.at,
                 appointment["status"],
-                name_of(look.runtime, row.person, person),
+                name_of(look.runtime, row.person if look.reaches_all("Patient") else None, person),
                 look.sites.name_of(service) if service else "",
                 row.task_id,
             )

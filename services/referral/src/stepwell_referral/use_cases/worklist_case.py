@@ -18,7 +18,7 @@ from stepwell_referral.use_cases.taking import read_resource
 from stepwell_referral.use_cases.worklist import Looked
 from stepwell_referral.use_cases.worklist_acts import Ask, possible
 from stepwell_referral.use_cases.worklist_appointments import appointments_of, possible_with
-from stepwell_referral.use_cases.worklist_lines import Line, decode, kind_of, line_of, phones_of
+from stepwell_referral.use_cases.worklist_lines import Line, decode, kind_of, phones_of
 from stepwell_referral.use_cases.worklist_sites import CareService
 from stepwell_referral.worklist_queries import tasks_of
 
@@ -71,13 +71,13 @@ async def case_of(look: Looked, ask: Ask, task_id: str, language: str) -> Case:
     if found.status != 200 or not kind_of(decode(found.body)):
         raise FhirError(Category.NOT_FOUND, "there is no such line on the worklist")
     row = (await tasks_of(look.runtime.database, look.tenant, [task_id]))[task_id]
-    line = line_of(look.runtime, row, look.sites)
+    line = look.line(row)
     acts = possible(line.task, look.access)
     service = look.sites.services.get(line.owner)
     return Case(
         line=line,
         acts=acts,
-        phones=phones_of(row.person),
+        phones=phones_of(row.person) if look.reaches_all("Patient") else (),
         beside=await _beside(look, line),
         times=await _times(look, line) if "book" in acts else (),
         places=_places(look, line, service) if "transfer" in acts else (),
@@ -100,7 +100,7 @@ async def _beside(look: Looked, line: Line) -> list[Line]:
     query.count = BESIDE_MAX
     ids = [each["id"] for each in await engine.store.search(look.tenant, *query.page_statement())]
     rows = await tasks_of(look.runtime.database, look.tenant, [each for each in ids[:BESIDE_MAX] if each != line.id])
-    return [line_of(look.runtime, each, look.sites) for each in rows.values()]
+    return [look.line(each) for each in rows.values()]
 
 
 async def _times(look: Looked, line: Line) -> list[FreeTime]:
