@@ -1,15 +1,18 @@
 """Promises of what goes back to who referred: the least that says it, in BSeR's words, and copies that can be read."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
+from stepwell_referral.app import service
 from stepwell_referral.builders import news as builders
 from stepwell_referral.builders.referral import BSER_BUSINESS_STATUS
 from stepwell_referral.use_cases.news import news
 from stepwell_referral.use_cases.partners import take_news
-from stepwell_shared.canonical import code_system, topic
+from stepwell_shared.canonical import code_system, instant, topic
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.events.outbox import Entry
 from stepwell_shared.events.progress import PendingEvent
@@ -20,11 +23,11 @@ from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
-from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
-from tests.services.referral.booking import put_in
-from tests.services.referral.partnering import add_practice
+from tests.services.referral.assigning import accepted, assigned, assignment, hear, referral_events, referrals
+from tests.services.referral.booking import COORDINATOR, ask, put_in, schedule, slot
+from tests.services.referral.partnering import add_practice, caller_of, door_for, referral
 from tests.shared.federation.pairs import HUB_URL, hub
-from tests.support.runtime import NORTH, START, URLS, received, stored
+from tests.support.runtime import NORTH, START, URLS, http_of, received, stored
 
 KEPT = "KEPT"
 Resource = dict[str, Any]
@@ -176,3 +179,28 @@ def test_our_own_code_stays_beside_bsers_and_words_stay_with_their_state() -> No
     assert (moved["coding"][0]["code"], moved["text"]) == ("3.0", "Accepted")
     draft = {"status": "entered-in-error", "businessStatus": accepted_then}
     assert builders.with_business_state(draft) == draft
+
+
+async def test_a_time_that_moves_is_told_to_who_referred(runtime: Runtime) -> None:
+    practice = await add_practice(runtime, "alder")
+    async with door_for(runtime, caller_of(practice)) as door:
+        assert (await door.post("", json=referral("alder"))).status_code == 200
+    (task,) = await referrals(runtime, NORTH)
+    times = [START + timedelta(days=day) for day in (2, 3)]
+    await put_in(runtime, schedule(), *(slot(f"s{number}", start) for number, start in enumerate(times)))
+    async with http_of(runtime, service) as http:
+        accepted_there = {**task, "status": "accepted"}
+        assert (await http.put(f"Task/{task['id']}", json=accepted_there, headers=COORDINATOR)).status_code == 200
+        booked = await ask(http, "book", slot="Slot/s0", patient_reference=task["for"]["reference"])
+        assert booked.status_code == 200, booked.text
+        made = booked.json()["entry"][0]["resource"]
+        moved = await ask(http, "reschedule", at=f"{made['id']}/", slot="Slot/s1")
+        assert moved.status_code == 200, moved.text
+    heard = [each.focus for each in await referral_events(runtime, NORTH)]
+    told = []
+    for each in heard[-2:]:
+        entry = Entry(f"{URLS['referral']}/Task/{task['id']}", msgspec.Raw(encode(each)))
+        entries = await news(runtime, practice, PendingEvent((1, 1), "x", f"Task/{task['id']}", [entry], None, START))
+        told.append([orjson.loads(bytes(part.resource)).get("start") for part in entries[1:]])
+    assert [each["meta"]["versionId"] for each in heard[-2:]] == ["3", "4"]
+    assert told == [[instant(times[1])]] * 2
