@@ -3,6 +3,8 @@
 They are about `Patient/example`, whom the example of Patient brings into being.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from stepwell_shared.canonical import CANONICAL
@@ -107,6 +109,87 @@ def _risk_level() -> Resource:
     return {"resourceType": "Parameters", "parameter": [{"name": "level", "valueCode": "moderate"}]}
 
 
+def _schedule() -> Resource:
+    return {
+        "resourceType": "Schedule",
+        "id": "example",
+        "active": True,
+        "actor": [{"reference": "HealthcareService/example"}],
+        "comment": "Groups on Monday mornings",
+    }
+
+
+def _slot() -> Resource:
+    places = [{"url": "total", "valuePositiveInt": 12}, {"url": "free", "valueUnsignedInt": 12}]
+    return {
+        "resourceType": "Slot",
+        "id": "example",
+        "extension": [{"url": f"{CANONICAL}/StructureDefinition/slot-places", "extension": places}],
+        "schedule": {"reference": "Schedule/example"},
+        "status": "free",
+        "start": "2031-03-03T09:00:00Z",
+        "end": "2031-03-03T10:30:00Z",
+    }
+
+
+def _booking(number: str) -> Resource:
+    """A place of the group for somebody who is named by a number of their clinic."""
+    identifier = {"system": "https://clinic.example/mrn", "value": number}
+    return _asked(
+        {"name": "slot", "valueReference": {"reference": "Slot/example"}},
+        {"name": "patient-reference", "valueReference": {"type": "Patient", "identifier": identifier}},
+    )
+
+
+def _asked(*parameters: Resource) -> Resource:
+    return {"resourceType": "Parameters", "parameter": list(parameters)}
+
+
+def _find() -> Resource:
+    return _asked(
+        {"name": "start", "valueDateTime": "2031-03-01T00:00:00Z"},
+        {"name": "end", "valueDateTime": "2031-03-31T00:00:00Z"},
+        {"name": "healthcare-service", "valueReference": {"reference": "HealthcareService/example"}},
+    )
+
+
+def _move() -> Resource:
+    return _asked({"name": "slot", "valueReference": {"reference": "Slot/example"}})
+
+
+def _match() -> Resource:
+    return _asked(
+        {"name": "tier", "valueCode": "tier-2"},
+        {"name": "spoken", "valueCode": "de,en"},
+        {"name": "barrier", "valueCode": "work,transport"},
+    )
+
+
+def _match_again() -> Resource:
+    return _asked({"name": "modality", "valueCode": "telehealth"}, {"name": "audience", "valueCode": "patient"})
+
+
+def _nothing() -> Resource:
+    return {"resourceType": "Parameters"}
+
+
+# What operations take, by the type that they are asked at.
+_OPERATIONS: dict[str, Callable[[], Resource]] = {
+    "Task-record-risk-level": _risk_level,
+    "Appointment-find": _find,
+    "Appointment-hold": partial(_booking, "100-051"),
+    "Appointment-book": partial(_booking, "100-052"),
+    "Appointment-reschedule": _move,
+    "HealthcareService-match": _match,
+    "Task-match": _match_again,
+    "HealthcareService-queue": _nothing,
+    "HealthcareService-wait-calibration": _nothing,
+    "HealthcareService-capacity-forecast": _nothing,
+    "Task-wait": _nothing,
+    "Patient-care-coordination": _nothing,
+}
+
+
 def example_of(resource_type: str, topics: tuple[str, ...]) -> Resource | None:
     """A resource as a client sends it, or None for types without one; `topics` are the canonicals of the service."""
     makers = {
@@ -115,6 +198,8 @@ def example_of(resource_type: str, topics: tuple[str, ...]) -> Resource | None:
         "Observation": _observation,
         "Organization": _organization,
         "HealthcareService": _healthcare_service,
+        "Schedule": _schedule,
+        "Slot": _slot,
     }
     if resource_type == "Subscription":
         return _subscription(topics[0]) if topics else None
@@ -127,9 +212,10 @@ def is_made_at(service: str, resource_type: str) -> bool:
     return _MADE_AT.get(resource_type, service) == service
 
 
-def operation_example(name: str) -> Resource | None:
-    """Parameters for an operation, or None where it takes none."""
-    return _risk_level() if name == "record-risk-level" else None
+def operation_example(resource_type: str | None, name: str) -> Resource | None:
+    """Parameters for an operation of a type, or None where no example of them is kept."""
+    maker = _OPERATIONS.get(f"{resource_type}-{name}")
+    return None if maker is None else maker()
 
 
 def validation_example(resource: Resource, *, creates: bool) -> Resource:

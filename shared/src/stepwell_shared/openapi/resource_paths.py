@@ -195,7 +195,7 @@ def operation_item(each: Operation, name: str, tag: str | None, result: str) -> 
     """POST, and GET where nothing is changed, of one operation."""
     if each.is_asynchronous:
         return _asynchronous_item(each, name, tag)
-    summary, example = f"${each.name}", operation_example(each.name)
+    summary, example = f"${each.name}", operation_example(tag, each.name)
     post = operation(name, summary, result, body="Parameters", more=("410",), tag=tag, example=example)
     post["requestBody"]["required"] = False
     if each.affects_state:
