@@ -1,0 +1,122 @@
+"""Nothing that is kept back follows from all that the pages of the dashboards publish about the same people."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from stepwell_measurement.data.measures import measures
+from stepwell_measurement.rules.board import (
+    BEFORE_PERIOD,
+    MONTH,
+    PERIOD,
+    TIER,
+    Counts,
+    Group,
+    Sheet,
+    curve,
+    sheets_of,
+    tables_of,
+)
+from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Measure, wait_name
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
+from stepwell_measurement.rules.publishing import Key, equations
+
+from tests.services.measurement.attacking import solved
+from tests.services.measurement.boards import counted
+
+Counted = list[tuple[Measure, Counts]]
+
+
+def told_by(measure: Measure, of: Key, parts: list[Key], figure: Figure) -> Iterator[tuple[Key, int | None]]:
+    """The counts that a figure says, by what it counts; shares and bounds say no more than these."""
+    known = frozenset.intersection(*(part for part in parts if ("yes" in {value for _, value in part})))
+    yield of, figure.eligible
+    if measure.kind is Kind.WAITS:
+        yield of | known, figure.waits.begun if figure.waits else figure.having
+    elif measure.criteria.followed:
+        yield of | known, figure.followed
+    if measure.kind in {Kind.SHARE, Kind.COST}:
+        yield of | parts[0], figure.having
+
+
+def published_by(measure: Measure, parts: list[Key], sheet: Sheet, counts: Counts) -> Iterator[tuple[Key, int | None]]:
+    """The counts that all pages say of one measure."""
+
+    def of(group: Group, dimension: str, period: Key = PERIOD) -> Iterator[tuple[Key, int | None]]:
+        return told_by(measure, period | pair(dimension, group.value), parts, group.figure)
+
+    yield from told_by(measure, PERIOD, parts, sheet.all.figure)
+    for group in sheet.months:
+        yield from of(group, MONTH, BEFORE_PERIOD if group.value in counts.before else PERIOD)
+    for dimension, groups in sheet.by.items():
+        for group in groups:
+            yield from of(group, dimension)
+    for row in sheet.mix.rows if sheet.mix else ():
+        for tier, people in zip(sheet.mix.parts if sheet.mix else (), row.parts, strict=True):
+            yield PERIOD | pair(MONTH, row.value) | pair(TIER, tier), people
+
+
+def pair(name: str, value: str) -> Key:
+    return frozenset({(name, value)})
+
+
+def attacked(together: Counted) -> tuple[dict[Key, int], dict[Key, int]]:
+    """What an attacker finds out, and what is published, of the people of some measures."""
+    tables = tables_of(together)
+    truth = {key: count for table in tables for key, count in table.cells()}
+    sheets = sheets_of(together)
+    said: dict[Key, int] = {key: 0 for key, count in truth.items() if not count}
+    for measure, counts in together:
+        parts = parts_of(measure, together)
+        for key, count in published_by(measure, parts, sheets[measure.id], counts):
+            if count is not None:
+                assert count == truth[key], (measure.id, key)
+                said[key] = count
+    found = solved([equation for table in tables for equation in equations(table)], said)
+    return {key: int(value) for key, value in found.items() if value == truth[key]}, said
+
+
+def parts_of(measure: Measure, together: Counted) -> list[Key]:
+    """The keys of the parts of a measure, as the tables of its population name them."""
+    place = next(place for place, (each, _) in enumerate(together) if each == measure)
+    before = len(tables_of(together[:place]))
+    return [key - PERIOD for key in tables_of(together)[before].keys()[0][:-1]]
+
+
+@pytest.fixture(scope="module")
+def regions() -> Mapping[int, dict[str, Counted]]:
+    """Regions from tiny to middling: the smaller one is, the more has to be kept back."""
+    return {people: counted(people, seed=people) for people in (40, 250)}
+
+
+@pytest.mark.parametrize("people", [40, 250])
+def test_no_small_count_follows_from_all_pages(regions: Mapping[int, dict[str, Counted]], people: int) -> None:
+    kept_back = 0
+    for together in regions[people].values():
+        found, said = attacked(together)
+        assert not {key: count for key, count in found.items() if 0 < count < SMALL_BELOW}
+        assert not {key: count for key, count in said.items() if 0 < count < SMALL_BELOW}
+        truth = {key: count for table in tables_of(together) for key, count in table.cells()}
+        kept_back += sum(0 < count < SMALL_BELOW for count in truth.values())
+    assert kept_back > 100
+
+
+def test_the_attack_finds_what_one_figure_too_many_gives_away(regions: Mapping[int, dict[str, Counted]]) -> None:
+    """With every count of every measure but the small ones published, the small ones follow."""
+    together = next(iter(regions[250].values()))
+    tables = tables_of(together)
+    truth = {key: count for table in tables for key, count in table.cells()}
+    said = {key: count for key, count in truth.items() if not 0 < count < SMALL_BELOW}
+    found = solved([equation for table in tables for equation in equations(table)], said)
+    assert {key: count for key, count in found.items() if 0 < count < SMALL_BELOW}
+
+
+def test_between_two_points_of_a_curve_it_was_over_for_nobody_or_for_several() -> None:
+    waits = measures()["waits"]
+    tally = {wait_name(BEGUN, day): Decimal(count) for day, count in ((1, 2), (3, 2), (4, 1), (9, 6), (41, 3), (50, 9))}
+    points = curve(waits, tally)
+    assert [day for day, _ in points] == [4, 41, 50]
+    begun = [round(share * 23) for _, share in points]
+    assert [later - earlier for earlier, later in pairwise([0, *begun])] == [5, 9, 9]
+    assert curve(waits, {wait_name(BEGUN, 3): Decimal(4)}) == ()
