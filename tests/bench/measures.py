@@ -23,6 +23,7 @@ from stepwell_measurement.use_cases.evaluating import Question, evaluate
 from stepwell_shared.cli.demo.numbers import numbers
 from stepwell_shared.runtime import Runtime
 
+from tests.bench.facts import cpu_seconds, family_cpu_seconds
 from tests.bench.goals import P99_MILLISECONDS_MAX, limit_mark
 from tests.bench.load import LoadProcess, SqlJob
 from tests.bench.measures_stage import CLIENTS, alone, in_process, people_of, score_floor, score_job
@@ -112,10 +113,17 @@ class MeasureRounds:
             for job in jobs:
                 sql = SqlJob(url, floor.statement, replace(floor), CLIENTS, self.seconds / 2)
                 floors.add(await asyncio.to_thread(self.load.run, sql))
-                products.add(await asyncio.to_thread(self.load.run, replace(job, once=True)))
+                before = self._spent()
+                measured = await asyncio.to_thread(self.load.run, replace(job, once=True))
+                server, postgres = (now - then for now, then in zip(self._spent(), before, strict=True))
+                products.add(measured, server, postgres)
                 self.advance("new scores", 1.5 * self.seconds)
         ours, least = products.rate(), floors.rate()
         return Scores(ours, least, ours.per_second / least.per_second, floor.rows_count)
+
+    def _spent(self) -> tuple[float, float]:
+        """Processor seconds so far of measurement's process, and of PostgreSQL."""
+        return cpu_seconds(self.suite.processes.pid_of(SERVICE)), family_cpu_seconds(self.suite.postgres.pid or 0)
 
     async def _counted(self, runtime: Runtime, name: str) -> Counted:
         """One Measure with pairs of strata, over the last year of the region."""
@@ -183,5 +191,6 @@ def print_measures(console: Console, found: Found) -> None:
             f"  new score among {found.observations:,} Observations, {CLIENTS} clients: p50 {ours.p50:.1f} ms,"
             f" p99 {ours.p99:.1f} ms, {limit_mark(ours.p99, P99_MILLISECONDS_MAX)}; {ours.per_second:,.0f} a second,"
             f" {found.scores.of_floor:.2f} of the floor of {least.per_second:,.0f} ({found.scores.rows} rows;"
-            f" p99 {least.p99:.1f} ms)"
+            f" p99 {least.p99:.1f} ms); {ours.server_cpu:,.0f} us of the process and {ours.postgres_cpu:,.0f} of"
+            " PostgreSQL for each"
         )
