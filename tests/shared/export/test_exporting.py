@@ -10,6 +10,7 @@ from stepwell_shared.export import jobs, planning
 from stepwell_shared.export.source import Source
 from stepwell_shared.fhir.interactions.engine import change_of
 from stepwell_shared.fhir.unit import Method, Stored, UnitOfWork
+from structlog.testing import capture_logs
 
 from tests.shared.export.conftest import Hospital, observation, patient
 from tests.support import consents
@@ -151,6 +152,28 @@ async def test_filters_of_a_type_are_alternatives(hospital: Hospital) -> None:
     assert found == {"Observation": ["o1", "o2"], "Patient": ["p1"]}
 
 
+async def test_what_is_changed_while_a_file_is_read_is_in_it_as_it_was_and_once(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepwell_shared.export.source.PAGE_RESOURCES", 2)
+    await hospital.keep(*(observation(f"o{number}") for number in range(6)))
+    location = await kick_off(hospital, "Patient/$export", _type="Observation")
+    await hospital.work()
+    changed, pages = Source._changed, iter(("o1", "o4", "o5"))
+
+    def meanwhile(source: Source, after: str, last: str) -> Any:
+        async def found() -> Any:
+            if id_ := next(pages, ""):
+                await hospital.keep(observation(id_, status="amended"))
+            async for each in changed(source, after, last):
+                yield each
+
+        return found()
+
+    monkeypatch.setattr(Source, "_changed", meanwhile)
+    assert await ids(hospital, location) == [f"o{number}" for number in range(6)]
+
+
 async def test_granular_scopes_hold_for_what_is_exported_and_for_each_file(hospital: Hospital) -> None:
     await hospital.keep(observation("o1"), observation("o2", status="amended"), observation("o3"))
     narrow = hospital.caller("system/Observation.rs?status=final")
@@ -239,7 +262,9 @@ async def test_an_export_that_cannot_be_made_fails_alone(hospital: Hospital, mon
         return await extent(source, after, most)
 
     monkeypatch.setattr(Source, "extent", failing)
-    await hospital.work()
+    with capture_logs() as logged:
+        await hospital.work()
+    assert [each["log_level"] for each in logged] == ["error"]
     assert await ids(hospital, good) == ["o1"]
     answer = await hospital.http.get(broken, headers=hospital.caller())
     assert (answer.status_code, answer.json()["resourceType"]) == (422, "OperationOutcome")

@@ -4,10 +4,8 @@ Whole types come straight from the history. What a search chooses comes from the
 was changed since is read as it was and judged by what it said then.
 """
 
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from heapq import merge
 from typing import Any
 
 import orjson
@@ -74,21 +72,22 @@ class Source:
 
     async def extent(self, after: str, most: int) -> Extent:
         """The next resources after an id, up to so many."""
-        if self._is_plain or self.selection.is_deleted:
-            statement = "SELECT * FROM export_extent($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-            (row,) = await self._fetch(statement, *self._place(after, LAST_ID, most))
-            found, last = row["resources"], row["last_id"]
-        else:
-            statement, values = self._chosen(after, LAST_ID, most, "r.id")
-            counted = f"SELECT count(*)::integer AS resources, max(p.id) AS last_id FROM ({statement}) AS p"
-            (row,) = await self._search(counted, values)
-            found, last = row["resources"], row["last_id"]
-        end = last if found == most else LAST_ID
+        if not self._is_plain and not self.selection.is_deleted:
+            return await self._chosen_extent(after, most)
+        statement = "SELECT * FROM export_extent($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        (row,) = await self._fetch(statement, *self._place(after, LAST_ID, most))
+        found, end = row["resources"], row["last_id"] if row["resources"] == most else LAST_ID
         if self.selection.is_deleted and (self._reach or self.job.recipe.looks_at_people):
             found = sum([len(page) async for page in self.pages(after, end)])
-        elif not self._is_plain and not self.selection.is_deleted:
-            found += len([each async for each in self._changed(after, end)])
         return Extent(found, end)
+
+    async def _chosen_extent(self, after: str, most: int) -> Extent:
+        """By their ids: what is changed between the two looks is in both."""
+        rows = await self._search(*self._chosen(after, LAST_ID, most, "r.id"))
+        end = rows[-1]["id"] if len(rows) == most else LAST_ID
+        ids = {row["id"] for row in rows}
+        ids.update([each.id async for each in self._changed(after, end)])
+        return Extent(len(ids), end)
 
     async def pages(self, after: str, last: str) -> AsyncIterator[list[Stored]]:
         """The resources whose ids lie after one and up to another, in their order, some hundred at a time."""
@@ -96,18 +95,17 @@ class Source:
             async for page in self._plain(after, last):
                 yield page
             return
-        changed = [each async for each in self._changed(after, last)]
-        place = 0
         while True:
             what = "r.id, r.version, r.last_updated, r.body"
             rows = [self._stored(row) for row in await self._search(*self._chosen(after, last, PAGE_RESOURCES, what))]
             end = rows[-1].id if len(rows) == PAGE_RESOURCES else last
-            upto = bisect_right(changed, end, key=lambda each: each.id)
-            if page := list(merge(rows, changed[place:upto], key=lambda each: each.id)):
-                yield page
+            # Looked for after the rows were read: what is changed meanwhile is in both, and said once.
+            found = {each.id: each for each in rows} | {each.id: each async for each in self._changed(after, end)}
+            if found:
+                yield [found[id_] for id_ in sorted(found)]
             if end == last:
                 return
-            after, place = end, upto
+            after = end
 
     async def _plain(self, after: str, last: str) -> AsyncIterator[list[Stored]]:
         statement = "SELECT * FROM export_versions($1, $2, $3, $4, $5, $6, $7, $8, $9)"
