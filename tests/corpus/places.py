@@ -53,10 +53,10 @@ class OpenEngine:
 
 @asynccontextmanager
 async def open_engine(service: str) -> AsyncIterator[OpenEngine]:
-    """On a database of its own; it masks nothing and reports on no request."""
+    """On a database of its own; it masks nothing, reports on no request, and content is a resource like others."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     registry = plain_registry(service)
-    registry.types = {name: replace(served, mask=None) for name, served in registry.types.items()}
+    registry.types = {name: replace(served, mask=None, content=None) for name, served in registry.types.items()}
     name, urls = await postgres.create_database(service)
     try:
         async with bench(urls, service, registry=registry) as opened:
