@@ -53,10 +53,11 @@ async def claim(database: Database, tenant: str, now: datetime, before: datetime
     return bool(taken)
 
 
-async def keep(database: Database, tenant: str, sheet: KeptSheet) -> None:
-    """Puts new figures in the place of the old ones."""
+async def keep(database: Database, tenant: str, *sheets: KeptSheet) -> None:
+    """Puts new figures in the place of the old ones, all at once: nobody sees some that were published with others."""
     async with database.transaction(tenant) as connection:
-        await connection.execute(_KEEP, tenant, *sheet)
+        for sheet in sheets:
+            await connection.execute(_KEEP, tenant, *sheet)
 
 
 async def kept(database: Database, tenant: str) -> list[KeptSheet]:

@@ -83,9 +83,10 @@ async def make_board(runtime: Runtime, tenant: str) -> None:
             except ValueError:
                 log.info("something became known while it was counted", measure=together[0].id)
                 continue
-            for name, sheet in sheets.items():
-                body = msgspec.json.encode(sheet).decode()
-                await keep(runtime.database, tenant, KeptSheet(name, runtime.clock(), start, end, body))
+            made = runtime.clock()
+            bodies = {name: msgspec.json.encode(sheet).decode() for name, sheet in sheets.items()}
+            kept_sheets = [KeptSheet(name, made, start, end, body) for name, body in bodies.items()]
+            await keep(runtime.database, tenant, *kept_sheets)
             break
 
 
