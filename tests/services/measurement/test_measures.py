@@ -12,6 +12,7 @@ from stepwell_shared.canonical import extension_url
 from stepwell_shared.runtime import Runtime
 
 from tests.services.measurement.test_evaluating import COURSES, course, put
+from tests.support.corpus import Emitted
 from tests.support.runtime import NORTH, SOUTH, http_of, token
 
 Resource = dict[str, Any]
@@ -161,7 +162,9 @@ async def test_a_post_and_the_names_of_deqm_ask_the_same(runtime: Runtime, http:
     assert again["group"] == reports[0]["group"]
 
 
-async def test_every_measure_that_ships_is_there_and_can_be_evaluated(http: httpx.AsyncClient) -> None:
+async def test_every_measure_that_ships_is_there_and_can_be_evaluated(
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Emitted
+) -> None:
     found = (await http.get("/Measure", params={"_count": "100"}, headers=ANALYST)).json()
     assert {each["resource"]["id"] for each in found["entry"]} == set(measures())
     for entry in found["entry"]:
@@ -173,9 +176,23 @@ async def test_every_measure_that_ships_is_there_and_can_be_evaluated(http: http
         assert named == [each["code"]["coding"][0]["code"] for each in measure["group"]]
         score = report["group"][0]["measureScore"]
         assert score["extension"][0]["valueCode"] == "not-applicable"
+        emitted(measure)
+    await put(runtime, "care_course", *COURSES, *[{**COURSES[0], "sex": "other"}] * 3)
+    for given in (
+        {"stratifier": ["sex", "age"], "by": "month"},
+        {"reportType": "subject-list"},
+        {"reportType": "subject", "subject": "Patient/2"},
+        {"tally": "true"},
+    ):
+        emitted((await asked(http, "recovery/$evaluate-measure", EHR, **given)).json())
+    await put(runtime, "care_referral", *[{"asked_on": date(2026, 2, 1), "begun_on": date(2026, 3, 1)}] * 9)
+    emitted((await asked(http, "waits/$evaluate-measure")).json())
+    emitted((await asked(http, "$evaluate", measureId=["waits", "recovery"])).json())
 
 
-async def test_people_who_were_left_out_are_a_group_to_go_to(runtime: Runtime, http: httpx.AsyncClient) -> None:
+async def test_people_who_were_left_out_are_a_group_to_go_to(
+    runtime: Runtime, http: httpx.AsyncClient, emitted: Emitted
+) -> None:
     await put(runtime, "care_person", *[{"practice": "east"}] * 6, {"practice": "west"}, {"active": False})
     await put(runtime, "care_referral", {"person": "Patient/5", "asked_on": date(2026, 11, 1)})
     async with runtime.database.transaction(NORTH) as connection:
@@ -196,6 +213,7 @@ async def test_people_who_were_left_out_are_a_group_to_go_to(runtime: Runtime, h
     made = await http.post("/Measure/reach/$outreach", params=asking, headers=EHR)
     assert made.status_code == 201
     group = (await http.get(f"/Group/{made.json()['id']}", headers=EHR)).json()
+    emitted(group)
     people = [each["entity"]["reference"] for each in group["member"]]
     assert (people, group["quantity"]) == (["Patient/0", "Patient/1", "Patient/2"], 3)
     assert group["characteristic"][0]["valueCodeableConcept"] == {"text": "east"}
