@@ -2,7 +2,7 @@
 
 `BENCH=engine` measures create, read and search on a loaded database, `BENCH=locks` what authentication, tenancy and
 audit cost of it, `BENCH=job` the way of a response through all four services, `BENCH=events` what an event costs;
-`BENCH=all` is all of these. `BENCH=measures` counts a million people and has to be asked for: it loads 20 GB. A missed
+`BENCH=all` is all of these. `BENCH=measures` counts a million people and has to be asked for: it loads 25 GB. A missed
 goal is printed, never fatal.
 """
 

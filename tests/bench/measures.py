@@ -1,6 +1,6 @@
 """`BENCH=measures`: figures over a million people, and a new score among their eight million Observations.
 
-The people are a synthetic region that is copied in once and kept under `.stepwell/bench-measures` (20 GB;
+The people are a synthetic region that is copied in once and kept under `.stepwell/bench-measures` (25 GB;
 BENCH_PEOPLE=20000 needs little). A missed goal is printed, never fatal.
 """
 

@@ -23,7 +23,7 @@ from tests.bench.population_load import offline_runtime
 from tests.bench.population_rows import COUNTED_BESIDE, PeopleRows
 from tests.support.suite import Suite
 
-TENANT, SEED, PEOPLE, FIRST = "region", 5, 24, 9
+TENANT, SEED, PEOPLE, FIRST = "region", 5, 16, 6
 PATIENCE_SECONDS = 90.0
 # When it was stored and how often it was told; routing's word on courses is its own (docs/demo.md).
 OF_THE_LOAD = frozenset({"tenant", "version", "recorded", "number"})

@@ -35,9 +35,9 @@ from stepwell_shared.settings import SERVICES
 REQUESTS_AT_ONCE, PEOPLE_AT_ONCE = 16, 128
 KEPT_EVERY_SECONDS = 0.5
 # The practices' record system may make people, forms and orders; the places' desk moves what was asked of them.
-EHR, DESK, CLINIC = "region-practices", "region-places", "region-clinic"
+EHR, DESK = "region-practices", "region-places"
 UNTIL = "last day of the years: that of the earlier run, or yesterday"
-ACTING = {DESK: "coordinator", CLINIC: "clinician"}
+ACTING = {DESK: "coordinator"}
 
 
 class Kept(msgspec.Struct):
@@ -111,14 +111,14 @@ async def demo(console: Console, settings: AccessSettings, wanted: Wanted, patie
     """Fills the suite that the settings name with the region. Raises SetupError with what to do next."""
     urls = {service: settings.text(f"{service}_url").rstrip("/") for service in SERVICES}
     await add_tenant(settings, wanted.tenant, TENANT_HOOKS)
-    clients = [await _registered(settings, f"{wanted.tenant}.{name}") for name in (EHR, DESK, CLINIC)]
+    clients = [await _registered(settings, f"{wanted.tenant}.{name}") for name in (EHR, DESK)]
     path = settings.home / f"demo-{wanted.tenant}-{wanted.seed}.json"
     kept = _earlier(path, urls["screening"], wanted.last_day)
     region = Region(wanted.seed, wanted.patients, kept.last_day)
     async with http_client(timeout_seconds=60, connections_max=REQUESTS_AT_ONCE) as http:
         turns = asyncio.Semaphore(REQUESTS_AT_ONCE)
         senders = [Sender(http, urls, Token(settings, each).text, turns, patience_seconds) for each in clients]
-        player = Player(region, senders[0], senders[1], senders[2])
+        player = Player(region, senders[0], senders[1])
         started = time.monotonic()
         await player.set_up()
         await _people(console, player, path, kept)
@@ -189,7 +189,7 @@ def _earlier(path: Path, suite: str, last_day: date | None) -> Kept:
 
 
 def _tell(console: Console, player: Player, seconds: float) -> None:
-    senders = (player.ehr, player.desk, player.clinic)
+    senders = (player.ehr, player.desk)
     requests, later = sum(each.requests for each in senders), sum(each.asked_to_wait for each in senders)
     region = player.region
     console.print(

@@ -31,12 +31,11 @@ Resource = dict[str, Any]
 
 @dataclass
 class Player:
-    """A region on its way into a suite: `ehr` speaks for practices, `desk` for places, `clinic` for clinicians."""
+    """A region on its way into a suite: `ehr` speaks for the practices, `desk` for the places."""
 
     region: Region
     ehr: Sender
     desk: Sender
-    clinic: Sender
     practices: dict[int, Resource] = field(default_factory=dict)
     places: dict[str, Resource] = field(default_factory=dict)
     _forms: resources.Forms | None = None
