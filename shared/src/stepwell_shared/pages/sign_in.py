@@ -24,6 +24,7 @@ from stepwell_shared.auth.signatures import SignatureRefusedError
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
+from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.fhir.wire import Exchange, error_response
 from stepwell_shared.pages.door import Authenticate, Shown, led_to
@@ -81,11 +82,15 @@ class Session:
 
 @dataclass(frozen=True)
 class SignIn:
-    """Signing in at one address below which pages for staff are; the cookie goes there and nowhere else."""
+    """Signing in at one address below which pages for staff are; the cookie goes there and nowhere else.
+
+    `shows` is the type of resource that the pages show: who may not search it is not let in.
+    """
 
     runtime: Runtime
     authenticate: Authenticate
     address: str
+    shows: str
     # How this process tells itself that it has looked at a session; nobody else can say so.
     looked_at: str = field(default_factory=token_hex, repr=False)
 
@@ -127,6 +132,7 @@ class SignIn:
     def _link(self, access: Caller) -> tuple[str, str]:
         if access.actor is not None or access.patient is not None:
             raise FhirError(Category.FORBIDDEN, "these pages are for staff")
+        access.require(self.shows, Interaction.SEARCH_TYPE)
         now = self.runtime.clock()
         began = int(now.timestamp())
         session = Session(
@@ -247,9 +253,9 @@ class _Kept(Exchange):
         await super().answer(replace(response, headers={**self._more, **response.headers}), media_type)
 
 
-def signed_in(runtime: Runtime, authenticate: Authenticate, address: str) -> SignIn:
-    """Signing in to the pages below an address of this service, such as `/referral/worklist`."""
-    return SignIn(runtime, authenticate, address)
+def signed_in(runtime: Runtime, authenticate: Authenticate, address: str, shows: str) -> SignIn:
+    """Signing in to the pages below an address of this service, such as `/referral/worklist`, that show one type."""
+    return SignIn(runtime, authenticate, address, shows)
 
 
 def _packed(runtime: Runtime, purpose: str, session: Session) -> str:

@@ -32,7 +32,7 @@ def dashboard_pages(runtime: Runtime, authenticate: Authenticate) -> dict[str, P
     def for_staff(who: Authenticate) -> Page:
         return staff_door(runtime, who, _page, languages=languages())
 
-    return {**signed_in(runtime, authenticate, ADDRESS).doors(for_staff), PUBLIC: public_door(everybody)}
+    return {**signed_in(runtime, authenticate, ADDRESS, REPORT).doors(for_staff), PUBLIC: public_door(everybody)}
 
 
 async def _page(visit: Visit) -> Shown:

@@ -62,7 +62,7 @@ def worklist_pages(runtime: Runtime, authenticate: Authenticate) -> tuple[tuple[
 
         return answer
 
-    return doors_at({**signed_in(runtime, authenticate, ADDRESS).doors(doors), SHORT: _lead})
+    return doors_at({**signed_in(runtime, authenticate, ADDRESS, "Task").doors(doors), SHORT: _lead})
 
 
 async def _lead(exchange: Exchange) -> None:
