@@ -371,3 +371,25 @@ async def test_what_a_service_leaves_out_or_says_oddly_keeps_nobody_from_matchin
     await put(http, *(place(f"odd-{number}", "group", **each) for number, each in enumerate(odd)), *others)
     found = ids(await match(http, "HealthcareService", {"tier": "tier-3", "near": "0,0", "count": "20"}))
     assert set(found) == {"default-tier-3", *(f"odd-{number}" for number in range(len(odd)))}
+
+
+async def test_resources_of_the_community_are_told_apart_by_all_that_matters_to_come(http: httpx.AsyncClient) -> None:
+    helps = {"category": [concept("service-kind", "community")], "type": [concept("barrier", "support")]}
+    turkish = [{"coding": [{"system": "urn:ietf:bcp:47", "code": "tr"}]}]
+    evening = [{"daysOfWeek": ["mon"], "availableStartTime": "17:00:00", "availableEndTime": "20:00:00"}]
+    drop_in = concept("service-feature", "drop-in")
+    morning = [{"daysOfWeek": ["mon"], "availableStartTime": "09:00:00", "availableEndTime": "11:00:00"}]
+    features = [drop_in, concept("service-feature", "peer-support")]
+    circle = place("circle", characteristic=features, availableTime=morning, **helps)
+    cafe = place("cafe", characteristic=[drop_in], communication=turkish, **helps)
+    meeting = place("meeting", "group", availableTime=evening, **helps)
+    await put(http, circle, cafe, meeting)
+    asked = {"helps-with": "support"}
+    assert set(ids(await match(http, "HealthcareService", asked))) == {"circle", "cafe", "meeting"}
+    for wish, first in (
+        ({"feature": "peer-support,drop-in"}, "circle"),
+        ({"spoken": "tr", "feature": "drop-in"}, "cafe"),
+        ({"time": "evening", "spoken": "de"}, "meeting"),
+    ):
+        found = await match(http, "HealthcareService", {**asked, **wish})
+        assert ids(found)[0] == first, (wish, [(each["resource"]["id"], each["search"]["score"]) for each in found])
