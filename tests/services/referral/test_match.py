@@ -374,7 +374,10 @@ async def test_what_a_service_leaves_out_or_says_oddly_keeps_nobody_from_matchin
 
 
 async def test_resources_of_the_community_are_told_apart_by_all_that_matters_to_come(http: httpx.AsyncClient) -> None:
-    helps = {"category": [concept("service-kind", "community")], "type": [concept("barrier", "support")]}
+    helps: dict[str, Any] = {
+        "category": [concept("service-kind", "community")],
+        "type": [concept("barrier", "support")],
+    }
     turkish = [{"coding": [{"system": "urn:ietf:bcp:47", "code": "tr"}]}]
     evening = [{"daysOfWeek": ["mon"], "availableStartTime": "17:00:00", "availableEndTime": "20:00:00"}]
     drop_in = concept("service-feature", "drop-in")
