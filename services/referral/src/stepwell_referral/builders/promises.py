@@ -31,7 +31,7 @@ def promised_of(task: Mapping[str, Any]) -> Told | None:
 def median_days_of(task: Mapping[str, Any]) -> int | None:
     """After how many days half of such waits are over, as the referral says."""
     url = extension_url("wait-promise")
-    told = next((each for each in task.get("extension", ()) if each.get("url") == url), {})
+    told: Mapping[str, Any] = next((each for each in task.get("extension", ()) if each.get("url") == url), {})
     days = [
         part["valueDuration"].get("value")
         for part in told.get("extension", ())
