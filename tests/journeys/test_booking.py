@@ -88,7 +88,7 @@ async def test_a_hold_outlives_the_process_that_made_it_and_ends_on_time(suite: 
     await register(suite.deployment, f"{NORTH}.holder", "coordinator", "Practitioner/desk")
     async with suite.clinic(name="holder") as desk:
         (slot,) = await calendar(desk, "Held", datetime.now(UTC) + timedelta(days=40), 1)
-        held = (await asked(desk, "hold", slot, 1, seconds=8)).json()["entry"][0]["resource"]
+        held = (await asked(desk, "hold", slot, 1, seconds=15)).json()["entry"][0]["resource"]
         suite.processes.kill("referral")
         suite.processes.start_one("referral")
         suite.processes.wait_until_ready("referral")

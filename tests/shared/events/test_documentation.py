@@ -48,6 +48,8 @@ PROMISED = {
         "score-finalized",
         "review-due",
         "safety-plan-changed",
+        "advice-changed",
+        "appointment-changed",
         "episode-changed",
         "safety-alert",
         "patient-changed",
