@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 
 from tests.support import corpus, postgres
@@ -16,6 +17,10 @@ from tests.support.scheduling import FileByFile
 DatabaseOf = Callable[..., Awaitable[DatabaseUrls]]
 
 _run = ExitStack()
+
+# A traceback in plain words: with the values of all variables, one of an engine takes minutes to be written.
+_plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -47,51 +47,49 @@ def registry(runtime: Runtime) -> Registry:
             " 0 to 10, whose focus is the Goal.",
         )
     )
-    found.add(
-        served(
-            "MeasureReport",
-            [
-                *("date", "evaluated-resource", "identifier", "measure", "patient", "period", "reporter"),
-                *("status", "subject"),
-            ],
-            interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
-            on_write=partial(change_report, runtime),
-            documentation="Figures about groups or persons. Who waits for them hears of each that is not pending.",
-        )
-    )
-    found.add(
-        served(
-            "Measure",
-            [
-                *("composed-of", "context", "context-quantity", "context-type", "context-type-quantity"),
-                *("context-type-value", "date", "depends-on", "derived-from", "description", "effective"),
-                *("identifier", "jurisdiction", "name", "predecessor", "publisher", "status", "successor"),
-                *("title", "topic", "url", "version"),
-            ],
-            interactions=READ_ONLY,
-            operations=tuple(measure_operations(runtime)),
-            documentation="What is counted, of whom, why, and where the definition comes from. The criteria are"
-            " expressions over the columns of the counted rows, which docs/measures.md describes.",
-        )
-    )
-    found.add(
-        served(
-            "Group",
-            [
-                *("actual", "characteristic", "characteristic-value", "code", "exclude", "identifier"),
-                *("managing-entity", "member", "type", "value"),
-            ],
-            interactions=READ_ONLY,
-            documentation="People to go to, as Measure/reach/$outreach found them: who was left out at that time.",
-        )
-    )
-    for each in _plan_types():
+    for each in (*_measure_types(runtime), *_plan_types()):
         found.add(each)
     found.add(patient_copy())
     found.add(consent_copy())
     for served_type in shared_types(runtime, "measurement", TOPICS):
         found.add(served_type)
     return with_export(found, runtime)
+
+
+def _measure_types(runtime: Runtime) -> Iterator[ServedType]:
+    """What is counted, what came of it, and the people whom a count found."""
+    yield served(
+        "MeasureReport",
+        [
+            *("date", "evaluated-resource", "identifier", "measure", "patient", "period", "reporter"),
+            *("status", "subject"),
+        ],
+        interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
+        on_write=partial(change_report, runtime),
+        documentation="Figures about groups or persons. Who waits for them hears of each that is not pending.",
+    )
+    yield served(
+        "Measure",
+        [
+            *("composed-of", "context", "context-quantity", "context-type", "context-type-quantity"),
+            *("context-type-value", "date", "depends-on", "derived-from", "description", "effective"),
+            *("identifier", "jurisdiction", "name", "predecessor", "publisher", "status", "successor"),
+            *("title", "topic", "url", "version"),
+        ],
+        interactions=READ_ONLY,
+        operations=tuple(measure_operations(runtime)),
+        documentation="What is counted, of whom, why, and where the definition comes from. The criteria are"
+        " expressions over the columns of the counted rows, which docs/measures.md describes.",
+    )
+    yield served(
+        "Group",
+        [
+            *("actual", "characteristic", "characteristic-value", "code", "exclude", "identifier"),
+            *("managing-entity", "member", "type", "value"),
+        ],
+        interactions=READ_ONLY,
+        documentation="People to go to, as Measure/reach/$outreach found them: who was left out at that time.",
+    )
 
 
 def _plan_types() -> Iterator[ServedType]:

@@ -42,13 +42,17 @@ def whole_page(
     language: str = "en",
     styles: Sequence[Markup] = (),
     navigation: Markup | None = None,
+    window: str = "",
 ) -> bytes:
-    """A page; `content` stands below its title, `navigation` above both."""
+    """A page; `content` stands below its title, `navigation` above both.
+
+    `window` is what the browser's window and history say, for a title that names a person.
+    """
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
+        element("title", window or title),
         [element("style", each) for each in (STYLE, *styles)],
     )
     body = element(

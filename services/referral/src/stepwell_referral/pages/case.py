@@ -33,6 +33,7 @@ def case_page(frame: Frame, case: Case, *, done: str = "", refused: FhirError | 
         ),
         _appointments(frame, case),
         _beside(frame, case),
+        window=frame.said("worklist"),
     )
 
 

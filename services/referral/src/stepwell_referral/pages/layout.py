@@ -74,14 +74,15 @@ class Frame:
         return known_concepts(code_system(system)).get(code, NAMELESS).display_in(self.language) or code
 
 
-def page(frame: Frame, title: str, *content: object) -> bytes:
-    """A whole page."""
+def page(frame: Frame, title: str, *content: object, window: str = "") -> bytes:
+    """A whole page; `window` is what the browser remembers of one whose title names a person."""
     return whole_page(
         title,
         *content,
         language=frame.language,
         styles=(STYLE,),
         navigation=_navigation(frame),
+        window=window,
     )
 
 

@@ -122,9 +122,9 @@ def subject_key(runtime: Runtime, subject: Resource) -> str:
 
 
 async def request_of(read: Reader, task: Resource) -> Stored | None:
-    """Our copy of the ServiceRequest that the Task is about."""
-    id_ = task["focus"]["reference"].rpartition("/")[2]
-    stored = await read("ServiceRequest", id_)
+    """Our copy of the ServiceRequest that the Task is about; None where it names none."""
+    id_ = task.get("focus", {}).get("reference", "").rpartition("/")[2]
+    stored = await read("ServiceRequest", id_) if id_ else None
     return None if stored is None or stored.body is None else stored
 
 
