@@ -26,7 +26,7 @@ def event(**said: Any) -> PendingEvent:
     return PendingEvent((0, 0), "Patient/a", "Task/t1", [entry], None, START)
 
 
-SAID = ({"status": "draft"}, {"status": "requested"}, {"status": "in-progress"}, {})
+SAID: tuple[dict[str, str], ...] = ({"status": "draft"}, {"status": "requested"}, {"status": "in-progress"}, {})
 
 
 async def test_a_status_is_asked_for_as_a_search_would(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

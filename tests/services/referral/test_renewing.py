@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from stepwell_referral import data
 from stepwell_referral.booking_tables import claim_paces, pace_effect
+from stepwell_referral.builders.promises import Told
 from stepwell_referral.rules.forecast import Pace
 from stepwell_referral.rules.waits import WaitPromise, promise
 from stepwell_referral.use_cases.paces import pace_from, pace_text
@@ -39,7 +40,7 @@ def test_a_person_hears_of_a_wait_that_moves_and_not_of_every_day(
     told_days: int | None, told_keepable: bool, wait: WaitPromise, news: bool
 ) -> None:
     bound = None if told_days is None else START + timedelta(days=told_days)
-    assert is_news((bound, told_keepable), wait) is news
+    assert is_news(Told(bound, told_keepable), wait) is news
 
 
 def test_figures_are_read_as_they_were_kept() -> None:

@@ -37,7 +37,7 @@ LINK = {"url": "link", "valueUrl": "https://video.example/room"}
 @pytest.fixture
 async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """Calendars of a clinician, of a group and of remote sessions, four weeks each, and people a, b and c."""
-    remote = {"extension": [{"url": extension_url("telehealth"), "extension": [LINK]}]}
+    remote: dict[str, Any] = {"extension": [{"url": extension_url("telehealth"), "extension": [LINK]}]}
     actor = [{"reference": f"HealthcareService/{SERVICE}"}, CLINICIAN]
     calendars = [{**schedule("own"), "actor": actor}, schedule("group"), schedule("remote", **remote)]
     slots = [

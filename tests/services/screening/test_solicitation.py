@@ -513,8 +513,9 @@ class TestHearing:
     ) -> None:
         reason = {"coding": [{"system": code_system("request-status-reason"), "code": "given"}]}
         url = "http://hl7.org/fhir/StructureDefinition/request-statusReason"
-        seen = []
-        for more in ({}, {"extension": [{"url": url, "valueCodeableConcept": reason}]}, {}):
+        seen: list[str] = []
+        changes: list[dict[str, Any]] = [{}, {"extension": [{"url": url, "valueCodeableConcept": reason}]}, {}]
+        for more in changes:
             status = "completed" if seen else "active"
             await hear(runtime, assignment("tier-3", intent="plan", status=status, **more))
             seen.append((await self.rule(http)).removeprefix("CADENCE-"))

@@ -95,9 +95,9 @@ async def test_names_and_appointments_are_for_whom_the_token_lets_see_them(runti
     async with signed_in(runtime, at_work()) as client:
         page = (await client.get(f"{WORKLIST}/unanswered", headers=DATA)).json()["appointments"]
         assert [each["person"] for each in page] == ["Robin Secret"]
-        shown = (await client.get(f"{WORKLIST}/lines/a")).text
-        assert "<title>Worklist</title>" in shown, "a browser's history names nobody"
-        assert "Robin Secret" in shown
+        case = (await client.get(f"{WORKLIST}/lines/a")).text
+        assert "<title>Worklist</title>" in case, "a browser's history names nobody"
+        assert "Robin Secret" in case
         load = (await client.get(f"{WORKLIST}/load", headers=DATA)).json()["practitioners"]
         assert load == [{"practitioner": "Practitioner/p1", "people": 1, "appointments": 1}]
     async with signed_in(runtime, at_work(scopes="user/Task.rs user/Patient.rs?_id=other")) as client:
