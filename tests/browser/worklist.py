@@ -121,10 +121,14 @@ async def _referral(clinic: Clinic, name: str, number: int) -> str:
 
 
 async def _move(desk: Clinic, task: str, **changed: Any) -> None:
-    found = (await desk.call("GET", "referral", f"Task/{task}")).json()
-    answer = await desk.call("PUT", "referral", f"Task/{task}", resource={**found, **changed})
-    if answer.status_code != 200:
-        raise SystemExit(f"referral answered {answer.status_code}: {answer.text}")
+    """A change of the Task as it is now: what it promises may be told anew between reading and writing."""
+    for _ in range(5):
+        read = await desk.call("GET", "referral", f"Task/{task}")
+        match = {"If-Match": read.headers["etag"]}
+        answer = await desk.call("PUT", "referral", f"Task/{task}", resource={**read.json(), **changed}, headers=match)
+        if answer.status_code == 200:
+            return
+    raise SystemExit(f"referral answered {answer.status_code}: {answer.text}")
 
 
 async def _missed(desk: Clinic, task: str) -> None:
@@ -158,15 +162,16 @@ async def _rest_too_long(suite: Suite, task: str) -> None:
     """Its time is over: the loop of the service tells somebody."""
     connection = await asyncpg.connect(suite.deployment.databases["referral"].runtime)
     try:
-        async with connection.transaction():
-            await connection.execute("SELECT set_config('stepwell.tenant', $1, true)", NORTH)
-            await connection.execute("UPDATE referral_timer SET due_at = now() WHERE task_id = $1", task)
-        for _ in range(200):
+        for _ in range(60):
             async with connection.transaction():
                 await connection.execute("SELECT set_config('stepwell.tenant', $1, true)", NORTH)
                 if await connection.fetchval("SELECT step FROM referral_timer WHERE task_id = $1", task):
                     return
-            await asyncio.sleep(0.1)
+                # Again and again: whatever is still written to the Task sets its time anew.
+                await connection.execute(
+                    "UPDATE referral_timer SET due_at = now() WHERE task_id = $1 AND due_at > now()", task
+                )
+            await asyncio.sleep(0.5)
         raise SystemExit("nobody was told of what rests too long")
     finally:
         await connection.close()

@@ -44,7 +44,7 @@ EXPLANATIONS = (
         "a probability as a Range whose low has no code; ras-1: low and high must be percentages, if present",
     ),
     Explanation(
-        r"^(MeasureReport\.improvementNotation|Condition\.(clinical|verification)Status) must have a code of the req",
+        r"^(Measure(Report)?\.improvementNotation|Condition\.(clinical|verification)Status) must have a code of the",
         "a Coding that has nothing but the reason why its code is absent, where the binding is required",
     ),
     Explanation(
@@ -81,6 +81,11 @@ EXPLANATIONS = (
     Explanation(
         r"^List lst-[123]: ",
         "IBM's complete examples have every element of a List at once, which lst-1 to lst-3 exclude",
+    ),
+    Explanation(
+        r"^Group grp-1: ",
+        "IBM's complete examples have members in Groups of which they do not say that they are actual; grp-1: can only"
+        " have members if group is actual",
     ),
     Explanation(
         r"^Appointment\S* app-[13]: ",
