@@ -22,6 +22,14 @@ MISTAKES = (
         "ras-2 is about a probability and there is none here: RiskAssessment.prediction.probability[x] is 0..1, and a"
         " prediction may say its risk as qualitativeRisk alone. R4B guards it",
     ),
+    Mistake(
+        "fhir",
+        "Measure",
+        "Missing property",
+        "a primitive may have nothing but extensions, here why there is no code: R4 has none for SQL",
+        "criteria.language",
+    ),
+    Mistake("fhir", "Bundle", "Missing property", "the same inside a Bundle", "criteria.language"),
     Mistake("@medplum/core", "Bundle", "Constraint ras-2 not met: Must be <= 100", "the same inside a Bundle"),
 )
 

@@ -27,6 +27,7 @@ class Mistake:
     resource_type: str
     message: str
     reason: str
+    place: str = ""
     always: bool = True
     """Whether a run in which the tool does not say so is an error: the mistake is mended, and must go."""
 
@@ -46,6 +47,7 @@ class Finding:
             self.tool == mistake.tool
             and self.resource_type == mistake.resource_type
             and mistake.message in self.message
+            and mistake.place in self.place
         )
 
 

@@ -130,8 +130,8 @@ def _population_defined(code: str, description: str, expression: str) -> Resourc
 
 
 def _expression(text: str) -> Resource:
-    """An expression of SQL over the counted rows; R4 suggests other languages and allows each media type (RFC 6922)."""
-    return {"language": "application/sql", "expression": text}
+    """An expression of SQL over the counted rows: R4 has no code for that language."""
+    return {"_language": {"extension": [{"url": ABSENT, "valueCode": "unsupported"}]}, "expression": text}
 
 
 def summary_report(found: Report, about: About) -> Resource:
