@@ -6,8 +6,6 @@ paper, walked by keyboard to a definition, and without scripts.
 
 import asyncio
 import json
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,10 @@ from stepwell_shared.cli.access import fetch_token
 from stepwell_shared.cli.client import register
 from stepwell_shared.http_client import http_client
 
-from tests.clients import install
-from tests.external.tools import need_chromium
+from tests.browser.playing import play, ready
 from tests.services.measurement.boards import END, MADE, START, board
 from tests.support.suite import NORTH, Suite, running_suite
 
-NODE = Path(__file__).parent / "node"
-SECONDS_MAX = 240
 SITE = {NORTH: {"publicDashboard": {"region": "North Valley"}}}
 _KEEP = """INSERT INTO dashboard_sheet (tenant, measure, made_at, start_on, end_on, body)
 VALUES ($1, $2, $3, $4, $5, $6)
@@ -35,26 +30,22 @@ Resource = dict[str, Any]
 
 def run() -> bool:
     """Prints what was looked at and what was wrong; whether nothing was. Runs inside `postgres.test_run()`."""
-    chromium = need_chromium()
-    install.install_node_packages(NODE)
+    ready()
     with tempfile.TemporaryDirectory() as folder, running_suite(Path(folder), ("screening", "measurement")) as suite:
         suite.deployment.site_file.write_text(json.dumps(SITE), encoding="utf-8")
-        return asyncio.run(_look(suite, chromium, Path(folder)))
+        return asyncio.run(_look(suite, Path(folder)))
 
 
-async def _look(suite: Suite, chromium: str, folder: Path) -> bool:
+async def _look(suite: Suite, folder: Path) -> bool:
     await register(suite.deployment, f"{NORTH}.board", "analyst")
     await _fill(suite)
     base = suite.deployment.url_of("measurement").removesuffix("/fhir") + "/dashboard"
     plan = {
-        "chromium": chromium,
-        "axe": str(NODE / "node_modules" / "axe-core" / "axe.min.js"),
-        "pictures": os.environ.get("BROWSER_PICTURES", ""),
         "base": base,
         "link": await _link(suite, base),
         "tenant": NORTH,
     }
-    findings = await asyncio.to_thread(_play, plan, folder)
+    findings = await asyncio.to_thread(play, "dashboards", plan, folder)
     for finding in findings:
         print(f"error\t{finding}")
     return not findings
@@ -81,21 +72,3 @@ async def _fill(suite: Suite) -> None:
                 await connection.execute(_KEEP, NORTH, name, MADE, START, END, msgspec.json.encode(sheet).decode())
     finally:
         await connection.close()
-
-
-def _play(plan: Resource, folder: Path) -> list[str]:
-    """The browser's part; what it found wrong."""
-    file = folder / "plan.json"
-    file.write_text(json.dumps(plan), encoding="utf-8")
-    command = ["node", str(NODE / "dashboards.mjs"), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS_MAX)
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    looked = [line["looked"] for line in said if "looked" in line]
-    print(f"  {len(looked)} pages: {', '.join(dict.fromkeys(looked))}")
-    for line in said:
-        if "milliseconds" in line:
-            print(f"  {line['page']}: {line['milliseconds']} ms from the request to the last byte")
-    findings = [line["finding"] for line in said if "finding" in line]
-    if done.returncode != 0 or not looked:
-        findings.append(f"the browser's journey ended with {done.returncode}: {done.stderr[-3000:]}")
-    return findings

@@ -5,9 +5,6 @@ to an accepted referral and a booked appointment, held to WCAG by axe on each pa
 """
 
 import asyncio
-import json
-import os
-import subprocess
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,12 +15,9 @@ from stepwell_shared.canonical import CANONICAL, code_system, extension_url, ins
 from stepwell_shared.cli.client import register
 from stepwell_shared.cli.worklist import worklist_link
 
-from tests.clients import install
-from tests.external.tools import need_chromium
+from tests.browser.playing import play, ready
 from tests.support.suite import NORTH, Clinic, Suite, running_suite
 
-NODE = Path(__file__).parent / "node"
-SECONDS_MAX = 240
 PEOPLE = ("Robin Example", "Kim Rivera", "Sascha Novak", "Ana Costa", "Jo Lindqvist", "Mia Adeyemi")
 
 Resource = dict[str, Any]
@@ -31,28 +25,24 @@ Resource = dict[str, Any]
 
 def run() -> bool:
     """Prints what was looked at and what was wrong; whether nothing was. Runs inside `postgres.test_run()`."""
-    chromium = need_chromium()
-    install.install_node_packages(NODE)
+    ready()
     with tempfile.TemporaryDirectory() as folder, running_suite(Path(folder), ("screening", "referral")) as suite:
-        return asyncio.run(_look(suite, chromium, Path(folder)))
+        return asyncio.run(_look(suite, Path(folder)))
 
 
-async def _look(suite: Suite, chromium: str, folder: Path) -> bool:
+async def _look(suite: Suite, folder: Path) -> bool:
     await register(suite.deployment, f"{NORTH}.desk", "coordinator", "Practitioner/desk")
     async with suite.clinic() as clinic, suite.clinic(name="desk") as desk:
         tasks = await _work(suite, clinic, desk)
         links = [await worklist_link(suite.deployment.access(), f"{NORTH}.desk") for _ in range(4)]
         plan = {
-            "chromium": chromium,
-            "axe": str(NODE / "node_modules" / "axe-core" / "axe.min.js"),
-            "pictures": os.environ.get("BROWSER_PICTURES", ""),
             "links": links,
             "service": "desk-service",
             "requested": tasks[0],
             "declined": tasks[1],
             "name": PEOPLE[0],
         }
-        findings = await asyncio.to_thread(_play, plan, folder)
+        findings = await asyncio.to_thread(play, "worklist", plan, folder)
         (booked,) = await desk.search("referral", "Appointment", patient=f"Patient/{await _person_of(desk, tasks[0])}",
                                       status="booked") or [{}]  # fmt: skip
         if not booked:
@@ -175,18 +165,3 @@ async def _rest_too_long(suite: Suite, task: str) -> None:
         raise SystemExit("nobody was told of what rests too long")
     finally:
         await connection.close()
-
-
-def _play(plan: Resource, folder: Path) -> list[str]:
-    """The browser's part; what it found wrong."""
-    file = folder / "plan.json"
-    file.write_text(json.dumps(plan), encoding="utf-8")
-    command = ["node", str(NODE / "worklist.mjs"), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS_MAX)
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    looked = [line["looked"] for line in said if "looked" in line]
-    print(f"  {len(looked)} pages: {', '.join(dict.fromkeys(looked))}")
-    findings = [line["finding"] for line in said if "finding" in line]
-    if done.returncode != 0 or not looked:
-        findings.append(f"the browser's journey ended with {done.returncode}: {done.stderr[-3000:]}")
-    return findings

@@ -4,8 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tests.browser import check as forms
-from tests.browser import dashboards, worklist
+from tests.browser import dashboards, forms, worklist
 from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import hl7, spark_example

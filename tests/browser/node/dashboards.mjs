@@ -1,52 +1,12 @@
 // The dashboards as leaders, a practice and everybody meet them; prints a JSON line for each page and each finding.
-import { readFileSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { browser, check, enter, look as lookAt, plan, print, skipToContent, tabTo, visitor as anybody } from "./pages.mjs";
 
-const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const axe = readFileSync(plan.axe, "utf8");
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-const NARROW = { width: 320, height: 640 }, WIDE = { width: 1280, height: 900 };
-const STOPS_MAX = 60;
-
-const print = (line) => console.log(JSON.stringify(line));
-const finding = (text) => print({ finding: text });
-const check = (good, text) => { if (!good) finding(text); };
-const origin = new URL(plan.base).origin;
 const address = (path = "") => `${plan.base}${path}`;
+const visitor = (more = {}) => anybody(new URL(plan.base).origin, more);
 
-const browser = await chromium.launch({
-  executablePath: plan.chromium,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
-
-async function visitor(more = {}) {
-  const context = await browser.newContext({ locale: "en", viewport: WIDE, ...more });
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  page.on("console", (message) => {
-    if (/Content.Security.Policy/i.test(message.text())) finding(`refused by the policy: ${message.text()}`);
-  });
-  page.on("request", (request) => check(request.url().startsWith(origin), `a request leaves the site: ${request.url()}`));
-  return page;
-}
-
-// One page: axe at two widths, no scrolling sideways, one first heading, and a picture if wanted.
+// One page, in whose plots no word is cut off.
 async function look(page, state) {
-  print({ looked: state });
-  for (const size of [WIDE, NARROW]) {
-    await page.setViewportSize(size);
-    await page.evaluate(axe).catch(() => undefined);
-    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: tags }), TAGS);
-    for (const each of violations) {
-      finding(`${state} at ${size.width}: axe ${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
-    }
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    check(wide <= size.width, `${state}: ${wide} pixels wide at ${size.width}`);
-    if (plan.pictures) await page.screenshot({ path: `${plan.pictures}/dashboard-${state}-${size.width}.png`, fullPage: true });
-  }
-  await page.setViewportSize(WIDE);
-  check(await page.locator("h1").count() === 1, `${state}: not one first heading`);
+  await lookAt(page, state);
   const cut = await page.evaluate(() => [...document.querySelectorAll("svg")].flatMap((svg) => {
     const room = svg.viewBox.baseVal;
     return [...svg.querySelectorAll("text")].filter((text) => {
@@ -57,31 +17,16 @@ async function look(page, state) {
   check(cut.length === 0, `${state}: cut off: ${cut.slice(0, 5).join(", ")}`);
 }
 
-const focused = (page) => page.evaluate(() => {
-  const at = document.activeElement, style = getComputedStyle(at);
-  return { tag: at.tagName, text: (at.innerText || "").trim(), href: at.href ?? "", outline: style.outlineStyle !== "none" };
-});
-
 // From the top of the page to the definition of a figure, and to the numbers of a plot, without a mouse.
 async function byKeyboard(page) {
   await page.goto(address());
-  await page.keyboard.press("Tab");
-  check((await focused(page)).text === "Skip to the content", "the first stop is not the skip link");
-  await page.keyboard.press("Enter");
-  let reached = false;
-  for (let stop = 0; stop < STOPS_MAX && !reached; stop += 1) {
-    await page.keyboard.press("Tab");
-    const now = await focused(page);
-    check(now.outline, `the focus cannot be seen at ${now.tag} ${now.text}`);
-    if (now.tag === "SUMMARY") {
-      await page.keyboard.press("Enter");
-      check(await page.evaluate(() => document.activeElement.parentElement.open), "the numbers of a plot do not open");
-      reached = true;
-    }
+  await skipToContent(page);
+  if (await tabTo(page, (now) => now.tag === "SUMMARY", "the numbers of a plot")) {
+    await page.keyboard.press("Enter");
+    check(await page.evaluate(() => document.activeElement.parentElement.open), "the numbers of a plot do not open");
   }
-  check(reached, "the keyboard does not reach the numbers of a plot");
   await page.locator("section.tile a").first().focus();
-  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  await enter(page);
   check(await page.locator("dt", { hasText: "Source" }).count() > 0, "the definition of a figure is not one step away");
 }
 

@@ -1,52 +1,8 @@
 // The form pages as a person meets them, in every state; prints a JSON line for each state and each finding.
-import { readFileSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { browser, check, finding, look, NARROW, plan, print, visitor as anybody } from "./pages.mjs";
 
-const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const axe = readFileSync(plan.axe, "utf8");
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-const NARROW = { width: 320, height: 640 }, WIDE = { width: 1280, height: 900 };
 const BYTES_MAX = 50_000;
-
-const print = (line) => console.log(JSON.stringify(line));
-const finding = (text) => print({ finding: text });
-const check = (good, text) => { if (!good) finding(text); };
-
-const browser = await chromium.launch({
-  executablePath: plan.chromium,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
-
-async function visitor(language, more = {}) {
-  const context = await browser.newContext({ locale: language, viewport: NARROW, ...more });
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  page.on("pageerror", (error) => finding(`a script failed: ${error.message}`));
-  page.on("console", (message) => {
-    if (/Content.Security.Policy/i.test(message.text())) finding(`refused by the policy: ${message.text()}`);
-  });
-  const origin = new URL(plan.unknown).origin;
-  page.on("request", (request) => check(request.url().startsWith(origin), `a request leaves the site: ${request.url()}`));
-  return page;
-}
-
-// One state of a page: axe at two widths, no scrolling sideways, one first heading, and a picture if wanted.
-async function look(page, state) {
-  print({ looked: state });
-  for (const size of [WIDE, NARROW]) {
-    await page.setViewportSize(size);
-    await page.evaluate(axe).catch(() => undefined);
-    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: tags }), TAGS);
-    for (const each of violations) {
-      finding(`${state} at ${size.width}: axe ${each.id}: ${each.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
-    }
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    check(wide <= size.width, `${state}: ${wide} pixels wide at ${size.width}`);
-    if (plan.pictures) await page.screenshot({ path: `${plan.pictures}/${state}-${size.width}.png`, fullPage: true });
-  }
-  check(await page.locator("h1").count() === 1, `${state}: not one first heading`);
-}
+const visitor = (language, more = {}) => anybody(new URL(plan.unknown).origin, { locale: language, viewport: NARROW, ...more });
 
 const saved = (page) => page.waitForFunction(() => {
   const form = document.getElementById("form");

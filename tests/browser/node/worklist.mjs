@@ -1,55 +1,19 @@
 // The worklist as a coordinator meets it; prints a JSON line for each page that was looked at and each finding.
-import { readFileSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { browser, check, enter, finding, focused, look as lookAt, plan, skipToContent, tabTo, visitor } from "./pages.mjs";
 
-const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const axe = readFileSync(plan.axe, "utf8");
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-const NARROW = { width: 320, height: 640 }, WIDE = { width: 1280, height: 900 };
 const LISTS = ["messages", "decisions", "overdue", "promises", "unbooked", "missed", "barriers", "unanswered", "queues", "load"];
-const STOPS_MAX = 120;
-
-const print = (line) => console.log(JSON.stringify(line));
-const finding = (text) => print({ finding: text });
-const check = (good, text) => { if (!good) finding(text); };
 const base = new URL(plan.links[0]);
 const address = (path = "") => `${base.origin}/referral/worklist${path}`;
 
-const browser = await chromium.launch({
-  executablePath: plan.chromium,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
-
 async function coordinator(link, more = {}) {
-  const context = await browser.newContext({ locale: "en", viewport: WIDE, ...more });
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  page.on("console", (message) => {
-    if (/Content.Security.Policy/i.test(message.text())) finding(`refused by the policy: ${message.text()}`);
-  });
-  page.on("request", (request) => check(request.url().startsWith(base.origin), `a request leaves the site: ${request.url()}`));
+  const page = await visitor(base.origin, more);
   await page.goto(link);
   check(page.url() === address(), "the link stays in the address bar");
   return page;
 }
 
-// One page: axe at two widths, no scrolling sideways, one first heading, nobody's name in the address.
 async function look(page, state) {
-  print({ looked: state });
-  for (const size of [WIDE, NARROW]) {
-    await page.setViewportSize(size);
-    await page.evaluate(axe).catch(() => undefined);
-    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: tags }), TAGS);
-    for (const each of violations) {
-      finding(`${state} at ${size.width}: axe ${each.id}: ${each.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
-    }
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    check(wide <= size.width, `${state}: ${wide} pixels wide at ${size.width}`);
-    if (plan.pictures) await page.screenshot({ path: `${plan.pictures}/worklist-${state}-${size.width}.png`, fullPage: true });
-  }
-  await page.setViewportSize(WIDE);
-  check(await page.locator("h1").count() === 1, `${state}: not one first heading`);
+  await lookAt(page, state);
   check(!page.url().includes(plan.name.split(" ")[0]), `${state}: somebody is named in the address`);
 }
 
@@ -77,37 +41,14 @@ async function pages(page) {
   await look(page, "declining");
 }
 
-// What has the focus, and whether that can be seen.
-const focused = (page) => page.evaluate(() => {
-  const at = document.activeElement, style = getComputedStyle(at);
-  return { tag: at.tagName, text: (at.innerText || at.value || "").trim().slice(0, 60), name: at.name ?? "", href: at.href ?? "",
-    outline: style.outlineStyle !== "none" || at.tagName === "BODY" };
-});
-
-// Tab until something has the focus; everything on the way shows that it has it.
-async function tabTo(page, wanted, what) {
-  for (let stop = 0; stop < STOPS_MAX; stop += 1) {
-    await page.keyboard.press("Tab");
-    const now = await focused(page);
-    check(now.outline, `the focus cannot be seen at ${now.tag} ${now.text}`);
-    if (wanted(now)) return true;
-  }
-  finding(`the keyboard does not reach ${what}`);
-  return false;
-}
-const enter = (page) => Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
-
 // From the top of the page to an accepted referral and a booked appointment, without a mouse.
 async function byKeyboard(page) {
   await page.goto(address("/queues"));
-  await page.keyboard.press("Tab");
-  check((await focused(page)).text === "Skip to the content", "the first stop is not the skip link");
-  await page.keyboard.press("Enter");
+  await skipToContent(page);
   await tabTo(page, (now) => now.href.includes("/queues/default-tier-3") || now.href.includes("/queues/"), "a queue");
   await enter(page);
   await page.goto(address(`/lines/${plan.requested}`));
-  await page.keyboard.press("Tab");
-  await page.keyboard.press("Enter");
+  await skipToContent(page);
   await tabTo(page, (now) => now.tag === "SUMMARY" && now.text === "Accept", "to accept");
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");

@@ -5,9 +5,6 @@ by axe in every state, and scored as the API scores the same answers.
 """
 
 import asyncio
-import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.clients import install
-from tests.external.tools import need_chromium
+from tests.browser.playing import play, ready
 from tests.support.suite import Clinic, Suite, running_suite
 
-NODE = Path(__file__).parent / "node"
-SECONDS_MAX = 240
 LANGUAGES = ("en", "de")
 # A score that no two of these questions could give by chance, with a safety item that is positive.
 WEIGHTS = (1, 2, 3, 0, 1, 2, 0, 1, 1)
@@ -41,19 +35,15 @@ class Person:
 
 def run() -> bool:
     """Prints what was looked at and what was wrong; whether nothing was. Runs inside `postgres.test_run()`."""
-    chromium = need_chromium()
-    install.install_node_packages(NODE)
+    ready()
     with tempfile.TemporaryDirectory() as folder, running_suite(Path(folder), ("screening", "measurement")) as suite:
-        return asyncio.run(_look(suite, chromium, Path(folder)))
+        return asyncio.run(_look(suite, Path(folder)))
 
 
-async def _look(suite: Suite, chromium: str, folder: Path) -> bool:
+async def _look(suite: Suite, folder: Path) -> bool:
     async with suite.clinic() as clinic:
         people = {language: await _person(clinic, 2) for language in LANGUAGES}
         plan = {
-            "chromium": chromium,
-            "axe": str(NODE / "node_modules" / "axe-core" / "axe.min.js"),
-            "pictures": os.environ.get("BROWSER_PICTURES", ""),
             "born": dict(zip(("year", "month", "day"), BORN.split("-"), strict=True)),
             "weights": [*WEIGHTS, DIFFICULTY],
             "links": {language: person.links for language, person in people.items()},
@@ -63,7 +53,7 @@ async def _look(suite: Suite, chromium: str, folder: Path) -> bool:
             "other": await _other_forms(clinic),
             "unknown": f"{suite.deployment.url_of('screening').removesuffix('/fhir')}/forms/open/north.x.y",
         }
-        findings = await asyncio.to_thread(_play, plan, folder)
+        findings = await asyncio.to_thread(play, "forms", plan, folder)
         findings += [each for language in LANGUAGES for each in await _scores(clinic, people[language], language)]
     for finding in findings:
         print(f"error\t{finding}")
@@ -105,22 +95,6 @@ async def _other_forms(clinic: Clinic) -> list[str]:
         if each["id"] != PHQ_9 and not is_adaptive:
             links.append(await _link(clinic, each["id"], str(patient["id"])))
     return links
-
-
-def _play(plan: Resource, folder: Path) -> list[str]:
-    """The browser's part; what it found wrong."""
-    file = folder / "plan.json"
-    file.write_text(json.dumps(plan), encoding="utf-8")
-    done = subprocess.run(
-        ["node", str(NODE / "forms.mjs"), str(file)], capture_output=True, text=True, check=False, timeout=SECONDS_MAX
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    looked = [line["looked"] for line in lines if "looked" in line]
-    print(f"  {len(looked)} states: {', '.join(dict.fromkeys(looked))}")
-    findings = [line["finding"] for line in lines if "finding" in line]
-    if done.returncode != 0 or not looked:
-        findings.append(f"the browser's journey ended with {done.returncode}: {done.stderr[-3000:]}")
-    return findings
 
 
 async def _scores(clinic: Clinic, person: Person, language: str) -> list[str]:
