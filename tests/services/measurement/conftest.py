@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from stepwell_measurement.app import service
 from stepwell_shared.runtime import Runtime
 
 from tests.conftest import DatabaseOf
-from tests.support.runtime import running, shipped
+from tests.support.runtime import http_of, running, shipped
 
 
 @pytest.fixture
@@ -18,3 +19,10 @@ async def runtime(database_of: DatabaseOf, tmp_path: Path) -> AsyncIterator[Runt
         service, await database_of("measurement", shipped(service)), tmp_path, is_prepared=True
     ) as opened:
         yield opened
+
+
+@pytest.fixture
+async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """A client at its door."""
+    async with http_of(runtime, service) as client:
+        yield client

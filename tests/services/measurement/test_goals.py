@@ -1,7 +1,7 @@
 """Promises of goals and readings: outside of the plan the team is asked once a week and the person told; at every move
 the goals are looked at; the end of care makes a relapse visible."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ from stepwell_shared.runtime import Runtime
 from tests.services.measurement.scoring import finalized, hear
 from tests.services.measurement.test_pages import report
 from tests.services.measurement.test_trajectories import facts, results, rows
-from tests.support.runtime import NORTH, SOUTH, URLS, announced, http_of, received, stored, token
+from tests.support.runtime import NORTH, SOUTH, URLS, announced, received, stored, token
 from tests.support.terminology import unknown_codings
 
 Resource = dict[str, Any]
@@ -27,12 +27,6 @@ Resource = dict[str, Any]
 EHR = token(NORTH, "ehr")
 STEPS: Resource = {"coding": [{"system": "https://clinic.example/measures", "code": "steps"}]}
 EPISODE_CHANGED = ("routing", "episode-changed")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def set_goal(http: httpx.AsyncClient, **more: Any) -> Resource:

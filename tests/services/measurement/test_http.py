@@ -1,6 +1,5 @@
 """Promises of measurement's FHIR door: what is found and how, what clients may post, and what is not theirs."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,15 +9,9 @@ from stepwell_shared.canonical import code_system, topic
 from stepwell_shared.runtime import Runtime
 
 from tests.services.measurement.scoring import NORTH, SOUTH, finalized, hear, score_id
-from tests.support.runtime import URLS, http_of, received, token
+from tests.support.runtime import URLS, received, token
 
 EHR = token(NORTH, "ehr")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def blood_pressure(**more: Any) -> dict[str, Any]:

@@ -1,30 +1,21 @@
 """`$evaluate-measure` and `$evaluate`: who may ask what, and MeasureReports that say it in FHIR."""
 
-from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 
 import httpx
-import pytest
-from stepwell_measurement.app import service
 from stepwell_measurement.data.measures import measures
 from stepwell_shared.canonical import extension_url
 from stepwell_shared.runtime import Runtime
 
 from tests.services.measurement.test_evaluating import COURSES, course, put
 from tests.support.corpus import Emitted
-from tests.support.runtime import NORTH, SOUTH, http_of, token
+from tests.support.runtime import NORTH, SOUTH, token
 
 Resource = dict[str, Any]
 
 EHR, ANALYST = token(NORTH, "ehr"), token(NORTH, "analyst")
 PERIOD = {"periodStart": "2026-01-01", "periodEnd": "2026-12-31"}
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def asked(http: httpx.AsyncClient, path: str, who: dict[str, str] = ANALYST, **given: Any) -> httpx.Response:

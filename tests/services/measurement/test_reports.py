@@ -1,24 +1,16 @@
 """Promises of measure-report-ready: told once for each version of a report that is not pending."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_measurement.app import service
 from stepwell_shared.runtime import Runtime
 
-from tests.support.runtime import NORTH, SOUTH, URLS, announced, http_of, token
+from tests.support.runtime import NORTH, SOUTH, URLS, announced, token
 
 # A client with a role that no release knows has the scopes of a whole system.
 SYSTEM = token(NORTH, "reporting")
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def report(**more: Any) -> Resource:

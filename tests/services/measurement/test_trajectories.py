@@ -2,28 +2,20 @@
 
 import itertools
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_measurement.app import service
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.runtime import Runtime
 
 from tests.services.measurement.scoring import NORTH, SOUTH, finalized, hear, score_id
-from tests.support.runtime import URLS, announced, http_of, stored, token
+from tests.support.runtime import URLS, announced, stored, token
 
 Resource = dict[str, Any]
 
 EHR = token(NORTH, "ehr")
 OF_THE_WAY = ("person", "recorded", "number", "series")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def rows(runtime: Runtime, tenant: str = NORTH) -> dict[tuple[str, str], dict[str, Any]]:

@@ -1,13 +1,13 @@
 """Promises of advice between organisations: asked and answered once, by who may, and nobody's care moves."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import orjson
 import pytest
-from stepwell_referral.app import listens, service
+from stepwell_referral.app import listens
 from stepwell_referral.builders import Placer, outgoing_cancellation
 from stepwell_referral.builders import advice as builders
 from stepwell_referral.subscriptions import PATIENT_CHANGED
@@ -28,7 +28,7 @@ from tests.services.referral.partnering import PRACTICE_URL, add_practice, calle
 from tests.services.referral.test_partners import consents
 from tests.shared.federation.pairs import HUB_URL, hub
 from tests.support.consents import opt_in
-from tests.support.runtime import NORTH, START, URLS, announced, http_of, received, stored, token
+from tests.support.runtime import NORTH, START, URLS, announced, received, stored, token
 
 KEPT = "KEPT"
 BOTH = Terms(frozenset({REFERRAL, ADVICE}))
@@ -36,12 +36,6 @@ DOCTOR = "Practitioner/dr-1"
 CLINICIAN = token(NORTH, "clinician", DOCTOR)
 COORDINATOR = token(NORTH, "coordinator", "Practitioner/coordinator")
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,24 +1,15 @@
 """Promises of capacity-changed: told once for each change of how many people a place takes, and for nothing else."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import pytest
-from stepwell_referral.app import service
 from stepwell_shared.canonical import extension_url
 from stepwell_shared.runtime import Runtime
 
-from tests.support.runtime import NORTH, SOUTH, announced, http_of, token
+from tests.support.runtime import NORTH, SOUTH, announced, token
 
 COORDINATOR = token(NORTH, "coordinator")
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def place(weekly_starts: float | None, **more: Any) -> Resource:

@@ -1,13 +1,13 @@
 """Promises of care coordination: barriers are answered by people, and a team is who takes part, family by consent."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import orjson
 import pytest
-from stepwell_referral.app import listens, service
+from stepwell_referral.app import listens
 from stepwell_referral.use_cases.coordination import care_coordination
 from stepwell_referral.use_cases.due import tell_of_due
 from stepwell_shared.auth.scopes import Scopes
@@ -23,19 +23,13 @@ from tests.services.referral.test_loop import beside, no, put, said, told
 from tests.services.referral.test_match import known
 from tests.services.referral.test_orders import bundle, order
 from tests.support.consents import provision, sharing
-from tests.support.runtime import NORTH, SOUTH, URLS, Clock, caller, http_of, received, token
+from tests.support.runtime import NORTH, SOUTH, URLS, Clock, caller, received, token
 from tests.support.terminology import unknown_codings
 
 Resource = dict[str, Any]
 COORDINATOR = token(NORTH, "coordinator", "Practitioner/co-1")
 WORKER = token(NORTH, "community-health-worker", "PractitionerRole/chw-1")
 SISTER = f"{URLS['screening']}/RelatedPerson/sister"
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def referred(runtime: Runtime, **form: str) -> Resource:

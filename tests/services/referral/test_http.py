@@ -1,6 +1,5 @@
 """Promises of referral's FHIR door: who may move a Task where, what stays as it is, and what is found."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,16 +9,10 @@ from stepwell_shared.canonical import code_system, extension_url
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referral_events, referrals
-from tests.support.runtime import NORTH, SOUTH, URLS, http_of, token
+from tests.support.runtime import NORTH, SOUTH, URLS, token
 
 CLINICIAN, COORDINATOR, EHR = (token(NORTH, role) for role in ("clinician", "coordinator", "ehr"))
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 the step that they have stays open until somebody has seen them in the next one."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import pytest
-from stepwell_referral.app import service
 from stepwell_referral.use_cases.due import tell_of_due
 from stepwell_shared.runtime import Runtime
 
@@ -16,7 +13,7 @@ from tests.services.referral.assigning import accepted, assigned, assignment, he
 from tests.services.referral.booking import ask, only, put_in, schedule, slot
 from tests.services.referral.test_loop import another_place, beside, no, put, said, told
 from tests.services.referral.test_match import GERMAN, known
-from tests.support.runtime import NORTH, START, Clock, http_of, token
+from tests.support.runtime import NORTH, START, Clock, token
 
 Resource = dict[str, Any]
 COORDINATOR = token(NORTH, "coordinator", "Practitioner/co-1")
@@ -25,12 +22,6 @@ NOT_FOR_PEOPLE = re.compile(
     r"tier|stufe [0-9]|phq|gad|score|SAF-|MATCH-|WAIT-|HealthcareService|failed|refractory|no-show|non-compliant", re.I
 )
 GERMAN_WORDS = re.compile(r"\b(Ihr|Ihre|Ihnen|Sie)\b")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 class Way:

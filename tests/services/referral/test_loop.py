@@ -2,31 +2,24 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_referral.app import service
 from stepwell_referral.use_cases.due import tell_of_due
 from stepwell_shared.canonical import code_system
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
 from tests.services.referral.rules.test_loop_machine import CONTRACT
-from tests.support.runtime import NORTH, Clock, announced, http_of, stored, token
+from tests.support.runtime import NORTH, Clock, announced, stored, token
 
 CLINICIAN, COORDINATOR = token(NORTH, "clinician"), token(NORTH, "coordinator")
 OPEN = {"draft", "requested", "received", "accepted", "in-progress", "on-hold"}
 STATUSES = [*sorted(OPEN), "rejected", "cancelled", "failed", "completed", "entered-in-error", "ready"]
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 @pytest.fixture

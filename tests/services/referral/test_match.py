@@ -1,7 +1,7 @@
 """Promises of `$match` and of the directory: who is offered which place and why, on every replica, and until when."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,6 @@ UCUM = "http://unitsofmeasure.org"
 NEEDS_COMPETENCE = {"url": extension_url("required-competence"), "valueCodeableConcept": {"text": "Trauma therapy"}}
 FORTNIGHT = {"value": 2, "unit": "weeks", "system": UCUM, "code": "wk"}
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.40, 13.07), (48.137, 11.575)
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def concept(system: str, code: str) -> Resource:

@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 import pytest
-from stepwell_referral.app import service
 from stepwell_referral.data.loop import message_policy
 from stepwell_referral.use_cases.due import tell_of_due
 from stepwell_shared.auth.caller import Caller
@@ -16,16 +15,10 @@ from stepwell_shared.runtime import Runtime
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
 from tests.services.referral.partnering import door_for
 from tests.services.referral.test_loop import beside, move, put, said, told
-from tests.support.runtime import NORTH, Clock, announced, http_of, stored, token
+from tests.support.runtime import NORTH, Clock, announced, stored, token
 
 NURSE = token(NORTH, "coordinator", "Practitioner/nurse-1")
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Promises of shared capacity: nobody is in it, few are not counted, what is old is no promise, routing hears it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from stepwell_referral.app import service
 from stepwell_referral.booking_tables import pace_effect
 from stepwell_referral.builders import capacity as builders
 from stepwell_referral.use_cases.capacity import learn
@@ -25,18 +24,12 @@ from stepwell_shared.runtime import Runtime
 from tests.services.referral.booking import person, put_in, schedule, slot, waiting_task
 from tests.services.referral.partnering import add_practice, caller_of, door_for
 from tests.shared.federation.pairs import HUB_URL, hub
-from tests.support.runtime import NORTH, START, Clock, announced, caller, http_of, stored, token
+from tests.support.runtime import NORTH, START, Clock, announced, caller, stored, token
 
 COORDINATOR = token(NORTH, "coordinator")
 PLACE_URL = f"{HUB_URL}/HealthcareService/clinic"
 MARK = "MARKED"
 Resource = dict[str, Any]
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 @pytest.fixture

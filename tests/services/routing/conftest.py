@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from stepwell_routing.app import service
 from stepwell_shared.cli.bootstrap import DatabaseUrls
@@ -11,7 +12,7 @@ from stepwell_shared.runtime import Runtime
 
 from tests.conftest import DatabaseOf
 from tests.services.routing.hearing import everything, hear, scored
-from tests.support.runtime import SOUTH, running, shipped
+from tests.support.runtime import SOUTH, http_of, running, shipped
 
 
 async def _south_has_a_decision(runtime: Runtime) -> None:
@@ -48,3 +49,10 @@ async def replica(urls: DatabaseUrls, runtime: Runtime, tmp_path: Path) -> Async
     """A second process of the same service on the same database."""
     async with running(service, urls, tmp_path, is_prepared=True) as opened:
         yield opened
+
+
+@pytest.fixture
+async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """A client at its door."""
+    async with http_of(runtime, service) as client:
+        yield client

@@ -1,11 +1,10 @@
 """Promises of acceptance: by a named clinician, once; the plan then goes on until another tier is accepted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.use_cases.shipping import ship_policies
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
@@ -27,15 +26,9 @@ from tests.services.routing.hearing import (
     tier,
     told,
 )
-from tests.support.runtime import NORTH, SOUTH, http_of, stored, token
+from tests.support.runtime import NORTH, SOUTH, stored, token
 
 CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def accept(http: httpx.AsyncClient, request: Resource, headers: dict[str, str] = CLINICIAN) -> httpx.Response:

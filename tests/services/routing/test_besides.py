@@ -1,6 +1,6 @@
 """Promises of what runs beside a step: an activity rests while the step goes on, advice and tracks open once."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -28,16 +28,10 @@ from tests.services.routing.hearing import (
 from tests.services.routing.rules.shipped import decided
 from tests.services.routing.test_live_pathways import CLINICIAN, derived, publish
 from tests.services.routing.test_lives import flagged
-from tests.support.runtime import NORTH, URLS, http_of, received, stored
+from tests.support.runtime import NORTH, URLS, received, stored
 
 PAIN = active_policies()["chronic-pain-rehabilitation"]
 REASON = {"name": "reason", "valueCode": "clinical-judgement"}
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def tasks(runtime: Runtime, code: str) -> list[Resource]:

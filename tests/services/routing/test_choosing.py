@@ -1,12 +1,11 @@
 """Promises of the person's choice: in their own name, from the menu, never below safety, looked at early, once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.data.plans import early_review_after
 from stepwell_routing.use_cases.choosing import CHOSEN_OPTION, CHOSEN_STEP, choose
 from stepwell_shared.fhir import validation
@@ -16,16 +15,10 @@ from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.caring import as_patient, parameters, read
 from tests.services.routing.hearing import Resource, alert, everything, hear, open_request, requests, scored, tier
-from tests.support.runtime import NORTH, http_of, stored, token
+from tests.support.runtime import NORTH, stored, token
 from tests.support.terminology import unknown_codings
 
 CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def chosen(option: str | None = None, step: str | None = None, words: str | None = None) -> Resource:

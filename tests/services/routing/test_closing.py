@@ -1,6 +1,6 @@
 """Promises of how what runs beside a step ends: by a person, by its referral, with care itself, and never unasked."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -17,15 +17,9 @@ from stepwell_shared.runtime import Runtime
 from tests.services.routing.hearing import PATIENT, Resource, alert, everything, hear, scored, told
 from tests.services.routing.test_besides import both, tasks
 from tests.services.routing.test_live_pathways import CLINICIAN, derived, publish
-from tests.support.runtime import NORTH, START, URLS, http_of, received, stored, token
+from tests.support.runtime import NORTH, START, URLS, received, stored, token
 
 DONE = {"name": "outcome", "valueCode": "done"}
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def close(http: httpx.AsyncClient, task: Resource, *given: Resource, headers: Any = CLINICIAN) -> httpx.Response:

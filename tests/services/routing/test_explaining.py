@@ -1,24 +1,15 @@
 """Promises of `$explain` and `$apply` over HTTP: who may ask, what is said in which words, and that nothing happens."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.policies import policy_document
 from stepwell_shared.fhir import validation
 from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.hearing import PATIENT, Resource, everything, hear, scored
-from tests.support.runtime import NORTH, SOUTH, http_of, token
+from tests.support.runtime import NORTH, SOUTH, token
 
 CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def about(**supplied: int) -> Resource:

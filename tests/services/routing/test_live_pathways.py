@@ -4,7 +4,7 @@ Which pathway somebody is on is said by their episode; a site says where people 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -20,18 +20,12 @@ from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.hearing import PATIENT, Resource, hear, open_request, requests, rules, scored, the
 from tests.services.routing.test_publishing import ACTIVE, RETIRED, SHADOW, VENUE
-from tests.support.runtime import NORTH, URLS, http_of, received, stored, token
+from tests.support.runtime import NORTH, URLS, received, stored, token
 
 CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
 LEAD = token(NORTH, "ehr", "Practitioner/lead-1")
 EXTENSION = "https://stepwell.health/fhir/StructureDefinition"
 VALLEY = f"{URLS['screening']}/Organization/valley"
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def derived(pathway: str, version: str = "1", *, site: str | None = None, **settings: int) -> Resource:

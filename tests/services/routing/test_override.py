@@ -1,13 +1,12 @@
 """Promises of overriding: by a named clinician, with a reason, never below what safety asks for, told exactly once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.data.override_reasons import SYSTEM, override_reasons
 from stepwell_routing.data.plans import early_review_after
 from stepwell_shared.fhir import validation
@@ -29,17 +28,11 @@ from tests.services.routing.hearing import (
     tier,
     told,
 )
-from tests.support.runtime import NORTH, SOUTH, http_of, stored, token
+from tests.support.runtime import NORTH, SOUTH, stored, token
 from tests.support.terminology import unknown_codings
 
 CLINICIAN = token(NORTH, "clinician", "Practitioner/dr-1")
 WORDS = "Has a working alliance with the day clinic."
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def coded(code: str = "care-elsewhere", text: str | None = WORDS, system: str = SYSTEM) -> Resource:

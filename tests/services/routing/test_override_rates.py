@@ -1,30 +1,23 @@
 """Promises of `$override-rates`: for those who may see figures, of the tenant alone, never about single answers."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.proposal_answers import ACCEPTED, LESS, answer_effect
 from stepwell_routing.use_cases.answering import answering
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.unit import UnitOfWork
-from stepwell_shared.metrics import Metrics
 from stepwell_shared.runtime import Runtime
+from stepwell_shared.telemetry.metrics import Metrics
 
 from tests.services.routing.hearing import Resource, hear, open_request, scored
-from tests.support.runtime import NORTH, http_of, token
+from tests.support.runtime import NORTH, token
 
 CLINICIAN, ANALYST = token(NORTH, "clinician", "Practitioner/dr-1"), token(NORTH, "analyst")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def keep(runtime: Runtime, prefix: str, many: int, answer: str, **given: str) -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.policies import active_policies, find_policy, shadow_policies
 from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.rules.shipped import DOCUMENT, rule_action
-from tests.support.runtime import NORTH, SOUTH, http_of, token
+from tests.support.runtime import NORTH, SOUTH, token
 
 Resource = dict[str, Any]
 
@@ -44,12 +42,6 @@ def setting(value: object = 15, version: str = "1", **members: Any) -> Resource:
     derived = {"type": "derived-from", "resource": f"{DOCUMENT['url']}|{DOCUMENT['version']}"}
     extension = {"url": f"{CANONICAL}/StructureDefinition/policy-setting", "extension": parts}
     return {**own, **DRAFT, "relatedArtifact": [derived], "extension": [extension], **members}
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 async def put(http: httpx.AsyncClient, document: Resource, **members: Any) -> httpx.Response:

@@ -1,11 +1,9 @@
 """Promises of shadow: a version decides beside the live one, nothing follows for anybody, and its report compares."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_shared.fhir import validation
 from stepwell_shared.runtime import Runtime
 
@@ -14,15 +12,9 @@ from tests.services.routing.rules.test_simulation import without_safety
 from tests.services.routing.test_live_pathways import derived, publish
 from tests.services.routing.test_publishing import ACTIVE, SHADOW, policy
 from tests.services.routing.test_simulating import ANALYST, counts
-from tests.support.runtime import NORTH, SOUTH, http_of
+from tests.support.runtime import NORTH, SOUTH
 
 LOWER = derived("stepped-care", phq9_tier_3_minimum=15)
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def person(number: int) -> Resource:

@@ -2,27 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from stepwell_routing.app import service
 from stepwell_routing.policies import policy_document
 from stepwell_shared.fhir import validation
 from stepwell_shared.runtime import Runtime
 
 from tests.services.routing.hearing import Resource, everything, hear, scored
 from tests.services.routing.rules.test_simulation import without_safety
-from tests.support.runtime import NORTH, URLS, http_of, token
+from tests.support.runtime import NORTH, URLS, token
 
 ANALYST = token(NORTH, "analyst")
-
-
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_of(runtime, service) as client:
-        yield client
 
 
 def asking(policy: Resource | None = None, **values: Any) -> Resource:
