@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from opentelemetry.metrics import CallbackOptions, Observation
 from stepwell_shared.events.observing import _GAUGES
-from stepwell_shared.metrics import Metrics
+from stepwell_shared.telemetry.metrics import Metrics
 
 RULES = Path(__file__).parents[2] / "deploy" / "alerts" / "outbox.yaml"
 SAMPLE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*\{([a-z_]+="(\\.|[^"\\])*",?)+\} -?[0-9.e+-]+')

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
-from stepwell_shared.telemetry import configure_logging
+from stepwell_shared.telemetry.logs import configure_logging
 
 
 @dataclass

@@ -44,7 +44,6 @@ from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.fhir.wire import Exchange, accepted, error_response
 from stepwell_shared.http_client import http_client
-from stepwell_shared.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.pages.door import READ
 from stepwell_shared.pages.refusing import taking
@@ -52,7 +51,8 @@ from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Page, Runtime, Service, open_runtime
 from stepwell_shared.served import endpoint_policy, exports_of
 from stepwell_shared.settings import Settings
-from stepwell_shared.telemetry import configure_logging
+from stepwell_shared.telemetry.logs import configure_logging
+from stepwell_shared.telemetry.metrics import CONTENT_TYPE, Metrics
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024

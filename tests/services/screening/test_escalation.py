@@ -15,8 +15,8 @@ from stepwell_screening.use_cases.on_call import checked_on_call
 from stepwell_shared.auth.tenants import add_tenant
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
-from stepwell_shared.metrics import Metrics
 from stepwell_shared.runtime import Runtime
+from stepwell_shared.telemetry.metrics import Metrics
 
 from tests.services.screening.submitting import CLINICIAN, EHR, WORKER, Resource, accept, form, said, the
 from tests.support.runtime import NORTH, SOUTH, Clock, stored

@@ -9,7 +9,7 @@ from stepwell_shared.database.pool import Database
 from stepwell_shared.events.observing import observe
 from stepwell_shared.events.subscriptions import state_of
 from stepwell_shared.events.upkeep import Upkeep
-from stepwell_shared.metrics import Metrics
+from stepwell_shared.telemetry.metrics import Metrics
 
 from tests.shared.events.conftest import TENANTS, Start, Subscribe, as_owner_of_rows, rows_once
 from tests.shared.events.subscriber import ALERTS, SCORES, Subscriber, Told, announce, refusal, scored, write

@@ -1,0 +1,1 @@
+"""What a process says of itself to whoever runs it: logs, figures and traces, without a person in them."""
