@@ -6,7 +6,16 @@ from decimal import Decimal
 from random import Random
 
 from stepwell_measurement.data.measures import measures
-from stepwell_measurement.rules.board import MONTH, Board, Counts, Sheet, population_of, sheets_of
+from stepwell_measurement.rules.board import (
+    MONTH,
+    PRACTICE,
+    Board,
+    Counts,
+    Sheet,
+    population_of,
+    quarter_of,
+    sheets_of,
+)
 from stepwell_measurement.rules.measures.figures import (
     AFTER,
     BEFORE,
@@ -98,7 +107,13 @@ def _counts(
             key = person[MONTH], person["tier"]
             mix[key] = mix.get(key, 0) + 1
     months = by(MONTH, now) if measure.criteria.on else {}
-    return Counts(whole, months, by(MONTH, before), {name: by(name, now) for name in measure.dimensions}, mix)
+    quarters = sorted({quarter_of(month) for month in months})
+    practices = {
+        quarter: by(PRACTICE, [person for person in now if quarter_of(person[MONTH]) == quarter])
+        for quarter in quarters
+    }  # fmt: skip
+    dimensions = {name: by(name, now) for name in measure.dimensions}
+    return Counts(whole, months, by(MONTH, before), dimensions, mix, practices)
 
 
 def _told(random: Random, measure: Measure, person: Person, known: float) -> dict[str, Decimal]:

@@ -10,11 +10,14 @@ from stepwell_measurement.rules.board import (
     BEFORE_PERIOD,
     MONTH,
     PERIOD,
+    PRACTICE,
+    QUARTER,
     TIER,
     Counts,
     Group,
     Sheet,
     curve,
+    key_of,
     sheets_of,
     tables_of,
 )
@@ -44,7 +47,7 @@ def published_by(measure: Measure, parts: list[Key], sheet: Sheet, counts: Count
     """The counts that all pages say of one measure."""
 
     def of(group: Group, dimension: str, period: Key = PERIOD) -> Iterator[tuple[Key, int | None]]:
-        return told_by(measure, period | pair(dimension, group.value), parts, group.figure)
+        return told_by(measure, period | key_of(dimension, group.value), parts, group.figure)
 
     yield from told_by(measure, PERIOD, parts, sheet.all.figure)
     for group in sheet.months:
@@ -54,11 +57,12 @@ def published_by(measure: Measure, parts: list[Key], sheet: Sheet, counts: Count
             yield from of(group, dimension)
     for row in sheet.mix.rows if sheet.mix else ():
         for tier, people in zip(sheet.mix.parts if sheet.mix else (), row.parts, strict=True):
-            yield PERIOD | pair(MONTH, row.value) | pair(TIER, tier), people
-
-
-def pair(name: str, value: str) -> Key:
-    return frozenset({(name, value)})
+            yield PERIOD | key_of(MONTH, row.value) | key_of(TIER, tier), people
+    for group in sheet.quarters:
+        yield from of(group, QUARTER)
+    for quarter, groups in sheet.practices.items():
+        for group in groups:
+            yield from of(group, PRACTICE, PERIOD | key_of(QUARTER, quarter))
 
 
 def attacked(together: Counted) -> tuple[dict[Key, int], dict[Key, int]]:

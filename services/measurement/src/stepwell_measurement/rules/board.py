@@ -11,7 +11,17 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stepwell_measurement.rules.measures.control_charts import Count, Point, p_chart
-from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, cells, figure, shown, waits_in
+from stepwell_measurement.rules.measures.figures import (
+    Figure,
+    Kind,
+    Measure,
+    Tally,
+    added,
+    cells,
+    figure,
+    shown,
+    waits_in,
+)
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.measures.waits import WaitsOfDay, survival
 from stepwell_measurement.rules.publishing import Key, Table, published
@@ -19,7 +29,7 @@ from stepwell_measurement.rules.publishing import Key, Table, published
 BASELINE_MIN = 6
 """So few months before a change set no limits: a product default, as too few points make limits that mean nothing."""
 
-MONTH, TIER = "month", "tier"
+MONTH, QUARTER, TIER, PRACTICE = "month", "quarter", "tier", "practice"
 PERIOD, BEFORE_PERIOD = frozenset({("period", "this")}), frozenset({("period", "before")})
 NOBODY_APART: Key = frozenset()
 
@@ -68,6 +78,9 @@ class Sheet:
     months: tuple[Group, ...] = ()
     by: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
     mix: Mix | None = None
+    # of the period: by quarter, and by quarter and practice
+    quarters: tuple[Group, ...] = ()
+    practices: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,14 +95,26 @@ class Board:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted of a measure: of all in the period, by month of it, in the months before it, by dimension; and
-    how many people of each month (first) there are at each tier (second)."""
+    """What was counted of a measure: of all in the period, by month of it, in the months before it, by dimension; how
+    many people of each month (first) there are at each tier (second); and by quarter of the period and practice."""
 
     whole: Tally
     months: Tallies = field(default_factory=dict)
     before: Tallies = field(default_factory=dict)
     by: Mapping[str, Tallies] = field(default_factory=dict)
     mix: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    practices: Mapping[str, Tallies] = field(default_factory=dict)
+
+    def months_of_quarters(self) -> dict[str, dict[str, Tally]]:
+        """The months of the period by their quarter; the first and the last quarter may not be whole."""
+        found: dict[str, dict[str, Tally]] = {}
+        for month, tally in self.months.items():
+            found.setdefault(quarter_of(month), {})[month] = tally
+        return found
+
+    def quarters(self) -> dict[str, Tally]:
+        """What was counted in each quarter of the period."""
+        return {quarter: added(months.values()) for quarter, months in self.months_of_quarters().items()}
 
 
 def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELOW) -> dict[str, Sheet]:
@@ -129,11 +154,19 @@ def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None]
         return Group(value, found, curve(measure, tally, below) if found.waits is not None else ())
 
     def groups(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
-        return tuple(group(of | _pair(dimension, value), value, tally) for value, tally in sorted(tallies.items()))
+        return tuple(group(of | key_of(dimension, value), value, tally) for value, tally in sorted(tallies.items()))
+
+    def plain(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
+        return tuple(each._replace(curve=()) for each in groups(of, dimension, tallies))
 
     months = groups(BEFORE_PERIOD, MONTH, counts.before) + groups(PERIOD, MONTH, counts.months)
     by = {name: groups(PERIOD, name, tallies) for name, tallies in counts.by.items()}
-    return Sheet(group(PERIOD, "", counts.whole), months, by, _mix(counts, shared))
+    quarters = plain(PERIOD, QUARTER, counts.quarters())
+    practices = {
+        quarter: plain(PERIOD | key_of(QUARTER, quarter), PRACTICE, tallies)
+        for quarter, tallies in counts.practices.items()
+    }
+    return Sheet(group(PERIOD, "", counts.whole), months, by, _mix(counts, shared), quarters, practices)
 
 
 def _shown(measure: Measure, tally: Tally, parts: tuple[bool, ...], *, is_visible: bool) -> Figure:
@@ -155,7 +188,7 @@ def _mix(counts: Counts, shared: Mapping[Key, int | None]) -> Mix | None:
         return None
     months, tiers = _sides(counts)
     rows = [
-        Mixed(month, tuple(shared[PERIOD | _pair(MONTH, month) | _pair(TIER, tier)] for tier in tiers))
+        Mixed(month, tuple(shared[PERIOD | key_of(MONTH, month) | key_of(TIER, tier)] for tier in tiers))
         for month in months
     ]
     return Mix(tuple(tiers), tuple(rows))
@@ -165,8 +198,15 @@ def _sides(counts: Counts) -> tuple[list[str], list[str]]:
     return sorted({month for month, _ in counts.mix}), sorted({tier for _, tier in counts.mix})
 
 
-def _pair(name: str, value: str) -> Key:
-    return frozenset({(name, value)})
+def key_of(name: str, value: str) -> Key:
+    """Who belongs to a group of a dimension; who belongs to a month belongs to its quarter."""
+    return frozenset({(name, value), (QUARTER, quarter_of(value))} if name == MONTH else {(name, value)})
+
+
+def quarter_of(month: str) -> str:
+    """The quarter of a month such as 2026-05: 2026-Q2."""
+    year, _, number = month.partition("-")
+    return f"{year}-Q{(int(number) + 2) // 3}"
 
 
 def _alike(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, str]:
@@ -207,40 +247,54 @@ class _Parting:
         """What is added to the key of a group for each of its `cells`, in their order."""
         keys = []
         for half, of in zip(_halves(self.measure, {}), ("yes", "no"), strict=True):
-            keys += [_pair(self.name, of) | part for part in self._within(of, len(half))]
+            keys += [key_of(self.name, of) | part for part in self._within(of, len(half))]
         return keys
 
     def _within(self, of: str, many: int) -> tuple[Key, ...]:
         """The parts of one half; one part alone is that half."""
         if many == 1:
             return (NOBODY_APART,)
-        return tuple(_pair(f"{self.measure.id} {of}", str(place)) for place in range(many))
+        return tuple(key_of(f"{self.measure.id} {of}", str(place)) for place in range(many))
 
     def tables(self, counts: Counts) -> Iterator[Table]:
         """Each dimension by the parts, as a whole and half by half."""
         yield from self._of(PERIOD, "", {"": counts.whole})
-        for dimension, tallies in {MONTH: counts.months, **counts.by}.items():
+        # The months of each quarter make it up, and the quarters the period.
+        for quarter, tallies in counts.months_of_quarters().items():
+            yield from self._of(PERIOD | key_of(QUARTER, quarter), MONTH, tallies)
+        for dimension, tallies in {QUARTER: counts.quarters(), **counts.by}.items():
             yield from self._of(PERIOD, dimension, tallies)
+        yield from self._practices(counts)
         yield from self._of(BEFORE_PERIOD, MONTH, counts.before)
         if counts.mix:
             months, tiers = _sides(counts)
-            rows, columns = (tuple(_pair(MONTH, each) for each in months), tuple(_pair(TIER, each) for each in tiers))
+            rows, columns = (tuple(key_of(MONTH, each) for each in months), tuple(key_of(TIER, each) for each in tiers))
             inner = tuple(tuple(counts.mix.get((month, tier), 0) for tier in tiers) for month in months)
             yield Table(PERIOD, rows, columns, inner)
+
+    def _practices(self, counts: Counts) -> Iterator[Table]:
+        """Quarters by practice: each quarter by its practices, and each practice by its quarters."""
+        own: dict[str, dict[str, Tally]] = {}
+        for quarter, tallies in counts.practices.items():
+            yield from self._of(PERIOD | key_of(QUARTER, quarter), PRACTICE, tallies)
+            for practice, tally in tallies.items():
+                own.setdefault(practice, {})[quarter] = tally
+        for practice, tallies in own.items():
+            yield from self._of(PERIOD | key_of(PRACTICE, practice), QUARTER, tallies)
 
     def _of(self, period: Key, dimension: str, tallies: Tallies) -> Iterator[Table]:
         if not tallies:
             return
         in_order = sorted(tallies.items())
-        rows = tuple(_pair(dimension, value) if dimension else NOBODY_APART for value, _ in in_order)
+        rows = tuple(key_of(dimension, value) if dimension else NOBODY_APART for value, _ in in_order)
         halves = [_halves(self.measure, tally) for _, tally in in_order]
         yield Table(period, rows, tuple(self.parts()), tuple((*known, *others) for known, others in halves))
-        columns = (_pair(self.name, "yes"), _pair(self.name, "no"))
+        columns = (key_of(self.name, "yes"), key_of(self.name, "no"))
         yield Table(period, rows, columns, tuple((sum(known), sum(others)) for known, others in halves))
         for side, of in enumerate(("yes", "no")):
             within = self._within(of, len(halves[0][side]))
             if len(within) > 1:
-                yield Table(period | _pair(self.name, of), rows, within, tuple(each[side] for each in halves))
+                yield Table(period | key_of(self.name, of), rows, within, tuple(each[side] for each in halves))
 
 
 def curve(measure: Measure, tally: Tally, below: int = SMALL_BELOW) -> tuple[tuple[int, float], ...]:

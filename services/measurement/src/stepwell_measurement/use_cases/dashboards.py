@@ -15,7 +15,16 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.board_tables import KeptSheet, claim, keep, kept
 from stepwell_measurement.data.measures import measures
-from stepwell_measurement.rules.board import TIER, Board, Counts, Sheet, population_of, sheets_of
+from stepwell_measurement.rules.board import (
+    PRACTICE,
+    TIER,
+    Board,
+    Counts,
+    Sheet,
+    population_of,
+    quarter_of,
+    sheets_of,
+)
 from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
 from stepwell_measurement.use_cases.evaluating import Question, tallies
 
@@ -120,7 +129,8 @@ async def _counts(runtime: Runtime, tenant: str, measure: Measure, start: date, 
     within = {month: tally for month, tally in months.items() if month >= _month(start)}
     before = {month: tally for month, tally in months.items() if month not in within}
     mix = await _mix(runtime, tenant, measure, start, end) if measure.id == MIXED else {}
-    return Counts(added(within.values()), within, before, by, mix)
+    practices = await _practices(runtime, tenant, measure, start, end)
+    return Counts(added(within.values()), within, before, by, mix, practices)
 
 
 async def _counted(runtime: Runtime, tenant: str, question: Question) -> dict[str, Tally]:
@@ -138,6 +148,20 @@ async def _mix(
         for key, tally in found.items()
         if key.since is not None
     }
+
+
+async def _practices(
+    runtime: Runtime, tenant: str, measure: Measure, start: date, end: date
+) -> Mapping[str, Mapping[str, Tally]]:
+    """What is counted of each quarter by practice, where practices are told apart."""
+    if PRACTICE not in measure.dimensions:
+        return {}
+    quarters: dict[str, dict[str, Tally]] = {}
+    found = await tallies(runtime, tenant, Question(measure.id, start, end, strata=(PRACTICE,), by="quarter"))
+    for key, tally in found.items():
+        if key.since is not None:
+            quarters.setdefault(quarter_of(_month(key.since)), {})[key.strata[0]] = tally
+    return quarters
 
 
 def _month(day: date) -> str:
