@@ -260,8 +260,8 @@ class _Parting:
         """Each dimension by the parts, as a whole and half by half."""
         yield from self._of(PERIOD, "", {"": counts.whole})
         # The months of each quarter make it up, and the quarters the period.
-        for quarter, tallies in counts.months_of_quarters().items():
-            yield from self._of(PERIOD | key_of(QUARTER, quarter), MONTH, tallies)
+        for quarter, within in counts.months_of_quarters().items():
+            yield from self._of(PERIOD | key_of(QUARTER, quarter), MONTH, within)
         for dimension, tallies in {QUARTER: counts.quarters(), **counts.by}.items():
             yield from self._of(PERIOD, dimension, tallies)
         yield from self._practices(counts)
@@ -279,8 +279,8 @@ class _Parting:
             yield from self._of(PERIOD | key_of(QUARTER, quarter), PRACTICE, tallies)
             for practice, tally in tallies.items():
                 own.setdefault(practice, {})[quarter] = tally
-        for practice, tallies in own.items():
-            yield from self._of(PERIOD | key_of(PRACTICE, practice), QUARTER, tallies)
+        for practice, quarters in own.items():
+            yield from self._of(PERIOD | key_of(PRACTICE, practice), QUARTER, quarters)
 
     def _of(self, period: Key, dimension: str, tallies: Tallies) -> Iterator[Table]:
         if not tallies:
