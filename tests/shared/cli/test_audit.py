@@ -49,7 +49,7 @@ async def test_a_database_that_is_not_named_or_does_not_answer_is_said_to_be(
     result = await verified("referral")
     assert (result.exit_code, result.output) == (
         1,
-        "the database of referral does not answer: ConnectionRefusedError\n",
+        "The database of referral does not answer: ConnectionRefusedError.\n",
     )
 
 

@@ -9,7 +9,7 @@ import typer
 from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.cli.access import AccessSettings, fetch_token
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, fail, told_plainly
 from stepwell_shared.http_client import HttpError, http_client
 
 from stepwell_screening.instruments.skeletons import skeletons
@@ -62,14 +62,11 @@ def bring(
     licence: Annotated[str, typer.Option(metavar="TEXT", help="under which licence or permission")] = "",
 ) -> None:
     """Publish a site's own form of an instrument, once it has the instrument's structure."""
-    try:
+    with told_plainly(KeyFileError, TokenRequestError, HttpError):
         form = _read(file)
         skeleton = _skeleton(instrument) if instrument else _said_by(form)
         texts = {"attestedBy": attest, "licence": licence}
         published = asyncio.run(_send(client, skeleton, form, {name: text for name, text in texts.items() if text}))
-    except (SetupError, KeyFileError, TokenRequestError, HttpError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
     canonical = f"{published['url']}|{published['version']}"
     typer.echo(f"{skeleton.name} is published as {canonical} (Questionnaire/{published['id']}).")
 
@@ -77,8 +74,7 @@ def bring(
 def _skeleton(instrument: str) -> Skeleton:
     found = skeletons().get(instrument)
     if found is None:
-        typer.echo(f"There is no instrument {instrument}: see `stepwell instrument list`.", err=True)
-        raise typer.Exit(1)
+        fail(f"There is no instrument {instrument}: see `stepwell instrument list`.")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.cli.access import AccessSettings
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, told_plainly
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 
 from stepwell_screening import data
@@ -47,11 +47,8 @@ def put(
 @commands.command("show")
 def show(tenant: Tenant) -> None:
     """Print who is on call: what the site has set, else the default that ships."""
-    try:
+    with told_plainly():
         document = asyncio.run(read(AccessSettings(), tenant))
-    except SetupError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
     content = data.on_call() if document is None else json.loads(document)
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
 

@@ -12,9 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import asyncpg
 import typer
 from pydantic import Field, SecretStr
 from pydantic_settings import (
@@ -44,8 +43,8 @@ from stepwell_shared.auth.keys import (
 from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import ScopeError, Scopes
 from stepwell_shared.auth.service_tokens import TokenRequestError, request_token, service_client_id
-from stepwell_shared.cli.errors import SetupError
-from stepwell_shared.database.pool import TENANT_PATTERN, UNAVAILABLE_ERRORS, Database
+from stepwell_shared.cli.errors import SetupError, database_told_plainly, fail
+from stepwell_shared.database.pool import TENANT_PATTERN, Database
 from stepwell_shared.http_client import http_client
 from stepwell_shared.settings import SERVICES
 
@@ -211,7 +210,7 @@ def _client_commands() -> typer.Typer:
     def remove(client_id: Annotated[str, typer.Argument(metavar="TENANT.NAME")]) -> None:
         """Remove a client; tokens that it already has end within five minutes."""
         if not _run(_on_issuer(lambda database: remove_client(database, client_id))):
-            _fail(f"There is no client {client_id}.")
+            fail(f"There is no client {client_id}.")
         typer.echo(f"The client {client_id} is removed.")
 
     return commands
@@ -318,18 +317,5 @@ async def _on_issuer(ask: Callable[[Database], Awaitable[Answer]]) -> Answer:
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """The work's answer; what went wrong is one sentence on stderr and exit code 1."""
-    try:
+    with database_told_plainly(KeyFileError, ClientError, ScopeError, TokenRequestError):
         return asyncio.run(work)
-    except (SetupError, KeyFileError) as error:
-        _fail(str(error))
-    except (ClientError, ScopeError, TokenRequestError) as error:
-        _fail(f"{str(error)[:1].upper()}{str(error)[1:]}.")
-    except asyncpg.UndefinedTableError:
-        _fail("The database has no tables yet: run `stepwell migrate` first.")
-    except UNAVAILABLE_ERRORS as error:
-        _fail(f"The database does not answer ({type(error).__name__}): is it running, and is its URL right?")
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(1)

@@ -11,7 +11,7 @@ from rich.table import Table
 from stepwell_shared.auth.audit_chain import Verified, verify
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.cli.access import AccessSettings
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, told_plainly
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.settings import SERVICES
 
@@ -61,15 +61,12 @@ def add_audit_commands(app: typer.Typer) -> None:
         seal: Annotated[list[str] | None, typer.Option(help="a seal noted elsewhere: service/tenant/7:4f8a...")] = None,
     ) -> None:
         """Compute the seals of every audit again. Exit code 1: an entry was changed, removed or added."""
-        try:
+        with told_plainly(LookupError):
             settings, noted = AccessSettings(), [noted_seal(each) for each in seal or ()]
             found = {
                 name: asyncio.run(verify_service(settings, name, tenant or (), noted))
                 for name in ([service] if service else SERVICES)
             }
-        except (SetupError, LookupError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
         if not show(Console(), found):
             raise typer.Exit(1)
 

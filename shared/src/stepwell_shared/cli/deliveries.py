@@ -7,10 +7,9 @@ import asyncio
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-import asyncpg
 import typer
 from rich import box
 from rich.console import Console
@@ -18,8 +17,8 @@ from rich.table import Table
 
 from stepwell_shared.auth import tenants
 from stepwell_shared.cli.access import AccessSettings
-from stepwell_shared.cli.errors import SetupError
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.cli.errors import SetupError, database_told_plainly
+from stepwell_shared.database.pool import Database
 from stepwell_shared.events.documentation import topics_page
 from stepwell_shared.events.standing import Standing, Unsent, resolve_parked, standing, unsent
 from stepwell_shared.installed import service_named
@@ -220,16 +219,5 @@ def _count(number: int, what: str) -> str:
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """The work's answer; what went wrong is one sentence on stderr and exit code 1."""
-    try:
+    with database_told_plainly():
         return asyncio.run(work)
-    except SetupError as error:
-        _fail(str(error))
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):
-        _fail("The database is not at this release: run `stepwell migrate` first.")
-    except UNAVAILABLE_ERRORS as error:
-        _fail(f"The database does not answer ({type(error).__name__}): is it running, and is its URL right?")
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(1)

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stepwell_shared.cli.access import AccessSettings
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, resumable
 from stepwell_shared.cli.importing import Token
 from stepwell_shared.cli.tables import Format, chosen_views, write_tables
 from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
@@ -276,7 +276,7 @@ def add_export_command(app: typer.Typer) -> None:
         given = {"_type": [type_], "_since": [since], "_typeFilter": type_filter or [], "_elements": [elements]}
         parameters = {name: [value for value in values if value] for name, values in given.items()}
         console = Console()
-        try:
+        with resumable():
             views = chosen_views(view or [])
             settings = AccessSettings()
             base_url = settings.text(f"{service}_url")
@@ -286,12 +286,6 @@ def add_export_command(app: typer.Typer) -> None:
             console.print(f"As of {manifest.transaction_time}: give it as --since next time.")
             bases = [url for name in SERVICES if (url := getattr(settings, f"{name}_url"))]
             write_tables(console, views, files, folder / "tables", format_, bases)
-        except SetupError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            typer.echo("Stopped. Run the same command again: it goes on where it was.", err=True)
-            raise typer.Exit(130) from None
 
 
 async def _export(

@@ -25,7 +25,7 @@ from rich.table import Table
 from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.cli.access import AccessSettings, fetch_token
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, resumable
 from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
 
 LINE_BYTES_MAX = 1_048_576
@@ -263,14 +263,8 @@ def add_import_command(app: typer.Typer) -> None:
         Refused lines are listed in FILE.refused.ndjson with what was wrong; the command then ends with code 3.
         """
         console = Console()
-        try:
+        with resumable():
             kept, report = asyncio.run(_import(console, path, client, key_file, patience_seconds))
-        except SetupError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            typer.echo("Stopped. Run the same command again: it goes on where it was.", err=True)
-            raise typer.Exit(130) from None
         console.print(_summary(kept, report))
         if kept.refused:
             raise typer.Exit(SOME_REFUSED)

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.demo.command import add_demo_command
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
 from stepwell_shared.cli.partners import add_partner_commands
@@ -54,7 +53,8 @@ def run(
     first_port: Annotated[int, typer.Option(help="first of four ports in a row")] = FIRST_PORT,
 ) -> None:
     """Start everything on this machine, play one patient's journey, and stay up until Ctrl-C."""
-    _or_sentence(lambda: run_suite(journey=journey, stay=stay, first_port=first_port))
+    with told_plainly():
+        run_suite(journey=journey, stay=stay, first_port=first_port)
 
 
 @app.command()
@@ -75,7 +75,8 @@ def migrate(
 ) -> None:
     """Bring one service's database, or all databases of this machine, to the newest schema."""
     if service is None:
-        _or_sentence(prepare_databases)
+        with told_plainly():
+            prepare_databases()
         return
     url = MigrationSettings().migration_database_url  # type: ignore[call-arg]  # the environment fills it
     asyncio.run(migrate_service(service, url.get_secret_value(), runtime_role))
@@ -96,14 +97,6 @@ def openapi_text(name: str) -> str:
     document = openapi_document(service, service.resources(Runtime()), f"https://stepwell.example/{name}/fhir")
     text: str = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
     return text
-
-
-def _or_sentence(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except SetupError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 def main() -> None:

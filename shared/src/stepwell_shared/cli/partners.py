@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import asyncpg
 import typer
 
 from stepwell_shared.auth import tenants
@@ -17,8 +16,8 @@ from stepwell_shared.auth.clients import NAME_PATTERN, Client, ClientError, find
 from stepwell_shared.auth.keys import KeyFileError, load_private_keys, public_key_set
 from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.cli.access import AccessSettings
-from stepwell_shared.cli.errors import SetupError
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.cli.errors import SetupError, database_told_plainly, fail
+from stepwell_shared.database.pool import Database
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.federation.cards import (
     OWN_ORGANIZATION,
@@ -333,23 +332,10 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        _fail(f"The card {path} cannot be read: {error.strerror}.")
+        fail(f"The card {path} cannot be read: {error.strerror}.")
 
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """The work's answer; what went wrong is one sentence on stderr and exit code 1."""
-    try:
+    with database_told_plainly(KeyFileError, CardError, ClientError):
         return asyncio.run(work)
-    except (SetupError, KeyFileError) as error:
-        _fail(str(error))
-    except (CardError, ClientError) as error:
-        _fail(f"{str(error)[:1].upper()}{str(error)[1:]}.")
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):
-        _fail("The database is not at this release: run `stepwell migrate` first.")
-    except UNAVAILABLE_ERRORS as error:
-        _fail(f"The database does not answer ({type(error).__name__}): is it running, and is its URL right?")
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(1)

@@ -7,7 +7,7 @@ import typer
 
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.cli.access import AccessSettings
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.database.pool import Database
 from stepwell_shared.fhir.indexing import localiser
 from stepwell_shared.fhir.reindexing import Reindexed, reindex
@@ -34,11 +34,8 @@ def add_reindex_command(app: typer.Typer) -> None:
         everything: Annotated[bool, typer.Option("--everything", help="also what is up to date")] = False,
     ) -> None:
         """Give stored resources the search values that this release keeps; run it after an upgrade."""
-        try:
+        with told_plainly(LookupError):
             settings = AccessSettings()
             for name in [service] if service else SERVICES:
                 for each in asyncio.run(reindex_service(settings, name, everything=everything)):
                     typer.echo(f"{name}: {each.resource_type}: {each.changed} of {each.seen} indexed anew")
-        except (SetupError, LookupError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error

@@ -9,7 +9,7 @@ import typer
 from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.cli.access import AccessSettings, fetch_token
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, told_plainly
 from stepwell_shared.http_client import HttpError, http_client
 
 
@@ -39,8 +39,5 @@ def add_worklist_command(app: typer.Typer) -> None:
         key_file: Annotated[Path | None, typer.Option(help="its private key; else the one that is kept here")] = None,
     ) -> None:
         """Print a link that opens the coordinators' worklist in a browser, once and within five minutes."""
-        try:
+        with told_plainly(KeyFileError, TokenRequestError):
             typer.echo(asyncio.run(worklist_link(AccessSettings(), client, key_file)))
-        except (SetupError, KeyFileError, TokenRequestError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error

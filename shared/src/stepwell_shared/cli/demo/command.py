@@ -25,7 +25,7 @@ from stepwell_shared.cli.demo.playing import Player
 from stepwell_shared.cli.demo.region import Region
 from stepwell_shared.cli.demo.sending import Sender
 from stepwell_shared.cli.deployment import TENANT_HOOKS
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import resumable
 from stepwell_shared.cli.importing import Token
 from stepwell_shared.cli.processes import ServiceProcesses, signals_as_interrupts
 from stepwell_shared.cli.run import home_folder, local_deployment
@@ -77,15 +77,8 @@ def add_demo_command(app: typer.Typer) -> None:
         """
         console = Console()
         last_day = until.date() if until is not None else None
-        try:
-            with signals_as_interrupts(), _suite(console, embedded=embedded) as settings:
-                asyncio.run(demo(console, settings, Wanted(seed, patients, tenant, last_day), patience_seconds))
-        except SetupError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            typer.echo("Stopped. Run the same command again: it goes on where it was.", err=True)
-            raise typer.Exit(130) from None
+        with resumable(), signals_as_interrupts(), _suite(console, embedded=embedded) as settings:
+            asyncio.run(demo(console, settings, Wanted(seed, patients, tenant, last_day), patience_seconds))
 
 
 @contextmanager
