@@ -8,6 +8,7 @@ from stepwell_shared.runtime import Runtime
 
 from tests.services.screening.submitting import EHR, SOUTH_EHR, Resource, accept, form, patient
 from tests.support.consents import ACT_CODES, label, of_types, opt_in, provision, sharing
+from tests.support.horizon import settled
 from tests.support.runtime import NORTH, SOUTH, token
 
 MOTHER = token(NORTH, "related-person", "RelatedPerson/mother")
@@ -90,12 +91,13 @@ async def test_who_does_not_say_whom_they_act_for_sees_nobody(people: httpx.Asyn
     assert (await people.get("Patient", headers=token(NORTH, role))).status_code == 403
 
 
-async def test_a_related_person_sees_one_patient_and_nobody_else(people: httpx.AsyncClient) -> None:
+async def test_a_related_person_sees_one_patient_and_nobody_else(people: httpx.AsyncClient, runtime: Runtime) -> None:
     await give(people, sharing("p1", provision("permit", "RelatedPerson/mother")))
     await give(people, opt_in("p2"))
     expected = ["QuestionnaireResponse/r1", "QuestionnaireResponse/r3"]
     assert await found(people, "Patient", MOTHER) == ["Patient/p1"]
     assert await found(people, "QuestionnaireResponse", MOTHER) == expected
+    await settled(runtime.database)
     assert await found(people, "QuestionnaireResponse/_history", MOTHER) == expected
     assert {"Patient/p1", *expected} <= set(await found(people, "Patient/p1/*", MOTHER))
     assert await found(people, "Patient/p2/*", MOTHER) == []

@@ -164,9 +164,12 @@ async def test_a_peer_that_comes_back_gets_everything_in_order(
     for n in range(100):
         await announce(database, A, scored(f"r{n}", f"p{n % 5}"))
     delivery.wake(A)
-    await asyncio.sleep(0.3)
-    state = (await as_owner_of_rows(database, A, STATE))[0]
-    assert state["attempts"] > 0
+    async with asyncio.timeout(20):
+        while True:
+            state = (await as_owner_of_rows(database, A, STATE))[0]
+            if state["attempts"] > 0:
+                break
+            await asyncio.sleep(0.05)
     assert state["last_error"] != ""
     async with away.up():
         heard = await away.heard(100)

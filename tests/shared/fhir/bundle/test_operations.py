@@ -8,10 +8,10 @@ from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction, Operation
 
 from tests.conftest import DatabaseOf
-from tests.shared.fhir.interactions.test_histories import settled
 from tests.support.bundles import do_batch, entry, places, refused, statuses, transact
 from tests.support.engine import Bench, FakeAccess, patient, plain_registry, response
 from tests.support.engine import bench as open_bench
+from tests.support.horizon import settled
 
 PARAMETERS = b'{"resourceType":"Parameters"}'
 ANYTHING = {"resourceType": "Parameters"}
@@ -147,7 +147,7 @@ async def test_b3_the_same_operation_twice_is_no_identity_twice(bench: Bench) ->
 async def test_b1_the_whole_service_and_compartments_are_searched(bench: Bench, send: object) -> None:
     await bench.update(patient(id="a"))
     await bench.update(response(id="q", subject={"reference": "Patient/a"}, authored="2026-11-21T10:00:00Z"))
-    await settled(bench)
+    await settled(bench.database)
     found = await (do_batch if send is do_batch else transact)(
         bench,
         entry("GET", "?_type=Patient,QuestionnaireResponse"),

@@ -9,6 +9,7 @@ import pytest
 
 from tests.shared.fhir.interactions.refusing import EAST, refused, status_of
 from tests.support.engine import NORTH, Bench, FakeAccess, link, patient, response
+from tests.support.horizon import settled
 
 Entry = dict[str, Any]
 
@@ -22,17 +23,6 @@ def versions(bundle: dict[str, Any]) -> list[str]:
     return found
 
 
-async def settled(bench: Bench) -> None:
-    """Waits until no other open transaction on this PostgreSQL, of whatever database, is older than our writes."""
-    async with bench.database.transaction(NORTH) as connection:
-        newest = await connection.fetchval("SELECT max(transaction::text::bigint) FROM fhir_version")
-        for _ in range(2000):
-            if await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") > newest:
-                return
-            await asyncio.sleep(0.01)
-    raise AssertionError("some transaction never ends")
-
-
 async def three_patients(bench: Bench) -> None:
     """p1 and p2, a minute apart, then p1 again, then p2 deleted, then a response."""
     for act in (
@@ -44,7 +34,7 @@ async def three_patients(bench: Bench) -> None:
     ):
         await act
         bench.clock.advance(minutes=1)
-    await settled(bench)
+    await settled(bench.database)
 
 
 @pytest.mark.parametrize("address", [("Patient", "p1"), ("Patient", ""), ("", "")])
@@ -93,7 +83,7 @@ async def test_i12_another_tenant_has_another_history(bench: Bench) -> None:
     await three_patients(bench)
     await bench.update(patient(id="p1"), access=EAST)
     await bench.update(response(id="r2"))
-    await settled(bench)  # north wrote last
+    await settled(bench.database)  # north wrote last
     for address in ("Patient", ""):
         assert versions(await bench.history(address, access=EAST)) == ["p1/1"]
         assert len(versions(await bench.history(address))) == (4 if address else 6)
@@ -114,7 +104,7 @@ async def test_i12_types_and_everything_are_told_newest_first_with_deletions(ben
 
 async def test_i12_created_resources_are_posted_to_their_type(bench: Bench) -> None:
     await bench.create(patient())
-    await settled(bench)
+    await settled(bench.database)
     entry = (await bench.history("Patient"))["entry"][0]
     assert (entry["request"], entry["response"]["status"]) == ({"method": "POST", "url": "Patient"}, "201")
 
@@ -208,7 +198,7 @@ async def test_i12_what_commits_slowly_holds_back_what_came_later_and_is_never_s
         await transaction.commit()
     finally:
         await slow.close()
-    await settled(bench)
+    await settled(bench.database)
     assert versions(await bench.history("Patient")) == ["fast/1", "slow/1", "p0/1"]
 
 
@@ -219,14 +209,14 @@ async def test_i12_since_never_skips_a_version_that_got_its_time_early_and_its_p
     await bench.update(patient(id="p1"))
     bench.clock.now = late  # given its time before p1, committed after it
     await bench.update(patient(id="p2"))
-    await settled(bench)
+    await settled(bench.database)
     assert versions(await bench.history("Patient", query="_since=2026-11-21T20:54:02Z")) == ["p2/1", "p1/1"]
     assert versions(await bench.history("Patient", query="_since=2026-11-21T20:54:01Z")) == ["p2/1", "p1/1"]
 
 
 async def test_i12_many_versions_written_at_once_are_all_told_once(bench: Bench) -> None:
     await asyncio.gather(*(bench.update(patient(id=f"p{number}")) for number in range(30)))
-    await settled(bench)
+    await settled(bench.database)
     found: list[str] = []
     query = "_count=7"
     while query:

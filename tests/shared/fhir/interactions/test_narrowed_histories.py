@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.shared.fhir.interactions.refusing import status_of
-from tests.shared.fhir.interactions.test_histories import settled, versions
+from tests.shared.fhir.interactions.test_histories import versions
 from tests.support.engine import SOUTH, Bench, FakeAccess, link, patient, response, scoped
 from tests.support.engine import bench as open_bench
+from tests.support.horizon import settled
 
 WOMEN = FakeAccess(narrowed={f"Patient.history-{of}": ["gender=female"] for of in ("type", "instance")})
 
@@ -28,7 +29,7 @@ async def bench(bench: Bench) -> Bench:
             bench.clock.advance(seconds=1)
         await bench.update(response(id=f"of-{id_}", subject={"reference": f"Patient/{id_}"}))
     await bench.delete("Patient", "gone")
-    await settled(bench)
+    await settled(bench.database)
     return bench
 
 
@@ -107,6 +108,6 @@ async def test_i12_numbers_narrow_a_history_too(database_of: Any) -> None:
         for value in (5, 12, 20):
             score = {"status": "final", "code": {"text": "S"}, "valueQuantity": {"value": value, "comparator": ">"}}
             await bench.update({"resourceType": "Observation", "id": "o", **score})
-        await settled(bench)
+        await settled(bench.database)
         access = FakeAccess(narrowed={"Observation.history-type": ["value-quantity:missing=false&value-quantity=sa10"]})
         assert versions(await bench.history("Observation", access=access)) == ["o/3", "o/2"]
