@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,11 +71,16 @@ class Clinic(SuiteClient):
 
 
 @contextmanager
-def running_suite(folder: Path, names: Sequence[str] = SERVICES) -> Iterator[Suite]:
-    """Starts the suite, or these services of it, on clones of the migrated databases, and stops it."""
+def running_suite(
+    folder: Path, names: Sequence[str] = SERVICES, make: Callable[..., LocalDeployment] = LocalDeployment
+) -> Iterator[Suite]:
+    """Starts the suite, or these services of it, on clones of the migrated databases, and stops it.
+
+    `make` may be another kind of deployment.
+    """
     listener_port = free_port()
     created = {name: asyncio.run(postgres.create_database(name)) for name in SERVICES}
-    deployment = LocalDeployment(
+    deployment = make(
         home=folder,
         databases={name: urls for name, (_, urls) in created.items()},
         ports=_free_ports(),
