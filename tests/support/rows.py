@@ -1,66 +1,43 @@
-"""The FHIR checklist: its rows, the tests whose names begin with a row's id, and the table that `make rows` prints.
+"""As a pytest plugin (`-p tests.support.rows`, `make rows`): runs the tests of a checklist alone and prints its table.
 
-`test_i7_i8_...` proves I7 and I8, `test_1_5_...` proves 1.5. As a pytest plugin (`-p tests.support.rows`) it runs these
-tests alone; a row without a test, or with one that did not pass, fails the run.
+It is the FHIR checklist (`tests.support.checklist`), or the register (`tests.support.registers`) that `ROWS` names. A
+row without a test, or with one that did not pass, fails the run.
 """
 
-import ast
 import io
-import re
-import tomllib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from shutil import get_terminal_size
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-TESTS = Path(__file__).parents[1]
-CHECKLIST = TESTS / "shared" / "fhir" / "rows.toml"
+from tests.support.checklist import Checklist, fhir_checklist
+from tests.support.registers import register
+
 WIDTH_MIN = 140
 
-_ROW = re.compile(r"([gisb]\d+|9_5_\d|\d_\d)_")
 
-
-def requirements() -> dict[str, str]:
-    """What each row asks, by its id, in the order of the checklist."""
-    chapters = tomllib.loads(CHECKLIST.read_text(encoding="utf-8")).values()
-    return {row: asked for chapter in chapters for row, asked in chapter.items()}
-
-
-def split_name(test: str) -> tuple[list[str], str]:
-    """The rows that a test's name begins with, and what it promises about them."""
-    rest, rows = test.removeprefix("test_"), []
-    while found := _ROW.match(rest):
-        rows.append(found[1].replace("_", ".").upper())
-        rest = rest[found.end() :]
-    return rows, rest.replace("_", " ")
-
-
-def named_tests(folder: Path = TESTS) -> dict[str, set[str]]:
-    """The names of the tests of each row that has one."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for path in folder.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                for row in split_name(node.name)[0]:
-                    found[row].add(node.name)
-    return found
+def wanted_checklist() -> Checklist:
+    """The one that the environment names in ROWS, or FHIR's."""
+    name = os.environ.get("ROWS", "")
+    return register(name).checklist() if name else fhir_checklist()
 
 
 class Results:
     """How the tests of each row went."""
 
-    def __init__(self) -> None:
-        self._tests: dict[str, dict[str, Counter[str]]] = {row: defaultdict(Counter) for row in requirements()}
+    def __init__(self, checklist: Checklist | None = None) -> None:
+        self._checklist = checklist or fhir_checklist()
+        self._tests: dict[str, dict[str, Counter[str]]] = {row: defaultdict(Counter) for row in self._checklist.asked}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Counts a case under each of its rows; what fails before or after the case counts as well."""
         if report.when != "call" and report.outcome == "passed":
             return
-        rows, promise = split_name(report.nodeid.partition("[")[0].rpartition("::")[2])
+        rows, promise = self._checklist.rows_of(report.nodeid.partition("[")[0])
         for row in rows:
             self._tests[row][promise][report.outcome] += 1
 
@@ -78,8 +55,8 @@ class Results:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Prints the table."""
-        table = Table("Row", "What it asks", "Tests (cases)", "", title="The FHIR checklist", show_lines=True)
-        for row, asked in requirements().items():
+        table = Table("Row", "What it asks", "Tests (cases)", "", title=self._checklist.title, show_lines=True)
+        for row, asked in self._checklist.asked.items():
             table.add_row(row, asked, "\n".join(_lines(self._tests[row])), self.verdict(row))
         passed = sum(self.verdict(row) == "passed" for row in self._tests)
         text = io.StringIO()
@@ -97,11 +74,12 @@ def _lines(tests: dict[str, Counter[str]]) -> Iterable[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Only the process that was started reports; its workers run the tests."""
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Results())
+        config.pluginmanager.register(Results(wanted_checklist()))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves the tests of the rows."""
-    named = [item for item in items if split_name(item.name.partition("[")[0])[0]]
+    checklist = wanted_checklist()
+    named = [item for item in items if checklist.rows_of(item.nodeid.partition("[")[0])[0]]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(named)])
     items[:] = named

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from socket import gaierror
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,13 @@ import httpx
 HttpClient = httpx.AsyncClient
 HttpError = httpx.HTTPError
 HttpResponse = httpx.Response
+
+# Public hosts of version 6 are in 2000::/3 (RFC 4291); what 6to4 wraps up is an address of version 4 (RFC 3056).
+_UNICAST, _SIX_TO_FOUR = IPv6Network("2000::/3"), IPv6Network("2002::/16")
+# Where networks without version 4 find its hosts: the last 32 bits are their address (RFC 6052).
+_NAT64 = IPv6Network("64:ff9b::/96")
+# Numbers at which platforms answer their own machines alone, though they look public: Oracle's and Azure's.
+_PLATFORM = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
 
 
 @asynccontextmanager
@@ -69,11 +76,23 @@ async def public_target(url: str) -> Target:
     except (gaierror, UnicodeError) as error:
         raise AddressError(f"the host of {url} is not known") from error
     numbers = [ip_address(str(address[4][0]).partition("%")[0]) for address in found]
-    if not numbers or not all(number.is_global and not number.is_multicast for number in numbers):
+    if not numbers or not all(_is_public(number) for number in numbers):
         raise AddressError(f"{url} is not on the public internet")
     number = f"[{numbers[0]}]" if numbers[0].version == 6 else str(numbers[0])
     target = parts._replace(netloc=f"{number}:{port}", fragment="").geturl()
     return Target(target, {"Host": parts.netloc, "Connection": "close"}, {"sni_hostname": host})
+
+
+def _is_public(number: IPv4Address | IPv6Address) -> bool:
+    """Whether the number is one host of the public internet, however it is written."""
+    if isinstance(number, IPv6Address):
+        if number in _NAT64:
+            return _is_public(IPv4Address(int(number) & 0xFFFFFFFF))
+        if number not in _UNICAST or number in _SIX_TO_FOUR:
+            return False
+    elif any(number in network for network in _PLATFORM):
+        return False
+    return number.is_global and not number.is_multicast
 
 
 class RefusedAddressError(AddressError, httpx.TransportError):

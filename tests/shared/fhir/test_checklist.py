@@ -6,7 +6,8 @@ from typing import Literal
 
 import pytest
 
-from tests.support.rows import Results, named_tests, requirements, split_name
+from tests.support.checklist import named_tests, requirements, split_name
+from tests.support.rows import Results
 
 Outcome = tuple[Literal["setup", "call", "teardown"], Literal["passed", "failed", "skipped"]]
 # How many rows each chapter of the checklist has.
