@@ -1,11 +1,13 @@
-"""Nothing that is kept back follows from all that the pages of the dashboards publish about the same people."""
+"""Nothing that is kept back follows from all that pages and reports publish about the same people."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise, permutations, product
 
 import pytest
 from stepwell_measurement.data.measures import measures
+from stepwell_measurement.rules.answers import Asked, answer
 from stepwell_measurement.rules.board import (
     BEFORE_PERIOD,
     MONTH,
@@ -18,6 +20,7 @@ from stepwell_measurement.rules.board import (
     Sheet,
     curve,
     key_of,
+    quarter_of,
     sheets_of,
     tables_of,
 )
@@ -26,7 +29,7 @@ from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.publishing import Key, equations
 
 from tests.services.measurement.attacking import solved
-from tests.services.measurement.boards import counted
+from tests.services.measurement.boards import END, START, counted
 
 Counted = list[tuple[Measure, Counts]]
 
@@ -65,6 +68,38 @@ def published_by(measure: Measure, parts: list[Key], sheet: Sheet, counts: Count
             yield from of(group, PRACTICE, PERIOD | key_of(QUARTER, quarter))
 
 
+def questions(sheet: Sheet) -> Iterator[Asked]:
+    """Whatever somebody may try: periods that overlap, all strata together, one group alone, each part of a year."""
+    strata = [each for many in range(3) for each in permutations(sheet.by, many)]
+    wheres = [((name, group.value),) for name, groups in sheet.by.items() for group in groups]
+    pairs = [(*one, *other) for one, other in pairwise(wheres)]
+    for start, end in product(
+        (START, date(2024, 11, 1), date(2026, 8, 1), date(2025, 11, 2)), (END, date(2026, 7, 31))
+    ):
+        for by in ("", "month", "quarter", "year"):
+            yield from (Asked(start, end, each, by) for each in strata)
+            yield from (Asked(start, end, (), by, where) for where in (*wheres, *pairs))
+            yield from (Asked(start, end, ("sex",), by, where) for where in wheres)
+
+
+def reported_by(measure: Measure, parts: list[Key], sheet: Sheet, counts: Counts) -> Iterator[tuple[Key, int | None]]:
+    """The counts that all reports say which somebody may ask for."""
+    for asked in questions(sheet):
+        found = answer(measure, sheet, (START, END), asked)
+        if found is None:
+            continue
+        everybody = PERIOD.union(*(key_of(*where) for where in asked.where))
+        yield from told_by(measure, everybody, parts, found.whole)
+        for row in found.rows:
+            of = PERIOD.union(*(key_of(*each) for each in zip(asked.strata, row.strata, strict=True)))
+            if row.since is not None and asked.by == MONTH:
+                month = f"{row.since:%Y-%m}"
+                of = (BEFORE_PERIOD if month in counts.before else of) | key_of(MONTH, month)
+            elif row.since is not None:
+                of |= key_of(QUARTER, quarter_of(f"{row.since:%Y-%m}"))
+            yield from told_by(measure, of, parts, row.figure)
+
+
 def attacked(together: Counted) -> tuple[dict[Key, int], dict[Key, int]]:
     """What an attacker finds out, and what is published, of the people of some measures."""
     tables = tables_of(together)
@@ -73,7 +108,10 @@ def attacked(together: Counted) -> tuple[dict[Key, int], dict[Key, int]]:
     said: dict[Key, int] = {key: 0 for key, count in truth.items() if not count}
     for measure, counts in together:
         parts = parts_of(measure, together)
-        for key, count in published_by(measure, parts, sheets[measure.id], counts):
+        sheet = sheets[measure.id]
+        for key, count in chain(
+            published_by(measure, parts, sheet, counts), reported_by(measure, parts, sheet, counts)
+        ):
             if count is not None:
                 assert count == truth[key], (measure.id, key)
                 said[key] = count
@@ -95,7 +133,9 @@ def regions() -> Mapping[int, dict[str, Counted]]:
 
 
 @pytest.mark.parametrize("people", [40, 250])
-def test_no_small_count_follows_from_all_pages(regions: Mapping[int, dict[str, Counted]], people: int) -> None:
+def test_no_small_count_follows_from_all_pages_and_reports(
+    regions: Mapping[int, dict[str, Counted]], people: int
+) -> None:
     kept_back = 0
     for together in regions[people].values():
         found, said = attacked(together)

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 from stepwell_measurement.data.measures import measures
+from stepwell_measurement.use_cases.dashboards import make_board
 from stepwell_shared.canonical import extension_url
 from stepwell_shared.runtime import Runtime
 
@@ -18,7 +19,7 @@ EHR, ANALYST = token(NORTH, "ehr"), token(NORTH, "analyst")
 PERIOD = {"periodStart": "2026-01-01", "periodEnd": "2026-12-31"}
 
 
-async def asked(http: httpx.AsyncClient, path: str, who: dict[str, str] = ANALYST, **given: Any) -> httpx.Response:
+async def asked(http: httpx.AsyncClient, path: str, who: dict[str, str] = EHR, **given: Any) -> httpx.Response:
     return await http.get(f"/Measure/{path}", params={**PERIOD, **given}, headers=who)
 
 
@@ -49,13 +50,66 @@ REFUSED: list[tuple[str, dict[str, Any], int]] = [
 
 async def test_what_cannot_be_asked_is_refused(http: httpx.AsyncClient) -> None:
     for path, given, status in REFUSED:
-        assert (await asked(http, path, **given)).status_code == status, (path, given)
+        who = ANALYST if status == 403 else EHR
+        assert (await asked(http, path, who, **given)).status_code == status, (path, given)
 
 
 async def test_a_token_of_one_person_gets_no_figures_about_others(http: httpx.AsyncClient) -> None:
     patient = token(NORTH, "patient", "Patient/0")
     for kind in ("summary", "subject", "subject-list"):
         assert (await asked(http, "recovery/$evaluate-measure", patient, reportType=kind)).status_code == 403
+
+
+PUBLISHED: list[tuple[str, dict[str, Any]]] = [
+    ("recovery", {}),
+    ("recovery", {"stratifier": "sex"}),
+    ("recovery", {"only": "practice|x"}),
+    ("recovery", {"by": "quarter", "stratifier": "practice"}),
+    ("waits", {"by": "month", "periodStart": "2025-03-01"}),
+]
+NOT_PUBLISHED: list[tuple[str, dict[str, Any]]] = [
+    ("recovery", {"stratifier": ["sex", "age"]}),
+    ("recovery", {"stratifier": "sex", "by": "month"}),
+    ("recovery", {"stratifier": "sex", "only": "practice|x"}),
+    ("recovery", {"only": ["sex|male", "practice|x"]}),
+    ("recovery", {"by": "year"}),
+    ("recovery", {"periodEnd": "2026-09-30"}),
+    ("recovery", {"by": "month", "periodEnd": "2026-09-30"}),
+    ("recovery", {"by": "month", "periodStart": "2026-09-02"}),
+]
+
+
+async def test_who_may_not_see_persons_gets_what_the_pages_publish_and_nothing_beside_it(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    year = {"periodStart": "2025-11-01", "periodEnd": "2026-10-31"}
+    assert (await asked(http, "recovery/$evaluate-measure", ANALYST, **year)).status_code == 422
+    men = [{**each, "sex": "male"} for each in COURSES]
+    await put(runtime, "care_course", *COURSES, *men, *[{**COURSES[0], "sex": "other"}] * 3)
+    begun = [{"asked_on": date(2026, 2, 1), "begun_on": date(2026, 2, 9)}] * 9
+    await put(runtime, "care_referral", *begun, {"asked_on": date(2026, 2, 1)})
+    await make_board(runtime, NORTH)
+    for name, given in NOT_PUBLISHED:
+        refused = await asked(http, f"{name}/$evaluate-measure", ANALYST, **{**year, **given})
+        assert refused.status_code == 403, given
+        assert "2025-11-01 to 2026-10-31" in refused.json()["issue"][0]["diagnostics"]
+        assert (await asked(http, f"{name}/$evaluate-measure", EHR, **{**year, **given})).status_code == 200, given
+    shown: list[int] = []
+    for name, given in PUBLISHED:
+        answered = await asked(http, f"{name}/$evaluate-measure", ANALYST, **{**year, **given})
+        assert answered.status_code == 200, answered.text
+        said = [each for group in answered.json()["group"] for each in numbers_in(group)]
+        shown += [each for each in said if each]
+        assert not [each for each in said if each is not None and 0 < each < 5], given
+    assert len(shown) > 10
+    other = (await asked(http, "recovery/$evaluate-measure", ANALYST, **year, only="sex|nobody")).json()
+    assert counts(other["group"][0])["denominator"] == 0
+
+
+def numbers_in(group: Resource) -> list[int | None]:
+    """All counts of a group and of its strata."""
+    strata = [stratum for each in group.get("stratifier", ()) for stratum in each["stratum"]]
+    return [count for each in (group, *strata) for count in counts(each).values()]
 
 
 async def test_a_report_has_populations_a_score_with_its_interval_and_how_complete_it_is(
@@ -146,7 +200,7 @@ async def test_a_post_and_the_names_of_deqm_ask_the_same(runtime: Runtime, http:
             {"name": "reportType", "valueCode": "summary"},
         ],
     }
-    answer = await http.post("/Measure/$evaluate", json=body, headers=ANALYST)
+    answer = await http.post("/Measure/$evaluate", json=body, headers=EHR)
     reports = [each["resource"]["entry"][0]["resource"] for each in answer.json()["parameter"]]
     assert [each["measure"].rpartition("/")[2] for each in reports] == ["recovery|1.0.0", "follow-up|1.0.0"]
     again = (await asked(http, "$evaluate-measure", measure="Measure/recovery")).json()

@@ -17,8 +17,10 @@ _EVALUATE = (
     " (unless given; DEQM: summary), subject or subject-list; subject for one person; organization (the practice); and"
     " stratifier (up to 3 of the Measure's, told together), by (month, quarter or year, with the limits of chance),"
     " only (dimension|value, many). Each rate has its confidence interval and how complete follow-up is. Small counts,"
-    " and what would give them away, are masked. Persons are named to whoever may read every Patient and Observation;"
-    " they also get tally=true: everybody's figures with what was counted, nothing masked, for $pool."
+    " and what would give them away, are masked. Whoever may not read every Patient and Observation is told what the"
+    " dashboards publish: their period, of everybody, by one stratifier, of one group, by quarter (and practice), or by"
+    " month. Persons are named to whoever may; they also get tally=true: everybody's figures with what was counted,"
+    " nothing masked, for $pool."
 )
 
 

@@ -246,11 +246,14 @@ def _populations(measure: Measure, code: str, figure: Figure) -> Iterator[Resour
         case Kind.WAITS:
             yield _population("measure-population", figure.eligible)
             waits = figure.waits
-            for name in ("begun", "waiting", "left"):
-                yield _population(name, None if waits is None else getattr(waits, name), FIGURE)
+            yield _population("begun", None if waits is None else waits.begun, FIGURE)
+            # Where not everything may be said, it is not said who waits still.
+            still = None if figure.is_withheld else waits
+            for name in ("waiting", "left"):
+                yield _population(name, None if still is None else getattr(still, name), FIGURE)
             for target in waits.targets if waits is not None else ():
                 if code == f"within-{target.days}-days":
-                    yield _population("waiting-longer", target.waiting_longer, FIGURE)
+                    yield _population("waiting-longer", None if still is None else target.waiting_longer, FIGURE)
         case Kind.MEAN:
             yield _population("measure-population", figure.followed)
         case Kind.USE:

@@ -90,3 +90,19 @@ def require_whole(request: Request, resource_type: str) -> None:
     """Raises FhirError FORBIDDEN for a token that reaches only some of these resources."""
     if request.access.filters(resource_type, Interaction.SEARCH_TYPE):
         raise FhirError(Category.FORBIDDEN, f"this needs a token that reaches every {resource_type}")
+
+
+def require_persons(request: Request) -> None:
+    """Raises FhirError FORBIDDEN for a token that does not reach every Patient and every Observation."""
+    for resource_type in ("Patient", "Observation"):
+        request.access.require(resource_type, Interaction.SEARCH_TYPE)
+        require_whole(request, resource_type)
+
+
+def sees_persons(request: Request) -> bool:
+    """Whether the token reaches every Patient and every Observation."""
+    try:
+        require_persons(request)
+    except FhirError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.builders.measures import outreach_group
-from stepwell_measurement.use_cases.asked import day_in, grouped, parameters_in, require_whole, restriction
+from stepwell_measurement.use_cases.asked import day_in, grouped, parameters_in, require_persons, restriction
 from stepwell_measurement.use_cases.evaluating import NAMED_MAX, Question, bound, conditions_of, measure_of
 
 REACH = "reach"
@@ -31,9 +31,7 @@ async def reach_out(runtime: Runtime, request: Request) -> Response:
     Raises FhirError: FORBIDDEN for whoever may not see all persons and ask others to act; INVALID for what cannot be
     asked; BUSINESS_RULE for another Measure, or when there is nobody to go to.
     """
-    for resource_type in ("Patient", "Observation"):
-        request.access.require(resource_type, Interaction.SEARCH_TYPE)
-        require_whole(request, resource_type)
+    require_persons(request)
     request.access.require("Task", Interaction.CREATE)
     if request.id != REACH:
         raise _unprocessable("people are gone to by the Measure reach")

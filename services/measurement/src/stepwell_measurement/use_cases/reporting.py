@@ -22,11 +22,14 @@ from stepwell_measurement.use_cases.asked import (
     grouped,
     parameters_in,
     refused,
+    require_persons,
     require_whole,
     restriction,
+    sees_persons,
     single,
 )
 from stepwell_measurement.use_cases.evaluating import Member, Question, evaluate, measure_of, members, tallies
+from stepwell_measurement.use_cases.published import published_report
 
 KNOWN = frozenset(
     {"periodStart", "periodEnd", "measure", "measureUrl", "measureId", "reportType", "subject", "organization"}
@@ -96,13 +99,19 @@ async def _report(runtime: Runtime, request: Request, given: Given, measure_id: 
         if question.person:
             raise refused("a summary is about everybody; reportType subject is about one person", "invalid")
         if single(given, "tally") != "true":
-            return summary_report(await evaluate(runtime, request.access.tenant, question), about)
-    for resource_type in ("Patient", "Observation"):
-        request.access.require(resource_type, Interaction.SEARCH_TYPE)
-        require_whole(request, resource_type)
+            return await _summary(runtime, request, question, about)
+    require_persons(request)
     if kind == "summary":
         return await _whole(runtime, request, question, about)
     return await _named(runtime, request, question, about, kind)
+
+
+async def _summary(runtime: Runtime, request: Request, question: Question, about: About) -> Resource:
+    """Figures with small counts kept back: of anybody for whoever may see persons, else what is published alone."""
+    if sees_persons(request):
+        return summary_report(await evaluate(runtime, request.access.tenant, question), about)
+    found, made_at = await published_report(runtime, request.access.tenant, question)
+    return summary_report(found, replace(about, made_at=made_at))
 
 
 async def _whole(runtime: Runtime, request: Request, question: Question, about: About) -> Resource:

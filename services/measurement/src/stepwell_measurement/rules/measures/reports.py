@@ -59,7 +59,7 @@ def report(measure: Measure, tallies: Mapping[GroupKey, Tally], *, below: int = 
     figures = _shown(measure, groups, everybody, below)
     told_apart = [(key, each) for key, each in zip(order, figures, strict=False) if key != EVERYBODY]
     rows = [Row(*key, each) for key, each in told_apart]
-    return Report(measure, tuple(_with_limits(measure, rows)), figures[-1])
+    return Report(measure, with_limits(measure, rows), figures[-1])
 
 
 def _shown(measure: Measure, groups: Sequence[Tally], everybody: Tally, below: int) -> list[Figure]:
@@ -75,7 +75,7 @@ def _shown(measure: Measure, groups: Sequence[Tally], everybody: Tally, below: i
     return found
 
 
-def _with_limits(measure: Measure, rows: Sequence[Row]) -> list[Row]:
+def with_limits(measure: Measure, rows: Sequence[Row]) -> tuple[Row, ...]:
     """The rows with the limits of each series, out of what is shown of it alone."""
     series: dict[tuple[str, ...], list[int]] = {}
     for place, row in enumerate(rows):
@@ -88,7 +88,7 @@ def _with_limits(measure: Measure, rows: Sequence[Row]) -> list[Row]:
             for place, point in zip(places, points, strict=True):
                 row = rows[place]
                 found[place] = Row(row.since, row.strata, row.figure, point)
-    return found
+    return tuple(found)
 
 
 def _is_known(measure: Measure, found: Figure) -> bool:
