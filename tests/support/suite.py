@@ -17,6 +17,7 @@ from stepwell_shared.http_client import HttpResponse, http_client
 from stepwell_shared.settings import SERVICES
 
 from tests.support import postgres
+from tests.support.collector import Collector
 
 NORTH, SOUTH = "north", "south"
 
@@ -27,12 +28,14 @@ Resource = dict[str, Any]
 class Suite:
     """Four running services; each tenant has the clients `<tenant>.clinic` (a clinician) and `<tenant>.ehr` (a system).
 
-    Subscriptions may post to 127.0.0.1 at `listener_port`.
+    Subscriptions may post to 127.0.0.1 at `listener_port`. Requests whose traceparent says so are recorded, and the
+    collector has their spans.
     """
 
     deployment: LocalDeployment
     processes: ServiceProcesses
     listener_port: int
+    collector: Collector
 
     @asynccontextmanager
     async def clinic(self, tenant: str = NORTH, name: str = "clinic") -> AsyncIterator["Clinic"]:
@@ -78,7 +81,7 @@ def running_suite(
 
     `make` may be another kind of deployment.
     """
-    listener_port = free_port()
+    listener_port, collector = free_port(), Collector()
     created = {name: asyncio.run(postgres.create_database(name)) for name in SERVICES}
     deployment = make(
         home=folder,
@@ -86,6 +89,9 @@ def running_suite(
         ports=_free_ports(),
         extra_environment={
             "STEPWELL_DELIVERY_LEASE_SECONDS": "2",
+            "STEPWELL_TRACE_ENDPOINT": collector.endpoint,
+            "STEPWELL_TRACE_RATIO": "0",
+            "STEPWELL_TRACE_CALLERS_DECIDE": "true",
             "STEPWELL_SUBSCRIPTION_HOSTS_ALLOWED": f'["127.0.0.1:{listener_port}"]',
         },
     )
@@ -95,8 +101,9 @@ def running_suite(
         commands = [command for command in deployment.commands() if command.name in names]
         with ServiceProcesses(commands, folder / "logs") as processes:
             processes.wait_until_ready()
-            yield Suite(deployment, processes, listener_port)
+            yield Suite(deployment, processes, listener_port, collector)
     finally:
+        collector.close()
         for name, _ in created.values():
             postgres.drop_database(name)
 

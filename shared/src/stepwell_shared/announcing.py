@@ -90,6 +90,12 @@ async def start_announcing(
     )
     endpoints, withhold = endpoint_policy(settings), withholding(database, Sharing.of(engine))
     base_url, filters = settings.url_of(service.name), EngineFilters(engine, service.topics)
+    courier = (
+        Courier(http, base_url, token, endpoints, withhold)
+        if federation is None
+        else federation.courier(http, base_url, token, withhold)
+    )
+    courier.tracer = runtime.watch.tracer
     delivery = Delivery(
         database,
         http,
@@ -97,9 +103,7 @@ async def start_announcing(
         tenants=partial(list_tenants, database),
         token=token,
         matches=filters if federation is None else federation.matches(filters),
-        courier=Courier(http, base_url, token, endpoints, withhold)
-        if federation is None
-        else federation.courier(http, base_url, token, withhold),
+        courier=courier,
         endpoints=endpoints,
         changed=upkeep.wake,
         replica=replica,

@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell_shared.announcing import Announcing, own_tokens, start_announcing
 from stepwell_shared.auth.audit import audit_effect
@@ -30,7 +30,7 @@ from stepwell_shared.background import run_while_open
 from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
-from stepwell_shared.door import Guard, Limits
+from stepwell_shared.door import ALWAYS_OPEN, Guard, Limits
 from stepwell_shared.events.observing import observe
 from stepwell_shared.export.planning import keep_planning
 from stepwell_shared.export.serving import ExportPages
@@ -53,6 +53,8 @@ from stepwell_shared.served import endpoint_policy, exports_of
 from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry.logs import configure_logging
 from stepwell_shared.telemetry.metrics import CONTENT_TYPE, Metrics
+from stepwell_shared.telemetry.requests import Watch
+from stepwell_shared.telling import start_telling
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
@@ -75,6 +77,17 @@ class Doors:
     staff: Page | None = None
     exports_below: str = ""
     exports: Page | None = None
+    watch: Watch = field(default_factory=Watch)
+
+    def beside_fhir(self, path: str) -> tuple[str, Page] | None:
+        """The pages at an address that is not FHIR, and what they are called in figures."""
+        if self.people is not None and path.startswith(self.people_below):
+            return "page", self.people
+        if self.exports is not None and path.startswith(self.exports_below):
+            return "export-file", self.exports
+        if self.staff is not None and path.startswith(self.staff_below):
+            return "staff-page", self.staff
+        return None
 
 
 class Application(FastAPI):
@@ -85,10 +98,10 @@ class Application(FastAPI):
     def __init__(self, limits: Limits, **given: Any) -> None:
         super().__init__(**given)
         self.doors = Doors()
-        self._guard = Guard(self._behind_the_guard, limits)
+        self.guard = Guard(self._behind_the_guard, limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._guard(scope, receive, send)
+        await self.guard(scope, receive, send)
 
     async def _behind_the_guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -101,19 +114,26 @@ class Application(FastAPI):
             if fhir is not None and (path.startswith(self.doors.fhir_below) or path == self.doors.fhir_base):
                 await fhir(scope, receive, send)
                 return
-            people = self.doors.people
-            if people is not None and path.startswith(self.doors.people_below):
-                await people(Exchange(scope, receive, send))
+            found = self.doors.beside_fhir(path)
+            if found is not None:
+                interaction, page = found
+                await _seen(self.doors.watch, interaction, page)(Exchange(scope, receive, send))
                 return
-            exports = self.doors.exports
-            if exports is not None and path.startswith(self.doors.exports_below):
-                await exports(Exchange(scope, receive, send))
-                return
-            staff = self.doors.staff
-            if staff is not None and path.startswith(self.doors.staff_below):
-                await staff(Exchange(scope, receive, send))
+            if path not in ALWAYS_OPEN:
+                await self._routed(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What FastAPI's routes answer."""
+        with self.doors.watch.request("route", "", None) as seen:
+
+            async def noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    seen.status = message["status"]
+                await send(message)
+
+            await super().__call__(scope, receive, noted)
 
 
 def create_app(service: Service, settings: Settings | None = None) -> Application:
@@ -170,6 +190,7 @@ async def _start(
     stack: AsyncExitStack,
 ) -> None:
     """Opens what the process needs, in order; the stack closes it in reverse."""
+    await start_telling(app.guard, service.name, runtime, settings, stack)
     listeners: list[Announcing] = []
 
     def committed(tenant: str, tables: frozenset[str]) -> None:
@@ -204,13 +225,13 @@ async def _start(
     exports = exports_of(runtime)
     app.doors.exports_below, app.doors.exports = f"{exports.path}/", ExportPages(exports, verifier.authenticate)
     await run_while_open(partial(keep_planning, exports, partial(list_tenants, runtime.database)), stack)
-    metrics = Metrics(service.name)
-    observe(metrics.meter, announcing.upkeep)
-    for loop in service.loops(runtime, metrics.meter):
+    observe(runtime.metrics.meter, announcing.upkeep)
+    for loop in service.loops(runtime, runtime.metrics.meter):
         await run_while_open(loop, stack)
-    app.doors.pages["/metrics"] = _figures(metrics)
+    app.doors.pages["/metrics"] = _figures(runtime.metrics)
     if federation is not None:
-        app.doors.pages[f"/{service.name}/partners/notifications"] = taking(("POST",), federation.take)
+        page = _seen(runtime.watch, "partner-notify", federation.take)
+        app.doors.pages[f"/{service.name}/partners/notifications"] = taking(("POST",), page)
 
 
 async def _federation(
@@ -289,10 +310,16 @@ def _doors(
         released=RELEASED,
         token_url=configuration["token_endpoint"],
     )
-    door = Door(engine=runtime.engine, authenticate=verifier.authenticate, access_record=_access_record(runtime))
+    door = Door(
+        engine=runtime.engine,
+        authenticate=verifier.authenticate,
+        access_record=_access_record(runtime),
+        watch=runtime.watch,
+    )
     return Doors(
+        watch=runtime.watch,
         pages={
-            f"{prefix}/metadata": _fhir_page(encode(statement)),
+            f"{prefix}/metadata": _seen(runtime.watch, "capabilities", _fhir_page(encode(statement))),
             f"{prefix}/.well-known/smart-configuration": _page(encode(configuration), "application/json"),
             f"/{service.name}/notifications": taking(("POST",), received.take),
         },
@@ -300,6 +327,17 @@ def _doors(
         fhir_below=f"{prefix}/",
         fhir=FhirApplication(door, prefix),
     )
+
+
+def _seen(watch: Watch, interaction: str, page: Page) -> Page:
+    """The same page, watched."""
+
+    async def answer(exchange: Exchange) -> None:
+        with watch.request(interaction, "", exchange.headers.get("traceparent")) as seen:
+            await page(exchange)
+            seen.status = exchange.status
+
+    return answer
 
 
 def _page(body: bytes, media_type: str) -> Page:

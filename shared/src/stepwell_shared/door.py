@@ -6,6 +6,7 @@ is an OperationOutcome with an X-Request-Id (RFC 9110 section 15.5, RFC 6585 sec
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -55,6 +56,8 @@ class Guard:
         self.in_flight = 0
         self.urgent = 0
         self.partial_bytes = 0
+        # how many requests were refused unseen, by the category of the refusal
+        self.refused: Counter[str] = Counter()
         self._told_at = -1.0
         self._busy = FhirError(
             Category.UNAVAILABLE,
@@ -78,7 +81,7 @@ class Guard:
             if is_urgent:
                 receive, refusal = exchange.again, None
         if refusal is not None:
-            await _refuse(scope, send, refusal)
+            await self._refuse(scope, send, refusal)
             self.partial_bytes -= 0 if exchange is None else exchange.partial_bytes
             return
         self.in_flight += 1
@@ -88,7 +91,7 @@ class Guard:
         except FhirError as error:  # raised by `receive` through an application that does not speak FHIR
             if exchange is None or exchange.is_answered:
                 raise
-            await _refuse(scope, send, error)
+            await self._refuse(scope, send, error)
         finally:
             self.in_flight -= 1
             self.urgent -= is_urgent
@@ -134,6 +137,10 @@ class Guard:
 
     def bytes_max(self, path: str) -> int:
         return self.limits.body_bytes_max_at.get(path, self.limits.body_bytes_max)
+
+    async def _refuse(self, scope: Scope, send: Send, error: FhirError) -> None:
+        self.refused[error.category.value] += 1
+        await _refuse(scope, send, error)
 
     def busy(self) -> FhirError:
         """The refusal when there is no room, told to the log once a second at most: it must stay cheap."""

@@ -12,11 +12,13 @@ from stepwell_shared.events.catch_up import CatchUp
 from stepwell_shared.events.courier import TokenProvider
 from stepwell_shared.events.notification import Notification
 from stepwell_shared.events.receiver import Receiver, Sender
+from stepwell_shared.events.traces import Arrived
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.wire import Exchange, error_response
 from stepwell_shared.http_client import HttpClient
 from stepwell_shared.runtime import Runtime, Service
+from stepwell_shared.telemetry.requests import Watch
 
 Authenticate = Callable[[str | None], Awaitable[Caller]]
 
@@ -28,17 +30,21 @@ class Receiving:
     receiver: Receiver
     catch_up: CatchUp
     authenticate: Authenticate
+    watch: Watch
 
     async def take(self, exchange: Exchange) -> None:
         """Where the other services post what happened: answered 200 only when everything is committed."""
-        try:
-            caller = await self.authenticate(exchange.headers.get("authorization"))
-            caller.require("Bundle", "create")
-            await self.receiver.receive(caller.tenant, caller.client_id, await exchange.body())
-            response = Response(200)
-        except FhirError as error:
-            response = error_response(error)
-        await exchange.answer(response)
+        arrived = Arrived(self.watch.tracer, exchange.headers)
+        with self.watch.told(arrived.request) as seen:
+            try:
+                caller = await self.authenticate(exchange.headers.get("authorization"))
+                caller.require("Bundle", "create")
+                await self.receiver.receive(caller.tenant, caller.client_id, await exchange.body(), arrived)
+                response = Response(200)
+            except FhirError as error:
+                response = error_response(error)
+            await exchange.answer(response)
+            seen.status = response.status
 
 
 def receiving(
@@ -62,4 +68,4 @@ def receiving(
     handlers = {topic_canonical(name): handler for (_, name), handler in listens.items()}
     receiver = Receiver(handlers, database, may_notify)
     catch_up = CatchUp(database, http, receiver, tenants=partial(list_tenants, database), token=token, may_ask=may_ask)
-    return Receiving(receiver, catch_up, authenticate)
+    return Receiving(receiver, catch_up, authenticate, runtime.watch)

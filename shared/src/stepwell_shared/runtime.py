@@ -39,6 +39,8 @@ from stepwell_shared.fhir.tables import IdempotencyKey, SearchShape
 from stepwell_shared.fhir.wire import Exchange
 from stepwell_shared.http_client import HttpClient
 from stepwell_shared.settings import SERVICES, Settings
+from stepwell_shared.telemetry.metrics import Metrics
+from stepwell_shared.telemetry.requests import Watch
 
 SHARED_TABLES: tuple[type[SQLModel], ...] = (
     Tenant,
@@ -70,6 +72,8 @@ class Runtime:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = new_id
     pacing: Pacing = field(default_factory=lambda: Pacing("outbox"))
+    metrics: Metrics = field(default_factory=Metrics)
+    watch: Watch = field(default_factory=Watch)
     _settings: Settings | None = None
     _engine: Engine | None = None
     _database: Database | None = None

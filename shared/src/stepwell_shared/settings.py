@@ -71,6 +71,16 @@ class Settings(BaseSettings):
     exports_kept_max: int = Field(
         default=100, ge=1, description="exports that one client keeps at once; more are answered 429"
     )
+    trace_endpoint: str | None = Field(
+        default=None,
+        description="URL of a collector that takes traces as OTLP/HTTP, such as http://host:4318/v1/traces",
+    )
+    trace_ratio: float = Field(
+        default=0.01, ge=0, le=1, description="share of what begins here whose trace is recorded"
+    )
+    trace_callers_decide: bool = Field(
+        default=False, description="whether what callers outside say of being recorded holds in place of the ratio"
+    )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
 
     def url_of(self, service: str) -> str:

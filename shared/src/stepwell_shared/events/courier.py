@@ -1,7 +1,7 @@
 """One POST to a subscriber: headers, token, deadline, and the answer read no further than it needs to be."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,9 +9,11 @@ from stepwell_shared.events.answers import Answer, Verdict, read_answer
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification
 from stepwell_shared.events.progress import Numbered, Subscription
+from stepwell_shared.events.traces import Publishing
 from stepwell_shared.events.withholding import Told, Withhold, withhold_all
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.http_client import AddressError, HttpClient, HttpError, Target, public_target
+from stepwell_shared.telemetry.tracing import Tracer
 
 TokenProvider = Callable[[str], Awaitable[str]]
 ANSWER_BYTES_MAX = 65_536
@@ -23,7 +25,7 @@ class Courier:
 
     `token` gives the bearer token for a tenant; only internal subscriptions are sent it. An endpoint that is not
     one that `endpoints` names is looked up at each send and must still be on the public internet then. `withhold` says
-    what subscribers are told who are told under Consents alone.
+    what subscribers are told who are told under Consents alone. `tracer` may be set to one that records.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Courier:
         self._token = token
         self._endpoints = endpoints
         self._withhold = withhold
+        self.tracer = Tracer()
 
     async def send(
         self, subscription: Subscription, kind: str, numbered: Sequence[Numbered], events_total: int
@@ -54,9 +57,18 @@ class Courier:
         addressee = Addressee(url, subscription.topic, status, subscription.content)
         events = [NumberedEvent(n.number, n.event.recorded, n.event.entries) for n in numbered]
         body = notification(addressee, kind, events, events_total=events_total, sent=datetime.now(UTC))
+        publishing = Publishing(self.tracer, subscription, numbered)
+        answer: Answer | None = None
+        try:
+            answer = await self._answered(subscription, publishing.headers, body)
+        finally:
+            publishing.end(answer)
+        return answer
+
+    async def _answered(self, subscription: Subscription, traces: Mapping[str, str], body: bytes) -> Answer:
         try:
             async with asyncio.timeout(subscription.timeout_seconds or TIMEOUT_SECONDS):
-                headers = await self._headers(subscription, numbered)
+                headers = await self._headers(subscription, traces)
                 return await self._post(subscription, headers, body)
         except FhirError as error:
             return Answer(Verdict.UNAVAILABLE, f"no token: {error.category.value}")
@@ -95,15 +107,12 @@ class Courier:
             return Target(subscription.endpoint)
         return await public_target(subscription.endpoint)
 
-    async def _headers(self, subscription: Subscription, numbered: Sequence[Numbered]) -> dict[str, str]:
-        headers = {}
+    async def _headers(self, subscription: Subscription, traces: Mapping[str, str]) -> dict[str, str]:
+        headers: dict[str, str] = {}
         for header in subscription.headers:
             name, _, value = header.partition(":")
             headers[name.strip()] = value.strip()
         headers["Content-Type"] = headers["Accept"] = "application/fhir+json"
         if subscription.internal:
             headers["Authorization"] = f"Bearer {await self._token(subscription.tenant)}"
-        traces = {n.event.traceparent for n in numbered}
-        if len(traces) == 1 and (trace := traces.pop()):
-            headers["traceparent"] = trace
-        return headers
+        return {**headers, **traces}

@@ -16,6 +16,7 @@ from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.unit import Stored
+from stepwell_shared.telemetry.tracing import traceparent_now
 
 CHANNEL = "stepwell_outbox"
 # A notice need not survive a crash, so that nothing waits for the disk.
@@ -69,13 +70,13 @@ def event(
     focus: str,
     entries: Iterable[tuple[str, Content]],
     recorded: datetime,
-    traceparent: str | None = None,
 ) -> Effect:
     """The outbox row of one event, to be handed over with the unit of work that causes it.
 
     `topic` is the canonical URL; `subject` the patient reference that keeps events in order; `focus` the
     relative reference of the resource that the event is about; `entries` (fullUrl, content) have the focus first.
-    A version among them is stored already or by the same unit of work. `recorded` is timezone-aware.
+    A version among them is stored already or by the same unit of work. `recorded` is timezone-aware. The trace of what
+    is being done goes along, so that whatever follows goes on with it, after a crash as well.
     """
     written: list[bytes] = []
     for full_url, content in entries:
@@ -84,7 +85,7 @@ def event(
         written.append(_written(full_url, content))
     if not written:
         raise ValueError("the first entry of an event is its focus")
-    return Effect("outbox", (topic, subject, focus, b"[%b]" % b",".join(written), traceparent, recorded))
+    return Effect("outbox", (topic, subject, focus, b"[%b]" % b",".join(written), traceparent_now(), recorded))
 
 
 def decode_payload(payload: bytes) -> list[Entry]:

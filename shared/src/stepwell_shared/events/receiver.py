@@ -12,7 +12,9 @@ from datetime import datetime
 
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.notification import Notification, ReceivedEvent, parse_notification
+from stepwell_shared.events.traces import Arrived
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError, Issue
+from stepwell_shared.telemetry.tracing import During
 
 log = logging.getLogger(__name__)
 
@@ -62,15 +64,16 @@ class Receiver:
         self._may_notify = may_notify
         self.gap = asyncio.Event()
 
-    async def receive(self, tenant: str, client_id: str, body: bytes) -> None:
-        """Returns when everything is committed (answer 200); raises the FhirError to answer otherwise."""
+    async def receive(self, tenant: str, client_id: str, body: bytes, arrived: Arrived | None = None) -> None:
+        """Returns when everything is committed (answer 200); raises the FhirError to answer otherwise. `arrived` has
+        the traces of the events."""
         notification = parse_notification(body)
         if not self._may_notify(Sender(tenant, client_id), notification):
             raise FhirError(Category.FORBIDDEN, "this client may not notify for this subscription")
         if notification.kind == "event-notification":
-            await self.handle(tenant, notification)
+            await self.handle(tenant, notification, arrived)
 
-    async def handle(self, tenant: str, notification: Notification) -> None:
+    async def handle(self, tenant: str, notification: Notification, arrived: Arrived | None = None) -> None:
         """Hands over the events that are new and notes what became of each; of events pushed or asked for alike."""
         handler = self._handlers.get(notification.topic)
         if handler is None:
@@ -79,7 +82,7 @@ class Receiver:
                 Category.BUSINESS_RULE, [Issue("nothing here listens to this topic", "not-supported", where)]
             )
         try:
-            await self._handle(notification, tenant, handler)
+            await self._handle(notification, tenant, _traced(handler, notification.topic, arrived))
         except UNAVAILABLE_ERRORS as error:
             raise _try_again() from error
 
@@ -154,6 +157,17 @@ def subject_of(event: ReceivedEvent) -> str:
         if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
             return str(reference["reference"])
     return event.focus or str(event.number)
+
+
+def _traced(handler: Handler, topic: str, arrived: Arrived | None) -> Handler:
+    if arrived is None:
+        return handler
+
+    async def handle(event: ReceivedEvent, tenant: str) -> None:
+        with During(arrived.processing(topic, event.number)):
+            await handler(event, tenant)
+
+    return handle
 
 
 def _skipped(highest: int, last: int) -> range:

@@ -6,7 +6,7 @@ Addresses are looked up by their shape, not matched one by one: half of a framew
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -34,6 +34,7 @@ from stepwell_shared.fhir.wire import (
     error_response,
     form_parameters,
 )
+from stepwell_shared.telemetry.requests import Watch
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -79,9 +80,15 @@ class Door:
     engine: Engine
     authenticate: Callable[[str | None], Awaitable[Access]]
     access_record: AccessRecord
+    watch: Watch = field(default_factory=Watch)
 
     async def answer(self, exchange: Exchange, asked: Asked) -> None:
         """Runs one verb for one request; whatever happens, the answer is FHIR."""
+        served_type = asked.resource_type if asked.address.is_served else ""
+        with self.watch.request(asked.interaction, served_type, exchange.headers.get("traceparent")) as seen:
+            seen.status = await self._answer(exchange, asked)
+
+    async def _answer(self, exchange: Exchange, asked: Asked) -> int:
         access: Access | None = None
         media_type = FHIR_JSON
         try:
@@ -99,6 +106,7 @@ class Door:
             log.exception("request failed", interaction=asked.interaction, request_id=asked.request_id)
             response = await self._failure(FhirError(Category.FAULT, FAULT), access, asked)
         await exchange.answer(response, media_type)
+        return response.status
 
     async def _request(self, exchange: Exchange, access: Access, asked: Asked) -> Request:
         address, parts, method = asked.address, asked.parts, exchange.method

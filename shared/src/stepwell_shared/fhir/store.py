@@ -23,6 +23,7 @@ from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.store_functions import in_tenant
 from stepwell_shared.fhir.tables import IdempotencyKey
 from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
+from stepwell_shared.telemetry.tracing import Part
 
 UNITS_PER_BATCH_MAX = 256
 SEARCH_SECONDS_MAX = 5.0
@@ -104,7 +105,8 @@ class Store:
         self._waiting_count += 1
         if unit.tenant not in self._draining:
             self._draining[unit.tenant] = asyncio.create_task(self._drain(unit.tenant))
-        await waiting.done
+        with Part("commit"):
+            await waiting.done
         if self._pacing is not None and self._pacing.concerns(unit.tenant, unit.effects):
             await self._pacing.wait(unit.tenant)
 

@@ -21,6 +21,8 @@ FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 PATCH_TYPES = frozenset({*JSON_TYPES, JSON_PATCH})
 _CONTENT_TYPES = {FHIR_JSON: b"application/fhir+json", "application/json": b"application/json"}
+# What is about people is kept by no browser and no proxy, unless an answer says otherwise of itself (RFC 9111).
+_NOT_KEPT = (b"cache-control", b"no-store")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _VISIBLE = re.compile(r"[ -~]{1,256}")
 _FHIR_VERSIONS = {"4.0", "4.0.1"}
@@ -29,11 +31,12 @@ _FHIR_VERSIONS = {"4.0", "4.0.1"}
 class Exchange:
     """One request and the way to answer it. Header names are lower case; several of one name are one list."""
 
-    __slots__ = ("_receive", "_send", "headers", "is_answered", "method", "parameters", "path", "request_id")
+    __slots__ = ("_receive", "_send", "headers", "is_answered", "method", "parameters", "path", "request_id", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self.is_answered = False
+        self.status = 0  # of the answer, once there is one
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
@@ -58,6 +61,7 @@ class Exchange:
 
     async def answer(self, response: Response, media_type: str = FHIR_JSON) -> None:
         """Sends the whole answer."""
+        self.status = response.status
         body = response.body
         if body and not response.media_type and self.parameters and self.parameter("_pretty") == "true":
             body = msgspec.json.format(body, indent=2)
@@ -74,6 +78,7 @@ class Exchange:
         """Sends an answer whose body comes in parts, as fast as the client takes them; who is gone gets no more."""
         headers = [*self._headers(response), (b"content-type", media_type.encode())]
         self.is_answered = True
+        self.status = response.status
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
         gone = asyncio.ensure_future(self._gone())
         try:
@@ -94,6 +99,8 @@ class Exchange:
     def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
         headers.append((b"x-request-id", self.request_id.encode()))
+        if "Cache-Control" not in response.headers:
+            headers.append(_NOT_KEPT)
         given = self.headers.get("x-request-id", self.request_id)
         if given != self.request_id and _VISIBLE.fullmatch(given):
             headers.append((b"x-correlation-id", given.encode()))  # https://hl7.org/fhir/R4/http.html#customids

@@ -7,6 +7,8 @@ from typing import Any
 
 import structlog
 
+from stepwell_shared.telemetry.tracing import current
+
 CAUSES_MAX = 8
 # A field that is not named here does not reach the log: identifiers, names, queries and bodies never do.
 FIELDS_ALLOWED = frozenset(
@@ -24,6 +26,8 @@ FIELDS_ALLOWED = frozenset(
         "subscription",
         "attempt",
         "reason",
+        "what",
+        "timers",
         "exception",
         "trace_id",
         "span_id",
@@ -38,6 +42,7 @@ def configure_logging(service: str, level: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         lambda _logger, _name, line: {**line, "service": service},
+        _with_trace,
         _exception_without_words,
         _only_allowed,
     ]
@@ -61,6 +66,14 @@ def configure_logging(service: str, level: str) -> None:
     root.setLevel(level.upper())
     # The client names the URL of every request, and a URL can name a person.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _with_trace(_logger: object, _name: str, line: Any) -> Any:
+    """What is being done: the same numbers in every service that has a part in it, recorded or not."""
+    span = current()
+    if span is not None:
+        line["trace_id"], line["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    return line
 
 
 def _exception_without_words(_logger: object, _name: str, line: Any) -> Any:

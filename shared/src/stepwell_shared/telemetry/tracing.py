@@ -136,9 +136,12 @@ class Tracer:
         return span
 
     def _span(self, name: str, place: Place | None, kind: Kind, *, decided: bool) -> Span:
-        if self._record is not None and (place.is_sampled if place and decided else getrandbits(_CHANCE_BITS) < self._below):
-            return RecordedSpan(place, self._record, name, kind, _number(128))
-        return Span(place.trace_id if place else _number(128), _number(64))
+        if self._record is None or not self._chosen(place if decided else None):
+            return Span(place.trace_id if place else _number(128), _number(64))
+        return RecordedSpan(place, self._record, name, kind, _number(128))
+
+    def _chosen(self, decided: Place | None) -> bool:
+        return getrandbits(_CHANCE_BITS) < self._below if decided is None else decided.is_sampled
 
 
 _current: ContextVar[Span | None] = ContextVar("stepwell_span", default=None)
@@ -155,6 +158,16 @@ def traceparent_now() -> str | None:
     return None if span is None else span.place.traceparent
 
 
+def enter(span: Span) -> Token[Span | None]:
+    """From now on this is the work that is being done; `leave` with the token goes back to what was."""
+    return _current.set(span)
+
+
+def leave(token: Token[Span | None]) -> None:
+    """See `enter`."""
+    _current.reset(token)
+
+
 class During:
     """`with During(span):` what is done inside belongs to the span, which ends with it."""
 
@@ -165,14 +178,14 @@ class During:
         self._token: Token[Span | None] | None = None
 
     def __enter__(self) -> Self:
-        self._token = _current.set(self.span)
+        self._token = enter(self.span)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            _current.reset(self._token)
+            leave(self._token)
         self.span.end("" if kind is None else kind.__qualname__)
 
 

@@ -13,6 +13,7 @@ from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
+from stepwell_shared.telemetry.tracing import Part
 
 from stepwell_routing import builders
 from stepwell_routing.builders import course as course_builders
@@ -124,7 +125,8 @@ async def _decide(
             around = await surroundings(runtime, tenant, policy, governed.site, cause.subject_key, cause.person)
             return evidence_of(policy, [*rows, *around], course, situation, now, is_overdue=is_overdue)
 
-        decision = decide(governed.policy, await evidence_for(governed.policy), now)
+        with Part("decide"):
+            decision = decide(governed.policy, await evidence_for(governed.policy), now)
         making = Making(runtime, tenant, cause, decision, standing, course, governed, is_overdue)
         besides = await beside(making, evidence_for)
         outcome = outcome_of(making)
