@@ -83,6 +83,7 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 clean: ## remove the virtual environment, caches and build output; data in .stepwell stays
 	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
 	@rm -rf tests/external/hl7-validator/target tests/clients/node/node_modules tests/browser/node/node_modules
+	@rm -rf tests/external/postgresql/node_modules
 	@find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) \

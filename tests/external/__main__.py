@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from tests.browser import dashboards, forms, worklist
 from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
-from tests.external import hl7, spark_example
+from tests.external import hl7, pgbouncer, postgresql_versions, spark_example
 from tests.external.tools import SkippedError
 from tests.support import postgres
 
@@ -18,6 +18,8 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "worklist": ("the coordinators' worklist in a real browser", worklist.run),
     "dashboards": ("the dashboards in a real browser", dashboards.run),
     "spark": ("an export read by Spark as by DuckDB", spark_example.run),
+    "pgbouncer": ("the main journey and tests of the engine through a transaction pooler", pgbouncer.run),
+    "postgresql": ("the same on every version of PostgreSQL from 15 on", postgresql_versions.run),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),
 }

@@ -93,6 +93,14 @@ def need_chromium() -> str:
     return found
 
 
+def need_programs(what: str, packages: Sequence[str], programs: Sequence[str]) -> None:
+    """Installs Debian packages where it can unless the programs are there. Raises SkippedError where it cannot."""
+    if not all(map(shutil.which, programs)):
+        _install(what, packages)
+        if not all(map(shutil.which, programs)):
+            raise SkippedError(f"{what} could not be installed")
+
+
 def _chromium() -> str | None:
     names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)

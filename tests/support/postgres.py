@@ -21,7 +21,9 @@ from stepwell_shared.cli.bootstrap import OWNER_ROLE, RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.migrations import migrate
 
+from tests.support import pooler
 from tests.support.administration import Administration
+from tests.support.installation import postgresql_in
 
 RUN_FOLDER = "STEPWELL_TEST_RUN_FOLDER"
 PREFIX = "stepwell-tests-"
@@ -89,7 +91,7 @@ async def create_database(service: str, preparation: Preparation | None = None) 
     template, urls = await _template(service, preparation)
     name = f"test_{os.getpid()}_{next(_numbers)}"
     await _administration().run(partial(_clone, template, name))
-    return name, _at(urls, name)
+    return name, pooler.pooled(_at(urls, name), server(), run_folder())
 
 
 def drop_database(name: str) -> None:
@@ -165,10 +167,11 @@ def _place() -> Path:
 
 
 def _server_in(folder: Path) -> EmbeddedPostgres:
-    return EmbeddedPostgres(folder / "postgres", durable=False, connections_max=300)
+    return postgresql_in(folder / "postgres")
 
 
 def _remove(folder: Path) -> None:
+    pooler.stop(folder)
     if (folder / "postgres").exists():
         postgres = _server_in(folder)
         postgres.stop()

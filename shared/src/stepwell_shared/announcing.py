@@ -14,6 +14,7 @@ from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.background import PAUSE_SECONDS, run_while_open
 from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.consent.withholding import withholding
+from stepwell_shared.database.address import listening_url
 from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.delivery import Delivery
 from stepwell_shared.events.filters import EngineFilters
@@ -73,7 +74,7 @@ async def start_announcing(
     """Runs the delivery loop of this replica, to partners too, and the upkeep around it."""
     database, engine = runtime.database, runtime.engine
     replica = f"{socket.gethostname()}-{os.getpid()}"
-    listen_url = settings.listen_url or settings.database_url
+    direct = settings.listen_url.get_secret_value() if settings.listen_url else None
     # Its own connections: an endpoint that never answers must not keep the others waiting.
     http = await stack.enter_async_context(http_client(connections_max=DELIVERY_CONNECTIONS_MAX))
     upkeep = Upkeep(
@@ -107,7 +108,7 @@ async def start_announcing(
         endpoints=endpoints,
         changed=upkeep.wake,
         replica=replica,
-        listen_url=listen_url.get_secret_value(),
+        listen_url=listening_url(settings.database_url.get_secret_value(), direct),
         pacing=runtime.pacing,
         policy=DeliveryPolicy(
             poll_seconds=settings.delivery_poll_seconds,

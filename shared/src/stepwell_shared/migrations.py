@@ -4,6 +4,7 @@ Tables change in numbered versions. Functions, row-level security and grants fol
 installed anew each time, in one transaction.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,10 @@ async def migrate(service_name: str, owner_url: str, runtime_role: str) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  only a migration needs it
 
     service = service_named(service_name)
-    engine = create_async_engine(_asyncpg_url(owner_url), poolclass=pool.NullPool)
+    # asyncpg reads the URL, not SQLAlchemy: it knows several hosts of which one is the primary.
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=partial(asyncpg.connect, owner_url), poolclass=pool.NullPool
+    )
     try:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
@@ -44,10 +48,6 @@ async def migrate(service_name: str, owner_url: str, runtime_role: str) -> None:
                 await owner.execute(statement)
     finally:
         await owner.close()
-
-
-def _asyncpg_url(url: str) -> str:
-    return "postgresql+asyncpg://" + url.partition("://")[2]
 
 
 def _upgrade(connection: Connection, service: Service) -> None:

@@ -18,7 +18,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STEPWELL_", secrets_dir=None, extra="ignore", frozen=True)
 
-    database_url: SecretStr = Field(description="PostgreSQL URL of this service's database, with the runtime login")
+    database_url: SecretStr = Field(
+        description="PostgreSQL URL of this service's database, with the runtime login; ends in ?pooler=transaction"
+        " behind a transaction pooler"
+    )
     service_key_file: Path = Field(description="private JWK with which this service asks for its own tokens")
     screening_url: str = Field(description="public base URL of screening, such as https://host/screening/fhir")
     routing_url: str = Field(description="public base URL of routing")

@@ -9,11 +9,14 @@ from typing import Any, TypeAlias
 import asyncpg
 import asyncpg.pool
 
+from stepwell_shared.database.address import address_of
+
 Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 
 IDLE_SECONDS_MAX = 300
 ACQUIRE_SECONDS_MAX = 10
 TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+STATEMENTS_KEPT_MAX = 512
 SET_TENANT = "SELECT set_config('stepwell.tenant', $1, true)"
 
 # What asyncpg raises when the server is away, restarting, full or failing over; a retry later can succeed.
@@ -60,13 +63,14 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, *, connections_max: int = 16) -> AsyncIterator["Database"]:
-        """The database at this URL while the context lasts; no connection is made before it is needed."""
+        """The database at this URL (address.py) while the context lasts; no connection is made before it is needed."""
+        address = address_of(url)
         pool = asyncpg.create_pool(
-            url,
+            address.url,
             min_size=0,
             max_size=connections_max,
             connection_class=_Connection,
-            statement_cache_size=512,
+            statement_cache_size=STATEMENTS_KEPT_MAX if address.keeps_statements else 0,
             max_inactive_connection_lifetime=IDLE_SECONDS_MAX,
             command_timeout=30,
         )
