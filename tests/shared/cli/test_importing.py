@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from stepwell_shared.cli import importing
+from stepwell_shared.cli.asking import PatientClient
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.importing import Import
 
@@ -34,7 +35,7 @@ def numbered(count: int) -> list[bytes]:
 
 async def sent(path: Path, answering: Answering, patience_seconds: float = 0.0) -> Import:
     async with httpx.AsyncClient(transport=httpx.MockTransport(answering)) as client:
-        job = Import(path, client, ADDRESS, token, patience_seconds)
+        job = Import(path, PatientClient(client, token, patience_seconds), ADDRESS)
         async for _ in job.run():
             pass
         return job

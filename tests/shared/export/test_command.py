@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from stepwell_shared.cli.asking import PatientClient
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.exporting import STATE, Export, address_of
 from stepwell_shared.cli.main import app
@@ -42,7 +43,7 @@ def export(hospital: Hospital, folder: Path, address: str = ADDRESS, **more: Any
     async def token() -> str:
         return hospital.caller(scopes)["Authorization"].removeprefix("Bearer ")
 
-    return Export(hospital.http, token, address, folder, patience_seconds=0.5, **more)
+    return Export(PatientClient(hospital.http, token, patience_seconds=0.5), address, folder, **more)
 
 
 def ids(folder: Path) -> list[str]:

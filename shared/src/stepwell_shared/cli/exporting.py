@@ -5,33 +5,29 @@ where it was.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.asking import LATER, PAUSE_SECONDS_MAX, Patience, PatientClient, Token, said, wished_seconds
 from stepwell_shared.cli.errors import SetupError, resumable
-from stepwell_shared.cli.importing import Token
 from stepwell_shared.cli.tables import Format, chosen_views, write_tables
-from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
+from stepwell_shared.http_client import HttpError, http_client
 from stepwell_shared.settings import SERVICES
 
 STATE = "export.json"
-PAUSE_SECONDS_MAX = 8.0
 FILES_AT_ONCE = 2
 CHUNK_BYTES = 1_048_576
 SILENCE_SECONDS_MAX = 120
 GONE = 404
-LATER = frozenset({429, 500, 502, 503, 504})
 
 Exporting = StrEnum("Exporting", {name: name for name in SERVICES})  # type: ignore[misc]  # made of the settings' list
 
@@ -69,20 +65,17 @@ class Export:
 
     def __init__(
         self,
-        client: HttpClient,
-        token: Callable[[], Awaitable[str]],
+        client: PatientClient,
         address: str,
         folder: Path,
         *,
-        patience_seconds: float = 60.0,
         tell: Tell = lambda what, done, total: None,
     ) -> None:
-        """`address` is that of the kick-off with its parameters; after so long without an answer it gives up for now.
+        """`address` is that of the kick-off with its parameters.
 
         Raises SetupError when the folder has another export in it.
         """
-        self._client, self._token, self._address, self._folder = client, token, address, folder
-        self._patience_seconds = patience_seconds
+        self._client, self._address, self._folder = client, address, folder
         self._tell = tell
         self.state = self._earlier()
 
@@ -109,7 +102,7 @@ class Export:
             await self._fetch_all(manifest)
             self.state.is_complete = True
             self._keep()
-            await self._try("DELETE", self.state.location)  # what is here need not wait there for its time
+            await self._client.once("DELETE", self.state.location)  # what is here need not wait there for its time
         return manifest
 
     def files(self, manifest: Manifest) -> list[tuple[Output, Path]]:
@@ -127,25 +120,25 @@ class Export:
         new.replace(self._folder / STATE)
 
     async def _kick_off(self) -> str:
-        answer = await self._answered("GET", self._address, {"Prefer": "respond-async"})
+        answer = await self._client.ask("GET", self._address, headers={"Prefer": "respond-async"})
         location = answer.headers.get("content-location", "")
         if answer.status_code != 202 or not location:
-            raise SetupError(f"{self._address} answered {answer.status_code}: {_words(answer)}")
+            raise SetupError(f"{self._address} answered {answer.status_code}: {said(answer)}")
         return str(location)
 
     async def _wait(self) -> Manifest | None:
         """The manifest; None when the export has had its time, so that it is asked for anew."""
         while True:
-            answer = await self._answered("GET", self.state.location, {"Accept": "application/json"})
+            answer = await self._client.ask("GET", self.state.location, headers={"Accept": "application/json"})
             if answer.status_code == 200:
                 return msgspec.json.decode(answer.content, type=Manifest)
             if answer.status_code == GONE:
                 self.state.location = ""
                 return None
             if answer.status_code != 202:
-                raise SetupError(f"The export failed ({answer.status_code}): {_words(answer)}")
+                raise SetupError(f"The export failed ({answer.status_code}): {said(answer)}")
             self._tell(answer.headers.get("x-progress", "being made ready"), 0, 0)
-            await asyncio.sleep(_seconds(answer.headers))
+            await asyncio.sleep(min(wished_seconds(answer) or 1.0, PAUSE_SECONDS_MAX))
 
     async def _fetch_all(self, manifest: Manifest) -> None:
         """Fetches the files that are not here yet, some at a time."""
@@ -174,7 +167,7 @@ class Export:
 
     async def _fetch(self, output: Output, path: Path) -> None:
         """One file, again from its start when it breaks off. It has its name only once it is whole."""
-        started, pause, begun = time.monotonic(), 0.25, path.with_name(f"{path.name}.part")
+        patience, begun = Patience(self._client.patience_seconds), path.with_name(f"{path.name}.part")
         while True:
             status, lines = await self._stream(output.url, begun)
             if status == 200 and output.count in {None, lines}:
@@ -184,15 +177,14 @@ class Export:
                 raise SetupError("The export has had its time. Remove its folder and ask again.")
             if status not in {0, 200, *LATER}:
                 raise SetupError(f"{output.url} answered {status}")
-            await self._pause(started, pause, f"{output.url} breaks off")
-            pause = min(2 * pause, PAUSE_SECONDS_MAX)
+            await patience.pause(f"{output.url} breaks off")
 
     async def _stream(self, url: str, path: Path) -> tuple[int, int]:
         """(HTTP status, lines) of what arrived; status 0 when it broke off."""
-        headers = {"Authorization": f"Bearer {await self._token()}", "Accept": "application/fhir+ndjson"}
+        headers = {"Authorization": f"Bearer {await self._client.token()}", "Accept": "application/fhir+ndjson"}
         lines = 0
         try:
-            async with self._client.stream("GET", url, headers=headers) as answer:
+            async with self._client.http.stream("GET", url, headers=headers) as answer:
                 if answer.status_code != 200:
                     return answer.status_code, 0
                 with path.open("wb") as file:
@@ -202,44 +194,6 @@ class Export:
                 return 200, lines
         except HttpError:
             return 0, lines
-
-    async def _answered(self, method: str, url: str, headers: Mapping[str, str]) -> HttpResponse:
-        """The answer that counts. Raises SetupError when there is none for long, or this client is not let in."""
-        started, pause = time.monotonic(), 0.25
-        while True:
-            answer = await self._try(method, url, headers)
-            if answer is not None and answer.status_code in {401, 403}:
-                raise SetupError(f"{url} does not let this client in ({answer.status_code}): {_words(answer)}")
-            if answer is not None and answer.status_code not in LATER:
-                return answer
-            said = "nothing" if answer is None else f"{answer.status_code}: {_words(answer)}"
-            await self._pause(started, pause, f"{url} answers {said}")
-            pause = min(2 * pause, PAUSE_SECONDS_MAX)
-
-    async def _pause(self, started: float, seconds: float, what: str) -> None:
-        if time.monotonic() - started > self._patience_seconds:
-            raise SetupError(f"{what}. Run the same command again later: it goes on where it was.")
-        await asyncio.sleep(seconds)
-
-    async def _try(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> HttpResponse | None:
-        sent = {"Authorization": f"Bearer {await self._token()}", **(headers or {})}
-        try:
-            return await self._client.request(method, url, headers=sent)
-        except HttpError:
-            return None
-
-
-def _seconds(headers: Mapping[str, str]) -> float:
-    text = headers.get("retry-after", "1")
-    return min(float(text), PAUSE_SECONDS_MAX) if text.isdigit() else 1.0
-
-
-def _words(answer: HttpResponse) -> str:
-    try:
-        issues = orjson.loads(answer.content).get("issue", [])
-    except (ValueError, AttributeError):
-        return ""
-    return "; ".join(str(each.get("diagnostics", "")) for each in issues)
 
 
 def address_of(base_url: str, *, group: str | None, patients: bool, parameters: Mapping[str, Sequence[str]]) -> str:
@@ -300,7 +254,7 @@ async def _export(
             def tell(what: str, done: int, total: int) -> None:
                 progress.update(bar, description=what, completed=done, total=total or None)
 
-            job = Export(http, token.text, address, folder, patience_seconds=patience_seconds, tell=tell)
+            job = Export(PatientClient(http, token.text, patience_seconds), address, folder, tell=tell)
             manifest = await job.run()
             found = sum(each.count or 0 for each in manifest.output)
             tell("resources", found, found)

@@ -8,7 +8,7 @@ an Idempotency-Key that follows from its text.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -22,20 +22,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stepwell_shared.auth.keys import KeyFileError
-from stepwell_shared.auth.service_tokens import TokenRequestError
-from stepwell_shared.cli.access import AccessSettings, fetch_token
-from stepwell_shared.cli.errors import SetupError, resumable
-from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
+from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.asking import PatientClient, Token
+from stepwell_shared.cli.errors import resumable
+from stepwell_shared.http_client import HttpResponse, http_client
 
 LINE_BYTES_MAX = 1_048_576
 AT_ONCE = 16
 KEPT_EVERY_SECONDS = 0.5
-TOKEN_SECONDS_USED = 240
-PAUSE_SECONDS_MAX = 8.0
 REASONS_SHOWN_MAX = 10
-NOT_ALLOWED = frozenset({401, 403})
-LATER = frozenset({429, 500, 502, 503, 504})
 SOME_REFUSED = 3  # exit code
 
 
@@ -67,15 +62,11 @@ class Kept(msgspec.Struct):
 class Import:
     """One file on its way. Not to be run twice at once."""
 
-    def __init__(
-        self, path: Path, client: HttpClient, address: str, token: Callable[[], Awaitable[str]], patience_seconds: float
-    ) -> None:
-        """`address` is where responses are posted; after `patience_seconds` without an answer it gives up for now."""
+    def __init__(self, path: Path, client: PatientClient, address: str) -> None:
+        """`address` is where responses are posted."""
         self._path = path
         self._client = client
         self._address = address
-        self._token = token
-        self._patience_seconds = patience_seconds
         self.report = path.with_name(path.name + ".refused.ndjson")
         self._progress = path.with_name(path.name + ".progress.json")
         self.kept = self._earlier()
@@ -147,55 +138,12 @@ class Import:
         """The answer that counts; None for a line that is too long to be sent."""
         if len(line.text) > LINE_BYTES_MAX:
             return None
-        started, pause = time.monotonic(), 0.25
-        while True:
-            response = await self._try(line.text)
-            if response is not None and response.status_code in NOT_ALLOWED:
-                text = f"{self._address} does not let this client in ({response.status_code}): {_first_text(response)}"
-                raise SetupError(text)
-            if response is not None and response.status_code not in LATER and "retry-after" not in response.headers:
-                return response
-            if time.monotonic() - started > self._patience_seconds:
-                said = "nothing" if response is None else str(response.status_code)
-                text = f"{self._address} answers {said}. Run the same command again later: it goes on where it was."
-                raise SetupError(text)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, PAUSE_SECONDS_MAX)
-
-    async def _try(self, text: bytes) -> HttpResponse | None:
         headers = {
-            "Authorization": f"Bearer {await self._token()}",
             "Content-Type": "application/fhir+json",
-            "Idempotency-Key": sha256(text).hexdigest(),
+            "Idempotency-Key": sha256(line.text).hexdigest(),
             "Prefer": "return=minimal",
         }
-        try:
-            return await self._client.post(self._address, content=text, headers=headers)
-        except HttpError:
-            return None
-
-
-class Token:
-    """A token of this machine's client, asked for anew before it runs out."""
-
-    def __init__(self, settings: AccessSettings, client_id: str, key_file: Path | None = None) -> None:
-        self._settings = settings
-        self._client_id = client_id
-        self._key_file = key_file
-        self._text = ""
-        self._until = 0.0
-        self._asking = asyncio.Lock()
-
-    async def text(self) -> str:
-        """Raises SetupError when there is no key or no token."""
-        async with self._asking:
-            if time.monotonic() > self._until:
-                try:
-                    self._text = await fetch_token(self._settings, self._client_id, key_file=self._key_file)
-                except (KeyFileError, TokenRequestError) as error:
-                    raise SetupError(str(error)) from error
-                self._until = time.monotonic() + TOKEN_SECONDS_USED
-        return self._text
+        return await self._client.ask("POST", self._address, content=line.text, headers=headers)
 
 
 def _lines(file: IO[bytes], number: int, offset: int) -> Iterator[Line]:
@@ -228,10 +176,6 @@ def _issues(response: HttpResponse | None) -> list[dict[str, Any]]:
     ]
 
 
-def _first_text(response: HttpResponse) -> str:
-    return next((issue["text"] for issue in _issues(response)), "")
-
-
 @asynccontextmanager
 async def opened_import(
     settings: AccessSettings, path: Path, client_id: str, key_file: Path | None = None, patience_seconds: float = 60.0
@@ -240,7 +184,7 @@ async def opened_import(
     address = f"{settings.text('screening_url').rstrip('/')}/QuestionnaireResponse"
     async with http_client(timeout_seconds=30, connections_max=AT_ONCE) as client:
         token = Token(settings, client_id, key_file)
-        yield Import(path, client, address, token.text, patience_seconds)
+        yield Import(path, PatientClient(client, token.text, patience_seconds), address)
 
 
 def add_import_command(app: typer.Typer) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from stepwell_shared.cli.demo.sending import JSON_PATCH, Sender
+from stepwell_shared.cli.asking import PatientClient
+from stepwell_shared.cli.demo.sending import JSON_PATCH, NOBODY_ANSWERS, Sender
 from stepwell_shared.cli.errors import SetupError
 
 REFUSAL = {"issue": [{"details": {"text": "say the status"}, "expression": ["Task.status"]}]}
@@ -31,7 +32,7 @@ def _sender(answering: Answering, *, patience_seconds: float = 60.0) -> Sender:
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(answering))
     urls = {"referral": "http://here/referral/fhir"}
-    return Sender(http, urls, token, asyncio.Semaphore(2), patience_seconds)
+    return Sender(PatientClient(http, token, patience_seconds, asyncio.Semaphore(2), NOBODY_ANSWERS), urls)
 
 
 def _in_turn(*answers: httpx.Response) -> Answering:
@@ -52,7 +53,7 @@ async def test_a_refusal_is_told_with_its_place_and_not_tried_again() -> None:
     sender = _sender(lambda _: httpx.Response(422, json=REFUSAL))
     with pytest.raises(SetupError, match=r"say the status \(Task.status\)"):
         await sender.send("POST", "referral", "Task", {})
-    assert sender.requests == 1
+    assert sender.client.requests == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -60,7 +61,7 @@ async def test_a_client_that_may_not_is_told_so_at_once(status: int) -> None:
     sender = _sender(lambda _: httpx.Response(status, json=REFUSAL))
     with pytest.raises(SetupError, match="does not let this client in"):
         await sender.send("GET", "referral", "Task")
-    assert sender.requests == 1
+    assert sender.client.requests == 1
 
 
 async def test_a_service_that_says_later_for_too_long_is_left_for_another_run(slept: list[float]) -> None:
@@ -75,7 +76,7 @@ async def test_it_comes_again_when_the_service_asks_it_to(slept: list[float]) ->
     assert (await sender.send("GET", "referral", "Task")).status_code == 200
     assert slept[0] == 7
     assert slept[1] < 7
-    assert sender.asked_to_wait == 2
+    assert sender.client.asked_to_wait == 2
 
 
 async def test_a_status_that_the_caller_expects_is_an_answer() -> None:

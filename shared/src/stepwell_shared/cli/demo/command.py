@@ -21,12 +21,12 @@ from stepwell_shared.auth.keys import load_private_keys, make_private_key, publi
 from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.cli.access import AccessSettings, add_client, add_tenant
+from stepwell_shared.cli.asking import PatientClient, Token
 from stepwell_shared.cli.demo.playing import Player
 from stepwell_shared.cli.demo.region import Region
-from stepwell_shared.cli.demo.sending import Sender
+from stepwell_shared.cli.demo.sending import NOBODY_ANSWERS, Sender
 from stepwell_shared.cli.deployment import TENANT_HOOKS
 from stepwell_shared.cli.errors import resumable
-from stepwell_shared.cli.importing import Token
 from stepwell_shared.cli.processes import ServiceProcesses, signals_as_interrupts
 from stepwell_shared.cli.run import home_folder, local_deployment
 from stepwell_shared.http_client import http_client
@@ -110,7 +110,9 @@ async def demo(console: Console, settings: AccessSettings, wanted: Wanted, patie
     region = Region(wanted.seed, wanted.patients, kept.last_day)
     async with http_client(timeout_seconds=60, connections_max=REQUESTS_AT_ONCE) as http:
         turns = asyncio.Semaphore(REQUESTS_AT_ONCE)
-        senders = [Sender(http, urls, Token(settings, each).text, turns, patience_seconds) for each in clients]
+        tokens = [Token(settings, each).text for each in clients]
+        asking = [PatientClient(http, token, patience_seconds, turns, NOBODY_ANSWERS) for token in tokens]
+        senders = [Sender(each, urls) for each in asking]
         player = Player(region, senders[0], senders[1])
         started = time.monotonic()
         await player.set_up()
@@ -182,8 +184,8 @@ def _earlier(path: Path, suite: str, last_day: date | None) -> Kept:
 
 
 def _tell(console: Console, player: Player, seconds: float) -> None:
-    senders = (player.ehr, player.desk)
-    requests, later = sum(each.requests for each in senders), sum(each.asked_to_wait for each in senders)
+    clients = (player.ehr.client, player.desk.client)
+    requests, later = sum(each.requests for each in clients), sum(each.asked_to_wait for each in clients)
     region = player.region
     console.print(
         f"{region.patients:,} people of seed {region.seed} until {region.last_day} are there."
