@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell_shared.announcing import Announcing, own_tokens, start_announcing
+from stepwell_shared.auth.addresses import networks
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.audit_chain import keep_sealing
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
@@ -215,7 +216,8 @@ async def _start(
     )
     issuer = Issuer.from_settings(settings, runtime.database, http)
     if issuer is not None:
-        app.include_router(issuer_router(issuer), prefix=f"/{service.name}/auth")
+        proxies = networks(settings.proxies_trusted)
+        app.include_router(issuer_router(issuer, proxies=proxies), prefix=f"/{service.name}/auth")
     app.router.routes += _health(runtime.database)
     app.doors = _doors(service, registry, runtime, verifier, received)
     if service.pages is not None:

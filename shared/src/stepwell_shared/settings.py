@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     issuer_signing_key_file: Path | None = Field(
         default=None, description="private JWK that signs access tokens; set on the one service that is the issuer"
     )
+    issuers_file: Path | None = Field(
+        default=None, description="JSON file of other issuers whose tokens are taken (docs/sign-in.md)"
+    )
+    proxies_trusted: tuple[str, ...] = Field(
+        default=(), description="addresses or networks of proxies that say in X-Forwarded-For from whom a request came"
+    )
     database_connections_max: int = Field(default=16, ge=2, description="size of the connection pool")
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="larger request bodies are answered 413")
     body_seconds_max: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")

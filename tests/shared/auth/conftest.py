@@ -12,6 +12,7 @@ from stepwell_shared.auth.client_keys import ClientKeys
 from stepwell_shared.auth.clients import Client, register_client
 from stepwell_shared.auth.endpoints import issuer_router
 from stepwell_shared.auth.issuer import Issuer
+from stepwell_shared.auth.key_ring import FixedKeys
 from stepwell_shared.auth.keys import public_key_set
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.database.pool import Database
@@ -57,7 +58,7 @@ async def issuer(database: Database, issuer_key: ECKey, client_keys: dict[str, E
         await register_client(database, client, datetime.fromtimestamp(NOW, UTC))
     # It trusts nobody: to read what the system trusts takes longer than most of these tests.
     async with httpx.AsyncClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as outside:
-        yield Issuer(ISSUER, [issuer_key], SERVICES, database, ClientKeys(outside))
+        yield Issuer(ISSUER, FixedKeys([issuer_key]), SERVICES, database, ClientKeys(outside))
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ async def test_a_key_that_everybody_can_read_is_not_used(tokens: ServiceTokens, 
 async def test_each_tenant_has_its_own_token(tokens: ServiceTokens, issuer: Issuer) -> None:
     for tenant in ("north", "south"):
         token = await tokens.token_for(tenant)
-        caller = caller_of(jwt.decode(token, issuer.signing_keys[0], algorithms=["ES384"]).claims)
+        caller = caller_of(jwt.decode(token, issuer.keys.signing(), algorithms=["ES384"]).claims)
         assert (caller.tenant, caller.client_id) == (tenant, f"{tenant}.service-routing")
         caller.require("Bundle", "create")
 
@@ -122,6 +122,7 @@ async def test_a_token_in_hand_is_used_to_its_end(tokens: ServiceTokens, line: L
 def test_discovery_claims_what_works_with_absolute_urls() -> None:
     document = smart_configuration(f"{ISSUER}/")
     assert document["token_endpoint"] == TOKEN_URL
+    assert document["introspection_endpoint"] == f"{ISSUER}/introspect"
     assert document["grant_types_supported"] == ["client_credentials"]
     assert document["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
     assert document["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]

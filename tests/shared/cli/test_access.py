@@ -16,9 +16,10 @@ import uvicorn
 from fastapi import FastAPI
 from joserfc import jwt
 from stepwell_shared.auth.client_keys import ClientKeys
-from stepwell_shared.auth.clients import list_clients
+from stepwell_shared.auth.clients import find_client, list_clients
 from stepwell_shared.auth.endpoints import issuer_router
 from stepwell_shared.auth.issuer import Issuer
+from stepwell_shared.auth.key_ring import FixedKeys
 from stepwell_shared.auth.keys import load_private_key, make_private_key, public_key_set
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.cli.access import Deployment, add_access_commands
@@ -201,6 +202,24 @@ async def test_a_key_is_made_once_and_shows_its_public_half(stepwell: Command, h
     assert says(await stepwell("key", str(home / "a.jwk")), 1, "already there")
 
 
+async def test_a_key_is_rotated_in_its_file_and_the_client_keeps_its_rights(
+    stepwell: Command, suite: dict[str, DatabaseUrls], home: Path
+) -> None:
+    await stepwell("tenant", "add", "north")
+    await stepwell("client", "add", "north.ehr", "--scope", "system/Task.rs")
+    path = home / "keys" / "north.ehr.jwk"
+    assert says(await stepwell("key", str(home / "none.jwk"), "--rotate"), 1, "cannot be read")
+    assert says(await stepwell("key", str(path), "--rotate"), 0, "signs from")
+    assert says(await stepwell("key", str(path), "--rotate"), 1, "not begun")
+    assert says(await stepwell("client", "keys", "north.unknown", "--jwks-url", "https://a.example"), 1, "no client")
+    assert says(await stepwell("client", "keys", "north.ehr"), 0)
+    async with Database.open(suite["screening"].runtime, connections_max=1) as database:
+        client = await find_client(database, "north.ehr")
+    assert client is not None
+    assert str(client.scopes) == "system/Task.rs"
+    assert len((client.jwks or {})["keys"]) == 2
+
+
 @contextmanager
 def serving(url: str) -> Iterator[tuple[str, Issuer]]:
     """A token issuer on a free port of this machine."""
@@ -213,7 +232,9 @@ def serving(url: str) -> Iterator[tuple[str, Issuer]]:
 
     async def serve() -> None:
         async with Database.open(url, connections_max=2) as database, httpx.AsyncClient() as outside:
-            issuer = Issuer(address, [issuer_key], ["http://127.0.0.1:9/screening/fhir"], database, ClientKeys(outside))
+            issuer = Issuer(
+                address, FixedKeys([issuer_key]), ["http://127.0.0.1:9/screening/fhir"], database, ClientKeys(outside)
+            )
             app = FastAPI()
             app.include_router(issuer_router(issuer), prefix="/screening/auth")
             holder.append(issuer)
@@ -242,7 +263,7 @@ async def test_a_token_is_printed_bare_for_the_tenant_that_asked(
             await stepwell("client", "add", f"{tenant}.ehr", "--scope", "system/*.cruds")
             printed = await stepwell("token", f"{tenant}.ehr", "--scope", "system/Task.r")
             assert printed.exit_code == 0, printed.output
-            claims = jwt.decode(printed.output.rstrip("\n"), issuer.signing_keys[0], algorithms=["ES384"]).claims
+            claims = jwt.decode(printed.output.rstrip("\n"), issuer.keys.signing(), algorithms=["ES384"]).claims
             assert (claims["tenant"], claims["scope"]) == (tenant, "system/Task.r")
             assert abs(claims["exp"] - time.time() - 300) < 30
         refused = await stepwell("token", "north.ehr", "--scope", "user/Task.r")

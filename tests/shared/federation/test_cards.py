@@ -7,6 +7,7 @@ import orjson
 import pytest
 from stepwell_shared.auth.clients import Client
 from stepwell_shared.auth.issuer import Issuer
+from stepwell_shared.auth.key_ring import FixedKeys
 from stepwell_shared.auth.keys import public_key_set
 from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.auth.scopes import Scopes
@@ -118,7 +119,7 @@ def test_a_partners_token_opens_the_service_that_exchanges_alone() -> None:
     client = Client(partner.client_here, partner_scopes(partner, OUR_URL), jwks={"keys": []}, roles=(PARTNER_ROLE,))
     issuer = Issuer(
         url="https://practice.example.org/screening/auth",
-        signing_keys=[],
+        keys=FixedKeys([]),
         audiences=[OUR_URL, "https://practice.example.org/screening/fhir"],
         database=None,  # type: ignore[arg-type]  # nothing is looked up
         client_keys=None,  # type: ignore[arg-type]  # nothing is verified

@@ -4,7 +4,7 @@ SMART App Launch 2.2, "Client Authentication: Asymmetric"; RFC 7523.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -33,12 +33,17 @@ class Assertion:
     expires_at: float
 
 
-def check_assertion_claims(claims: Mapping[str, Any], client_id: str, token_url: str, now: float) -> Assertion:
-    """The verified claims of a client's assertion. Raises SignatureRefusedError with what the client should change."""
+def check_assertion_claims(
+    claims: Mapping[str, Any], client_id: str, audiences: Sequence[str], now: float
+) -> Assertion:
+    """The verified claims of a client's assertion, meant for one of the `audiences`, the usual one first.
+
+    Raises SignatureRefusedError with what the client should change.
+    """
     if claims.get("iss") != client_id or claims.get("sub") != client_id:
         raise SignatureRefusedError("iss and sub must both be the client_id")
-    if not names(claims.get("aud"), token_url):
-        raise SignatureRefusedError(f"aud must be {token_url}")
+    if not any(names(claims.get("aud"), each) for each in audiences):
+        raise SignatureRefusedError(f"aud must be {audiences[0]}")
     expires_at = moment(claims, "exp")
     if expires_at is None or now >= expires_at + LEEWAY_SECONDS:
         raise SignatureRefusedError("the assertion has expired, or has no exp")

@@ -1,18 +1,21 @@
-"""The issuer's two pages, mounted at `/{service}/auth` of the service that hosts it, and what every service says of it.
+"""The issuer's pages, mounted at `/{service}/auth` of the service that hosts it, and what every service says of it.
 
 SMART App Launch 2.2: "Backend Services" and "Retrieve .well-known/smart-configuration".
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from stepwell_shared.auth.issuer import Issuer, OAuthError, issue_token
+from stepwell_shared.auth.addresses import Network, address_of
+from stepwell_shared.auth.client_authentication import OAuthError
+from stepwell_shared.auth.introspection import introspect
+from stepwell_shared.auth.issuer import Issuer, issue_token
 from stepwell_shared.auth.keys import ALGORITHMS
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 
@@ -29,6 +32,29 @@ class TokenForm(BaseModel):
     client_assertion: str
     scope: str | None = None
     client_id: str | None = None
+
+
+class IntrospectionForm(BaseModel):
+    """The body of a question about a token."""
+
+    token: str
+    token_type_hint: str | None = None
+    client_assertion_type: str
+    client_assertion: str
+    client_id: str | None = None
+
+
+class IntrospectionAnswer(BaseModel):
+    """What a token stands for; of one that is not active nothing else is said."""
+
+    model_config = ConfigDict(extra="allow")
+
+    active: bool
+    scope: str | None = None
+    client_id: str | None = None
+    exp: int | None = None
+    patient: str | None = None
+    fhirUser: str | None = None  # noqa: N815  # SMART's own name
 
 
 class TokenAnswer(BaseModel):
@@ -52,25 +78,55 @@ _TOKEN_BODY: Final[dict[str, Any]] = {
 }
 
 
-def issuer_router(issuer: Issuer, *, clock: Callable[[], float] = time.time) -> APIRouter:
-    """The routes `POST /token` and `GET /jwks.json` of this issuer."""
+_INTROSPECTION_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {FORM: {"schema": IntrospectionForm.model_json_schema()}}}
+}
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": OAuthRefusal} for status in (400, 401, 403, 429, 503)
+}
+
+Answering = Callable[[Issuer, Mapping[str, str], float, str], Awaitable[Mapping[str, Any]]]
+
+
+def issuer_router(
+    issuer: Issuer, *, clock: Callable[[], float] = time.time, proxies: Sequence[Network] = ()
+) -> APIRouter:
+    """The routes `POST /token`, `POST /introspect` and `GET /jwks.json` of this issuer, behind these proxies."""
     routes = APIRouter(tags=["auth"])
+
+    async def answered(work: Answering, request: Request) -> Response:
+        address = address_of(
+            request.client.host if request.client else "",
+            ",".join(request.headers.getlist("x-forwarded-for")),
+            proxies,
+        )
+        try:
+            answer = await work(issuer, await _form(request), clock(), address)
+        except OAuthError as error:
+            return _refusal(error.status, error.code, error.description, error.retry_after_seconds)
+        except UNAVAILABLE_ERRORS:
+            return _refusal(503, "temporarily_unavailable", "the database does not answer; try again shortly", 1)
+        return JSONResponse(answer, headers=NEVER_STORED)
 
     @routes.post(
         "/token",
         response_model=TokenAnswer,
-        responses={400: {"model": OAuthRefusal}, 401: {"model": OAuthRefusal}, 503: {"model": OAuthRefusal}},
+        responses=_REFUSALS,
         openapi_extra=_TOKEN_BODY,
         summary="A token for a backend service (client_credentials with private_key_jwt)",
     )
     async def token(request: Request) -> Response:
-        try:
-            answer = await issue_token(issuer, await _form(request), clock())
-        except OAuthError as error:
-            return _refusal(error.status, error.code, error.description)
-        except UNAVAILABLE_ERRORS:
-            return _refusal(503, "temporarily_unavailable", "the database does not answer; try again shortly")
-        return JSONResponse(answer, headers=NEVER_STORED)
+        return await answered(issue_token, request)
+
+    @routes.post(
+        "/introspect",
+        response_model=IntrospectionAnswer,
+        responses=_REFUSALS,
+        openapi_extra=_INTROSPECTION_BODY,
+        summary="Whether a token is good, for registered clients of its tenant (RFC 7662)",
+    )
+    async def introspection(request: Request) -> Response:
+        return await answered(introspect, request)
 
     @routes.get("/jwks.json", summary="The public keys that verify our tokens (RFC 7517)")
     async def jwks() -> Response:
@@ -83,6 +139,7 @@ def smart_configuration(issuer_url: str) -> dict[str, Any]:
     """The document, with absolute URLs. `code_challenge_methods_supported` is required even without app launch."""
     return {
         "token_endpoint": f"{issuer_url.rstrip('/')}/token",
+        "introspection_endpoint": f"{issuer_url.rstrip('/')}/introspect",
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
@@ -113,7 +170,7 @@ async def _form(request: Request) -> dict[str, str]:
     return form
 
 
-def _refusal(status: int, code: str, description: str) -> Response:
+def _refusal(status: int, code: str, description: str, retry_after_seconds: int | None = None) -> Response:
     refusal = {"error": code, "error_description": description}
-    headers = {**NEVER_STORED, "Retry-After": "1"} if status == 503 else NEVER_STORED
-    return JSONResponse(refusal, status_code=status, headers=headers)
+    waiting = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+    return JSONResponse(refusal, status_code=status, headers={**NEVER_STORED, **waiting})

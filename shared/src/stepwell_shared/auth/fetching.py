@@ -1,8 +1,9 @@
-"""Fetches JWK sets from addresses that others gave us, without becoming their way into our own network."""
+"""Fetches JWK sets, and asks about tokens, at addresses of others without becoming their way into our own network."""
 
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,11 +11,12 @@ from stepwell_shared.http_client import AddressError, HttpClient, HttpError, Htt
 
 BYTES_MAX: Final = 65_536
 SECONDS_MAX: Final = 5.0
+_JSON_AS_IT_IS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _MAX_AGE = re.compile(r"max-age=(\d{1,9})")
 
 
 class FetchError(Exception):
-    """The keys could not be fetched; the message says why."""
+    """There was no answer that can be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,40 @@ async def fetch_json(http: HttpClient, url: str, *, guarded: bool = True) -> Fet
     Guarded means: https only, and only from addresses of the public internet. The address is looked up once and
     that very address is connected to, so that a name cannot answer differently the second time.
     """
-    target = await _target(url, guarded=guarded)
+    return await _exchanged(http, "GET", url, guarded=guarded, seconds_max=SECONDS_MAX)
+
+
+async def post_form(
+    http: HttpClient,
+    url: str,
+    form: Mapping[str, str],
+    headers: Mapping[str, str],
+    *,
+    guarded: bool = True,
+    seconds_max: float = SECONDS_MAX,
+) -> Any:
+    """The small JSON document with which a form is answered; guarded as above. Raises FetchError."""
+    return (await _exchanged(http, "POST", url, form, headers, guarded=guarded, seconds_max=seconds_max)).content
+
+
+async def _exchanged(
+    http: HttpClient,
+    method: str,
+    url: str,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    guarded: bool,
+    seconds_max: float,
+) -> Fetched:
     try:
-        async with asyncio.timeout(SECONDS_MAX):
+        async with asyncio.timeout(seconds_max):
+            target = await _target(url, guarded=guarded)
             async with http.stream(
-                "GET",
+                method,
                 target.url,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity", **target.headers},
+                data=form,
+                headers={**_JSON_AS_IT_IS, **(headers or {}), **target.headers},
                 extensions=target.extensions,
             ) as response:
                 return Fetched(json.loads(await _body(response)), _lifetime(response))
@@ -49,7 +78,7 @@ async def fetch_json(http: HttpClient, url: str, *, guarded: bool = True) -> Fet
 
 async def _body(response: HttpResponse) -> bytes:
     if response.status_code != 200:
-        raise FetchError(f"{response.request.url.host} answered {response.status_code} instead of keys")
+        raise FetchError(f"{response.request.url.host} answered {response.status_code} instead of 200")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise FetchError(f"{response.request.url.host} answered compressed, which was not asked for")
     body = b""

@@ -6,14 +6,14 @@ Whoever has fetched them once verifies tokens for as long as the issuer is away,
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from stepwell_shared.auth.fetching import FetchError, fetch_json
-from stepwell_shared.auth.keys import KeyFileError, SigningKey, choose_key, read_public_keys
+from stepwell_shared.auth.keys import CURVE, KeyFileError, SigningKey, choose_key, read_public_keys
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.http_client import HttpClient
@@ -29,7 +29,10 @@ _log = structlog.get_logger(__name__)
 
 
 class IssuerKeys:
-    """Answers with the issuer's key of an id. `local` are the keys of an issuer in this process: no fetch at all.
+    """Answers with the issuer's key of an id. `local` has the keys of an issuer in this process: no fetch at all.
+
+    An issuer of our own may well live on a private network; one of others is `guarded`, unless its setting says that
+    it does too.
 
     Keys older than REFRESH_SECONDS are fetched again behind the answer; an unknown id fetches at once. Neither
     happens more often than every RETRY_SECONDS, so that forged tokens make no load at the issuer.
@@ -42,15 +45,19 @@ class IssuerKeys:
         issuer_url: str,
         *,
         jwks_url: str | None = None,
-        local: Mapping[str, Any] | None = None,
+        local: Callable[[], Sequence[SigningKey]] | None = None,
+        guarded: bool = False,
+        curves: Sequence[str] = (CURVE,),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._http = http
         self._issuer_url = issuer_url.rstrip("/")
         self._jwks_url = jwks_url or f"{self._issuer_url}/jwks.json"
-        self._local = local is not None
-        self._keys: Sequence[SigningKey] = [] if local is None else read_public_keys(local)
+        self._local = local
+        self._guarded = guarded
+        self._curves = curves
+        self._keys: Sequence[SigningKey] = []
         self._fetched_at = 0.0
         self._tried_at = 0.0
         self._clock = clock
@@ -62,11 +69,11 @@ class IssuerKeys:
 
         Raises FhirError UNAVAILABLE while no key of the issuer was ever seen.
         """
+        if self._local is not None:
+            return choose_key(self._local(), key_id, algorithm)
         if not self._keys:
             await self._load()
         key = choose_key(self._keys, key_id, algorithm)
-        if self._local:
-            return key
         if key is None:
             await self._refresh()
             key = choose_key(self._keys, key_id, algorithm)
@@ -95,7 +102,7 @@ class IssuerKeys:
             _log.warning("issuer keys not read from the database", error=type(error).__name__)
             return
         if rows and not self._keys:
-            self._keys = read_public_keys(json.loads(rows[0]["jwks"]))
+            self._keys = read_public_keys(json.loads(rows[0]["jwks"]), self._curves)
             self._fetched_at = rows[0]["fetched_at"].timestamp()
 
     async def _refresh(self) -> None:
@@ -106,9 +113,8 @@ class IssuerKeys:
                 return
             self._tried_at = now
             try:
-                # The issuer is our own setting and may well live on a private network.
-                fetched = await fetch_json(self._http, self._jwks_url, guarded=False)
-                keys = read_public_keys(fetched.content)
+                fetched = await fetch_json(self._http, self._jwks_url, guarded=self._guarded)
+                keys = read_public_keys(fetched.content, self._curves)
             except (FetchError, KeyFileError) as error:
                 _log.warning("issuer keys not fetched", issuer=self._issuer_url, reason=str(error))
                 return

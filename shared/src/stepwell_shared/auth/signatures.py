@@ -1,14 +1,14 @@
 """Signed JSON Web Tokens: read without trust to find the key, then verified with exactly that key and algorithm."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
-from stepwell_shared.auth.keys import ALGORITHM_OF, ALGORITHMS, SigningKey
+from stepwell_shared.auth.keys import ALGORITHM_OF, ALGORITHMS, FOREIGN_ALGORITHMS, SigningKey
 
 TOKEN_CHARACTERS_MAX: Final = 16_384
 
@@ -23,7 +23,8 @@ class _Registry(jws.JWSRegistry):
     max_header_length = 2048
 
 
-_REGISTRY: Final = _Registry(algorithms=tuple(ALGORITHMS), strict_check_header=False)
+# Which of them a token may be signed with is decided before any signature is looked at.
+_REGISTRY: Final = _Registry(algorithms=tuple(FOREIGN_ALGORITHMS), strict_check_header=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Unverified:
     claims: Mapping[str, Any]
 
 
-def read_unverified(token: str) -> Unverified:
-    """Raises SignatureRefusedError when the token is malformed, or not signed by ES384 or RS384 with a key id."""
+def read_unverified(token: str, algorithms: Collection[str] = tuple(ALGORITHMS)) -> Unverified:
+    """Raises SignatureRefusedError when the token is malformed, or not signed by one of these with a key id."""
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise SignatureRefusedError("the token is too long")
     try:
@@ -48,8 +49,8 @@ def read_unverified(token: str) -> Unverified:
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise SignatureRefusedError("the token is not a signed JSON Web Token")
     algorithm, key_id = header.get("alg"), header.get("kid")
-    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise SignatureRefusedError(f"the token must be signed with {' or '.join(ALGORITHMS)}")
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
+        raise SignatureRefusedError(f"the token must be signed with {' or '.join(algorithms)}")
     if not isinstance(key_id, str) or "crit" in header:
         raise SignatureRefusedError("the header must name its key by kid, and have no critical extension")
     return Unverified(algorithm, key_id, header, claims)

@@ -3,14 +3,17 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from stepwell_shared.auth.caller import Caller
+from stepwell_shared.auth.external_issuers import read_external_issuers
 from stepwell_shared.auth.issuer_keys import IssuerKeys
-from stepwell_shared.auth.keys import load_private_keys, public_key_set
+from stepwell_shared.auth.key_ring import KeyRing
+from stepwell_shared.auth.keys import SigningKey
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.auth.signatures import SignatureRefusedError, moment, names, read_unverified, verify
+from stepwell_shared.auth.trust import TrustedIssuer, claimed_issuer, trusted_issuer
 from stepwell_shared.database.pool import TENANT_PATTERN, Database
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.http_client import HttpClient
@@ -28,7 +31,9 @@ async def no_consents(caller: Caller) -> Caller:
 
 
 class TokenVerifier:
-    """Verifies access tokens of one issuer for one service, and remembers those it has verified until they expire.
+    """Verifies access tokens for one service, and remembers those it has verified until they expire.
+
+    They are of our own issuer, or of one of those of others that are `trusted`.
 
     `audience` is this service's public base URL: a token for another service or deployment is refused. `narrow` leaves
     to who acts under Consents what these permit; it is asked on each request, and never for anybody else.
@@ -42,7 +47,9 @@ class TokenVerifier:
         audience: str,
         clock: Callable[[], float] = time.time,
         narrow: Narrow = no_consents,
+        trusted: Sequence[TrustedIssuer] = (),
     ) -> None:
+        self._trusted = trusted
         self._keys = keys
         self._issuer = issuer_url.rstrip("/")
         self._audience = audience.rstrip("/")
@@ -55,14 +62,19 @@ class TokenVerifier:
         cls, service: str, settings: Settings, database: Database, http: HttpClient, narrow: Narrow = no_consents
     ) -> "TokenVerifier":
         """The verifier of one of our services. The process that hosts the issuer has its keys at hand."""
-        signing_file = settings.issuer_signing_key_file
-        local = None if signing_file is None else public_key_set(load_private_keys(signing_file))
-        keys = IssuerKeys(database, http, settings.issuer_url, local=local)
-        return cls(keys, issuer_url=settings.issuer_url, audience=settings.url_of(service), narrow=narrow)
+        audience = settings.url_of(service)
+        trusted = [
+            TrustedIssuer(each, database, http, audience, time.time)
+            for each in read_external_issuers(settings.issuers_file)
+        ]
+        keys = IssuerKeys(database, http, settings.issuer_url, local=local_keys(settings))
+        return cls(keys, issuer_url=settings.issuer_url, audience=audience, narrow=narrow, trusted=trusted)
 
     async def close(self) -> None:
         """Ends what runs in the background."""
         await self._keys.close()
+        for each in self._trusted:
+            await each.close()
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind the header `Authorization: Bearer <token>`.
@@ -88,6 +100,10 @@ class TokenVerifier:
         return caller if caller.actor is None else await self._narrow(caller)
 
     async def _verify(self, token: str) -> tuple[Caller, float]:
+        if self._trusted and claimed_issuer(token) != self._issuer:
+            trusted = trusted_issuer(self._trusted, token)
+            if trusted is not None:
+                return await trusted.caller(token)
         unverified = read_unverified(token)
         if str(unverified.claims.get("iss")).rstrip("/") != self._issuer:
             raise SignatureRefusedError("the token comes from another issuer")
@@ -97,6 +113,12 @@ class TokenVerifier:
         claims = verify(token, unverified, key)
         expires_at = check_access_claims(claims, self._audience, self._clock())
         return caller_of(claims), expires_at
+
+
+def local_keys(settings: Settings) -> Callable[[], Sequence[SigningKey]] | None:
+    """The keys of an issuer in this process; None in all others. Raises KeyFileError."""
+    file = settings.issuer_signing_key_file
+    return None if file is None else KeyRing(file).published
 
 
 def check_access_claims(claims: Mapping[str, Any], audience: str, now: float) -> float:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -33,11 +33,13 @@ from stepwell_shared.auth.clients import (
     remove_client,
     tenant_of,
 )
+from stepwell_shared.auth.key_ring import rotate as rotate_keys
 from stepwell_shared.auth.keys import (
     KeyFileError,
     load_private_key,
     load_private_keys,
     make_private_key,
+    new_private_key,
     public_key_set,
 )
 from stepwell_shared.auth.roles import ROLES
@@ -206,6 +208,16 @@ def _client_commands() -> typer.Typer:
         for client in _run(_on_issuer(lambda database: list_clients(database, tenant))):
             typer.echo(f"{client.client_id}  {' '.join(client.roles) or client.scopes}")
 
+    @commands.command("keys")
+    def keys(
+        client_id: Annotated[str, typer.Argument(metavar="TENANT.NAME")],
+        jwks_file: Annotated[Path | None, typer.Option(help="the client's public JWK set")] = None,
+        jwks_url: Annotated[str | None, typer.Option(help="https URL where the client publishes its JWK set")] = None,
+    ) -> None:
+        """Take new keys of a client, and leave what it may do. Without options: those of its key file here."""
+        _run(_change_keys(AccessSettings(), client_id, jwks_file, jwks_url))
+        typer.echo(f"The client {client_id} signs with its new keys.")
+
     @commands.command("remove")
     def remove(client_id: Annotated[str, typer.Argument(metavar="TENANT.NAME")]) -> None:
         """Remove a client; tokens that it already has end within five minutes."""
@@ -225,11 +237,20 @@ def _token(
     typer.echo(_run(fetch_token(AccessSettings(), client_id, scope=" ".join(scope or []), key_file=key_file)))
 
 
-def _key(path: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """Make a private key in FILE and print its public JWK set."""
+def _key(
+    path: Annotated[Path, typer.Argument(metavar="FILE")],
+    rotate: Annotated[bool, typer.Option("--rotate", help="put a new key beside those of FILE")] = False,
+    at_once: Annotated[bool, typer.Option("--at-once", help="the old key got out: nothing waits for it")] = False,
+) -> None:
+    """Make a private key in FILE, or rotate the keys in it, and print their public JWK set."""
 
     async def make() -> str:
-        return json.dumps(public_key_set([make_private_key(path)]))
+        if not rotate:
+            return json.dumps(public_key_set([make_private_key(path)]))
+        waits = {"wait_seconds": 0.0, "overlap_seconds": 0.0} if at_once else {}
+        begins = rotate_keys(path, new_private_key(), time.time(), **waits)
+        typer.echo(f"The new key signs from {datetime.fromtimestamp(begins, UTC):%Y-%m-%d %H:%M:%S} UTC on.", err=True)
+        return json.dumps(public_key_set(load_private_keys(path)))
 
     typer.echo(_run(make()))
 
@@ -258,6 +279,19 @@ async def _register(
     client = Client(client_id, scopes, jwks=jwks, jwks_url=jwks_url, roles=roles, fhir_user=fhir_user)
     await add_client(settings, client, replace=replace)
     typer.echo(_introduction(settings, client, key_file))
+
+
+async def _change_keys(settings: AccessSettings, client_id: str, jwks_file: Path | None, jwks_url: str | None) -> None:
+    """Raises SetupError, KeyFileError and ClientError."""
+    key_file = settings.key_file(client_id) if jwks_file is None and jwks_url is None else None
+    if key_file is not None and not key_file.exists():
+        raise SetupError(f"There is no key file {key_file}: give the new keys with --jwks-file or --jwks-url.")
+    async with _database(settings.issuer_database) as database:
+        client = await find_client(database, client_id)
+        if client is None:
+            raise SetupError(f"There is no client {client_id}.")
+        changed = replace(client, jwks=_client_key_set(key_file, jwks_file), jwks_url=jwks_url)
+        await register_client(database, changed, datetime.now(UTC))
 
 
 def _client_key_set(key_file: Path | None, jwks_file: Path | None) -> Mapping[str, Any] | None:
