@@ -65,6 +65,12 @@ def test_a_changed_file_counts_without_a_new_start(runtime: Runtime, tmp_path: P
     assert crisis_contacts(runtime, "north") == 1
 
 
+def test_what_measurement_publishes_by_the_same_file_is_no_fault_of_it() -> None:
+    """docs/dashboards.md and docs/improvement.md have this line: both services read one file."""
+    sites = parse_sites({"north": {"publicDashboard": {"region": "North Valley", "suggestions": True}}})
+    assert sites["north"].public_dashboard == {"region": "North Valley", "suggestions": True}
+
+
 def test_the_demo_has_contacts_that_are_obviously_nobodys() -> None:
     content = Path(deployment.__file__).with_name("demo_site.json").read_text(encoding="utf-8")
     (site,) = parse_sites(json.loads(content)).values()

@@ -7,7 +7,7 @@ from pathlib import Path
 from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
 from stepwell_shared.runtime import Handler, Runtime, Service
 
-from stepwell_measurement import board_tables, care_tables
+from stepwell_measurement import board_tables, care_tables, improvement_tables
 from stepwell_measurement.pages import staff_pages
 from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
@@ -50,7 +50,7 @@ service = Service(
     loops=lambda runtime, meter: [*counting.loops(runtime), *evaluating.loops(runtime), *dashboards.loops(runtime)],
     # A draft is no referral yet.
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
-    tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES),
+    tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES, *improvement_tables.TABLES),
     functions=(*FUNCTIONS, *care_tables.FUNCTIONS),
     seed=ship_measures,
     staff_pages=staff_pages,

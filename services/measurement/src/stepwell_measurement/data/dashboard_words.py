@@ -1,4 +1,7 @@
-"""What the dashboards say, in four languages, and how each language writes numbers: dashboard_words.json."""
+"""What the dashboards say, in four languages, and how each language writes numbers: dashboard_words.json.
+
+What the quarterly report, minutes and suggestions say beside them is in improvement_words.json.
+"""
 
 import json
 from datetime import date
@@ -49,6 +52,11 @@ class Words(NamedTuple):
         year, _, number = month.partition("-")
         return f"{_read()['months'][self.language][int(number) - 1]} {year[2:]}"
 
+    def quarter(self, quarter: str) -> str:
+        """A quarter such as 2026-Q2."""
+        year, _, number = quarter.partition("-Q")
+        return self.phrase("quarter-name", number=number, year=year)
+
     def day(self, day: date) -> str:
         """A day with the name of its month."""
         name = _read()["months"][self.language][day.month - 1]
@@ -71,5 +79,11 @@ def name_of(language: str) -> str:
 
 @cache
 def _read() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((files(__package__) / "dashboard_words.json").read_text(encoding="utf-8"))
+    content, more = (_content(name) for name in ("dashboard_words.json", "improvement_words.json"))
+    content["phrases"] |= more["phrases"]
+    return content
+
+
+def _content(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((files(__package__) / name).read_text(encoding="utf-8"))
     return content

@@ -126,9 +126,9 @@ def measure_page(board: Board | None, measure: Measure, voice: Voice) -> bytes:
     return _page(voice.title(measure), voice, back, *content, _reading(words))
 
 
-def waiting_page(voice: Voice) -> bytes:
+def waiting_page(voice: Voice, why: str = "not-yet") -> bytes:
     """While nothing has been counted yet."""
-    return _page(voice.words.phrase("title-region"), voice, element("p", voice.words.phrase("not-yet")))
+    return _page(voice.words.phrase("title-region"), voice, element("p", voice.words.phrase(why)))
 
 
 def _found(board: Board) -> dict[Measure, Sheet]:

@@ -1,11 +1,12 @@
 """Addresses below /measurement/dashboard: for leaders, for a practice, for everybody, and one for each measure."""
 
 import re
+from functools import partial
 
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.wire import Exchange
-from stepwell_shared.pages.door import Authenticate, Shown, Visit, language_of, public_door, staff_door
+from stepwell_shared.pages.door import Authenticate, Shown, Visit, doors_at, language_of, public_door, staff_door
 from stepwell_shared.pages.layout import page_headers
 from stepwell_shared.pages.sign_in import signed_in
 from stepwell_shared.runtime import Page, Runtime
@@ -13,6 +14,7 @@ from stepwell_shared.runtime import Page, Runtime
 from stepwell_measurement.data.dashboard_words import Words, languages
 from stepwell_measurement.data.measures import measures
 from stepwell_measurement.pages.board import board_page, measure_page, practice_page, public_page, waiting_page
+from stepwell_measurement.pages.improvement import report
 from stepwell_measurement.pages.tiles import STYLE, Voice
 from stepwell_measurement.use_cases.dashboards import board_of, public_region
 
@@ -30,7 +32,9 @@ def dashboard_pages(runtime: Runtime, authenticate: Authenticate) -> dict[str, P
         return await _public(runtime, exchange)
 
     def for_staff(who: Authenticate) -> Page:
-        return staff_door(runtime, who, _page, languages=languages())
+        read = partial(staff_door, runtime, who, languages=languages())
+        _, page = doors_at({ADDRESS: read(_page), f"{ADDRESS}/report": read(partial(report, base=ADDRESS))})
+        return page
 
     return {**signed_in(runtime, authenticate, ADDRESS, REPORT).doors(for_staff), PUBLIC: public_door(everybody)}
 

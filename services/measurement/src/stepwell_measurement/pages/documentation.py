@@ -10,6 +10,8 @@ from stepwell_measurement.data.measures import measures
 
 PATH, DASHBOARD = "/measurement/trajectory/{patient}", "/measurement/dashboard"
 TAG, DASHBOARDS = "Trajectories", "Dashboards"
+QUARTER = {"type": "string", "pattern": "^2[0-9]{3}-Q[1-4]$"}
+FILE = {"type": "string", "format": "binary"}
 ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
 
 Json = dict[str, Any]
@@ -35,6 +37,10 @@ def _dashboards() -> Json:
     practice = _parameter("practice", "path", ID, "The id of the practice's Organization.", required=True)
     measure = _parameter("measure", "path", {"enum": list(measures())}, "The id of the Measure.", required=True)
     tenant = _parameter("tenant", "path", ID, "The tenant that publishes its figures.", required=True)
+    quarter = _parameter("quarter", "query", QUARTER, "Such as 2026-Q3; without it the last one that is over.")
+    of_practice = _parameter("practice", "query", ID, "The id of a practice's Organization: its own report.")
+    format_ = _parameter("_format", "query", {"enum": ["html", "pdf"]}, "As Accept, and before it.")
+    report = "The figures of a quarter beside the one before, with what was done, as a page or as PDF"
     region = "Access, waits, outcomes, equity, bottlenecks and effects of changes, of all practices together"
     public = "What a tenant publishes, without a token: large groups alone, and no practice by name"
     return {
@@ -47,6 +53,7 @@ def _dashboards() -> Json:
             "parameters": [measure],
             "get": _page("dashboard-measure", "What a figure counts, by which source, and for whom it is what", []),
         },
+        f"{DASHBOARD}/report": {"get": _with_pdf(_page("dashboard-report", report, [quarter, of_practice, format_]))},
         f"{DASHBOARD}/public/{{tenant}}": {
             "parameters": [tenant],
             "get": {**_page("dashboard-public", public, []), "security": []},
@@ -67,6 +74,13 @@ def _page(operation_id: str, summary: str, parameters: list[Json]) -> Json:
             **refusals("400", "401", "403", "404", "405", "406", "410", "414", "422", "431", "503"),
         },
     }
+
+
+def _with_pdf(operation: Json) -> Json:
+    """The page can be had as a file as well."""
+    content = {**operation["responses"]["200"]["content"], "application/pdf": {"schema": FILE}}
+    shown = {"description": "The page, or the file.", "content": content}
+    return {**operation, "responses": {**operation["responses"], "200": shown}}
 
 
 def _sign_in() -> Json:

@@ -68,7 +68,7 @@ class Site(_Model):
     cadence: dict[str, int] = Field(default_factory=dict)
     # What measurement reads of the same file.
     measurement: dict[str, Any] = Field(default_factory=dict)
-    public_dashboard: dict[str, Any] | None = None
+    public_dashboard: dict[str, Any] | None = Field(default=None, alias="publicDashboard")
 
     @field_validator("cadence")
     @classmethod
