@@ -20,6 +20,7 @@ from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
 from stepwell_shared.cli.partners import add_partner_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
+from stepwell_shared.cli.reporting import add_report_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.cli.worklist import add_worklist_command
 from stepwell_shared.connections import serve as serve_application
@@ -43,6 +44,7 @@ add_partner_commands(app)
 add_import_command(app)
 add_export_command(app)
 add_worklist_command(app)
+add_report_command(app)
 add_demo_command(app)
 
 
