@@ -28,7 +28,7 @@ run: $(INSTALLED) ## start the four services on an embedded PostgreSQL and play 
 test: lint types imports ## everything that needs only pip packages, on real PostgreSQL
 	@$(BIN)/pytest -q -n 2 --ignore tests/external $(ARGS)
 
-rows: $(INSTALLED) ## the FHIR checklist as a table: each row, the tests that prove it, and how they went
+rows: $(INSTALLED) ## the FHIR checklist as a table with its tests; ROWS=owasp, asvs, threats or hazards for another
 	@$(BIN)/python -m pytest -q -n 2 -p tests.support.rows --ignore tests/external $(ARGS)
 
 check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, conformance and the published examples
@@ -78,6 +78,8 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 		--python-version 3.11 tests/clients/python/requirements.in --output-file tests/clients/python/requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 tests/external/spark/requirements.in --output-file tests/external/spark/requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 tests/external/supply/requirements.in --output-file tests/external/supply/requirements.lock
 	@$(MAKE) $(INSTALLED)
 
 clean: ## remove the virtual environment, caches and build output; data in .stepwell stays
