@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from stepwell_shared.canonical import code_system
+from stepwell_shared.cli.asking import PatientClient
 from stepwell_shared.cli.exporting import Export
 from stepwell_shared.cli.tables import Format, chosen_views, write_tables
 
@@ -37,7 +38,8 @@ async def test_duckdb_reads_an_export_as_it_is(hospital: Hospital, tmp_path: Pat
     async def token() -> str:
         return hospital.caller()["Authorization"].removeprefix("Bearer ")
 
-    job = Export(hospital.http, token, f"{URLS['measurement']}/$export?_type=Observation", tmp_path)
+    client = PatientClient(hospital.http, token, patience_seconds=60)
+    job = Export(client, f"{URLS['measurement']}/$export?_type=Observation", tmp_path)
     job.state.location = asked.headers["content-location"]
     manifest = await job.run()
     files = [(each.type, path) for each, path in job.files(manifest)]

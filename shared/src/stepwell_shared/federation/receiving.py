@@ -17,6 +17,7 @@ from stepwell_shared.events.catch_up import CatchUp, CatchUpPolicy
 from stepwell_shared.events.delivery import TenantList
 from stepwell_shared.events.notification import Notification, ReceivedEvent, parse_notification
 from stepwell_shared.events.receiver import Receiver
+from stepwell_shared.events.traces import Arrived
 from stepwell_shared.federation.exchange import Exchange
 from stepwell_shared.federation.partners import Partner, Partners
 from stepwell_shared.federation.tokens import PartnerTokens
@@ -47,7 +48,7 @@ class PartnerReceiver(Receiver):
             await self.handle(caller.tenant, notification)
         return outcome_bytes([Issue("received", "informational", severity="information")])
 
-    async def handle(self, tenant: str, notification: Notification) -> None:
+    async def handle(self, tenant: str, notification: Notification, arrived: Arrived | None = None) -> None:
         """See `Receiver.handle`. Raises FORBIDDEN for events about what is not the partner's."""
         partner = await self._partners.of_subscription_there(tenant, notification.subscription)
         if partner is None:
@@ -56,7 +57,7 @@ class PartnerReceiver(Receiver):
             if event.focus is None or not partner.sent(event.focus):
                 text = "an event is about a resource of the service that announces it"
                 raise FhirError(Category.FORBIDDEN, [Issue(text, "forbidden", event.expression)])
-        await super().handle(tenant, notification)
+        await super().handle(tenant, notification, arrived)
 
     async def _handle_event(self, event: ReceivedEvent, tenant: str) -> None:
         partner = await self._partners.of_resource(tenant, event.focus or "")
