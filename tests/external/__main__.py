@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from tests.browser import dashboards, forms, worklist
 from tests.clients import journeys, opinions
 from tests.corpus import run as corpus
-from tests.external import hl7, pgbouncer, postgresql_versions, spark_example, supply_chain
+from tests.external import hl7, images, pgbouncer, postgresql_versions, spark_example, supply_chain
 from tests.external.tools import SkippedError
 from tests.support import postgres
 
@@ -21,6 +21,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "pgbouncer": ("the main journey and tests of the engine through a transaction pooler", pgbouncer.run),
     "postgresql": ("the same on every version of PostgreSQL from 15 on", postgresql_versions.run),
     "supply": ("what each service consists of: its list, licences, and advisories", supply_chain.run),
+    "images": ("the services' images, built and run", images.run),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),
 }

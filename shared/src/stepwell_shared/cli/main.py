@@ -61,7 +61,7 @@ def run(
 
 @app.command()
 def serve(
-    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")],
+    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}", envvar="STEPWELL_SERVICE")],
     port: Annotated[int, typer.Option(help="TCP port")] = 8000,
     host: Annotated[str, typer.Option(help="address to listen on")] = HOST,
 ) -> None:
@@ -72,7 +72,10 @@ def serve(
 
 @app.command()
 def migrate(
-    service: Annotated[str | None, typer.Argument(help="one service, with STEPWELL_MIGRATION_DATABASE_URL")] = None,
+    service: Annotated[
+        str | None,
+        typer.Argument(help="one service, with STEPWELL_MIGRATION_DATABASE_URL", envvar="STEPWELL_SERVICE"),
+    ] = None,
     runtime_role: Annotated[str, typer.Option(help="login of the running service")] = RUNTIME_ROLE,
 ) -> None:
     """Bring one service's database, or all databases of this machine, to the newest schema."""
