@@ -60,7 +60,7 @@ types: $(INSTALLED) ## mypy --strict
 imports: $(INSTALLED) ## the import directions of .importlinter
 	@$(BIN)/lint-imports --no-logo >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 
-openapi: $(INSTALLED) ## write openapi/<service>.yaml from the code
+openapi: $(INSTALLED) ## write openapi/<service>.yaml and openapi/collections from the code
 	@$(BIN)/stepwell openapi
 
 migrate: $(INSTALLED) ## bring the databases to the newest schema

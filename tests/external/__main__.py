@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from tests.browser import dashboards, forms, worklist
-from tests.clients import journeys, opinions
+from tests.clients import collections, journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import hl7, images, pgbouncer, postgresql_versions, spark_example, supply_chain
 from tests.external.tools import SkippedError
@@ -13,6 +13,7 @@ from tests.support import postgres
 
 CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "clients": ("FHIR clients from npm and PyPI at the four services", journeys.run),
+    "collections": ("the collections of requests, run as Postman does", collections.run),
     "examples": ("published R4 examples, stored, read and found", corpus.run),
     "browser": ("the form pages in a real browser", forms.run),
     "worklist": ("the coordinators' worklist in a real browser", worklist.run),

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -26,7 +26,7 @@ from stepwell_shared.cli.worklist import add_worklist_command
 from stepwell_shared.connections import serve as serve_application
 from stepwell_shared.installed import commands_of_services, service_named
 from stepwell_shared.migrations import migrate as migrate_service
-from stepwell_shared.openapi import openapi_document
+from stepwell_shared.openapi import collection, collection_text, openapi_document
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES, MigrationSettings
 
@@ -89,19 +89,21 @@ def migrate(
 
 @app.command()
 def openapi(folder: Annotated[Path, typer.Option(help="where the files go")] = Path("openapi")) -> None:
-    """Write the OpenAPI document of every service."""
-    folder.mkdir(exist_ok=True)
+    """Write the OpenAPI document of every service, and a collection of its requests for Postman, Bruno and newman."""
     for name in SERVICES:
-        (folder / f"{name}.yaml").write_text(openapi_text(name), encoding="utf-8")
-        typer.echo(f"wrote {folder / name}.yaml")
+        document = document_of(name)
+        text = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
+        requests = collection_text(collection(document))
+        for path, content in ((f"{name}.yaml", text), (f"collections/{name}.postman_collection.json", requests)):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content, encoding="utf-8")
+            typer.echo(f"wrote {folder / path}")
 
 
-def openapi_text(name: str) -> str:
-    """The OpenAPI document of one service as YAML, the same on every machine."""
+def document_of(name: str) -> dict[str, Any]:
+    """The OpenAPI document of one service, the same on every machine."""
     service = service_named(name)
-    document = openapi_document(service, service.resources(Runtime()), f"https://stepwell.example/{name}/fhir")
-    text: str = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
-    return text
+    return openapi_document(service, service.resources(Runtime()), f"https://stepwell.example/{name}/fhir")
 
 
 def main() -> None:
