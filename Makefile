@@ -80,6 +80,9 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 		--python-version 3.11 tests/external/spark/requirements.in --output-file tests/external/spark/requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 tests/external/supply/requirements.in --output-file tests/external/supply/requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 tests/external/patroni/requirements.in \
+		--output-file tests/external/patroni/requirements.lock
 	@$(MAKE) $(INSTALLED)
 
 clean: ## remove the virtual environment, caches and build output; data in .stepwell stays

@@ -13,11 +13,12 @@ from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.canonical import CANONICAL
 from stepwell_shared.cli.client import SuiteClient, filled
+from stepwell_shared.cli.deployment import LocalDeployment
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.http_client import HttpError, HttpResponse, http_client
 
 from tests.chaos.ledger import Ledger, Submission
-from tests.chaos.stage import CLIENT, Stage
+from tests.chaos.stage import CLIENT
 
 SYSTEM = "urn:ietf:rfc:3986"
 ATTEMPT_SECONDS_MAX = 6.0
@@ -153,9 +154,9 @@ def _said(answer: HttpResponse) -> str:
 
 
 @asynccontextmanager
-async def submitting(stage: Stage, ledger: Ledger) -> AsyncIterator[Submitter]:
+async def submitting(deployment: LocalDeployment, ledger: Ledger) -> AsyncIterator[Submitter]:
     """A submitter that is ready."""
     async with http_client(timeout_seconds=ATTEMPT_SECONDS_MAX) as http:
-        submitter = Submitter(SuiteClient(stage.deployment, http, CLIENT), ledger)
+        submitter = Submitter(SuiteClient(deployment, http, CLIENT), ledger)
         await submitter.prepare()
         yield submitter

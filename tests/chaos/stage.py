@@ -83,7 +83,7 @@ class Stage:
         postmaster = self.postgres.pid
         if postmaster is None:
             return
-        children = _children(postmaster)
+        children = children_of(postmaster)
         if kill.manner is Manner.CHILD:
             _kill(children[kill.child % len(children)])
             return
@@ -105,7 +105,7 @@ class Stage:
             await asyncio.to_thread(self.postgres.start)
 
 
-def _children(parent: int) -> list[int]:
+def children_of(parent: int) -> list[int]:
     """The processes that this one started, oldest number first; proc(5)."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):

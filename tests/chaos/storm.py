@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 from stepwell_shared.canonical import CANONICAL
 from stepwell_shared.cli.client import SuiteClient
+from stepwell_shared.cli.deployment import LocalDeployment
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.http_client import http_client
 
@@ -69,8 +70,8 @@ async def storm(stage: Stage, size: Size, told: Callable[[Run], None] = lambda r
     async with AsyncExitStack() as stack:
         proxies = await stack.enter_async_context(stage.proxies(fair))
         listener = await stack.enter_async_context(listening(stage.listener_port))
-        submitter = await stack.enter_async_context(submitting(stage, run.ledger))
-        run.subscription_id = await _subscribe(stage)
+        submitter = await stack.enter_async_context(submitting(stage.deployment, run.ledger))
+        run.subscription_id = await subscribe(stage.deployment, stage.ehr_port)
         for proxy in proxies:
             proxy.follow(Faults(size.seed))
         began = time.monotonic()
@@ -100,10 +101,10 @@ async def _submit(submitter: Submitter, run: Run, told: Callable[[Run], None]) -
     await asyncio.gather(*(work() for _ in range(run.size.clients)))
 
 
-async def _subscribe(stage: Stage) -> str:
-    """A record system that wants to hear of every referral."""
+async def subscribe(deployment: LocalDeployment, port: int) -> str:
+    """Lets a record system that listens on this port hear of every referral; the id of its Subscription."""
     async with http_client(timeout_seconds=30) as http:
-        ehr = SuiteClient(stage.deployment, http, EHR)
+        ehr = SuiteClient(deployment, http, EHR)
         level = {"url": f"{BACKPORT}/backport-payload-content", "valueCode": "id-only"}
         subscription = {
             "resourceType": "Subscription",
@@ -112,7 +113,7 @@ async def _subscribe(stage: Stage) -> str:
             "criteria": f"{CANONICAL}/SubscriptionTopic/referral-changed",
             "channel": {
                 "type": "rest-hook",
-                "endpoint": f"http://127.0.0.1:{stage.ehr_port}/notifications",
+                "endpoint": f"http://127.0.0.1:{port}/notifications",
                 "payload": "application/fhir+json",
                 "_payload": {"extension": [level]},
             },
@@ -175,7 +176,7 @@ async def _examine_when_settled(
                     before, moved_at = now, time.monotonic()
                 for proxy in proxies:
                     await proxy.settled()
-                run.ledger.heard = _heard(listener)
+                run.ledger.heard = heard(listener)
                 run.findings = await examine(connections, run.ledger)
                 run.findings += await examine_ehr(connections, run.ledger, run.subscription_id)
                 run.findings += _refused_on_the_way(proxies)
@@ -193,7 +194,7 @@ async def _row_counts(connection: asyncpg.Connection) -> object:
     return tuple(row)
 
 
-def _heard(listener: Listener) -> list[tuple[int, str]]:
+def heard(listener: Listener) -> list[tuple[int, str]]:
     """Number and focus of each event that came."""
     found = []
     for body in list(listener.bodies):

@@ -37,12 +37,16 @@ def install_node_packages(folder: Path = NODE) -> None:
 
 def install_python_packages() -> Path:
     """The interpreter of the clients' venv. Raises SkippedError when there is no way to the packages."""
-    python = VENV / "bin" / "python"
-    uv = Path(sys.executable).parent / "uv"
+    return python_with(REQUIREMENTS, VENV)
+
+
+def python_with(requirements: Path, venv: Path) -> Path:
+    """The interpreter of a venv that has these packages, made if need be. Raises SkippedError without a way to them."""
+    python, uv = venv / "bin" / "python", Path(sys.executable).parent / "uv"
     if not python.exists():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, VENV], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement", REQUIREMENTS]
-    once(VENV / ".installed", REQUIREMENTS, [*map(str, install)], ROOT)
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement", requirements]
+    once(venv / ".installed", requirements, [*map(str, install)], ROOT)
     return python
 
 

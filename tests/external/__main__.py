@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from tests.browser import dashboards, forms, worklist
 from tests.clients import collections, journeys, opinions
 from tests.corpus import run as corpus
-from tests.external import hl7, images, pgbouncer, postgresql_versions, spark_example, supply_chain
+from tests.external import (
+    backup,
+    failover,
+    hl7,
+    images,
+    pgbouncer,
+    postgresql_versions,
+    spark_example,
+    supply_chain,
+)
 from tests.external.tools import SkippedError
 from tests.support import postgres
 
@@ -21,6 +30,8 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "spark": ("an export read by Spark as by DuckDB", spark_example.run),
     "pgbouncer": ("the main journey and tests of the engine through a transaction pooler", pgbouncer.run),
     "postgresql": ("the same on every version of PostgreSQL from 15 on", postgresql_versions.run),
+    "failover": ("a PostgreSQL primary killed under load, with Patroni", failover.run),
+    "backup": ("docs/backup.md: a suite destroyed, and brought back to a moment", backup.run),
     "supply": ("what each service consists of: its list, licences, and advisories", supply_chain.run),
     "images": ("the services' images, built and run", images.run),
     "opinions": ("other validators on what we emit", opinions.hear),

@@ -11,7 +11,7 @@ from stepwell_shared.views.running import rows_of
 from stepwell_shared.views.shipped import shipped_views
 from stepwell_shared.views.writing import Format, write
 
-from tests.clients.install import once
+from tests.clients.install import python_with
 from tests.external.tools import need_java
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ SCORES = (("o1", "p1", 20, "phq-9-severe"), ("o2", "p1", 9, "phq-9-mild"), ("o3"
 def run() -> bool:
     """Whether both read an export alike. Raises SkippedError without Java or without a way to Spark."""
     need_java()
-    python = _install()
+    python = python_with(REQUIREMENTS, VENV)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _fill(folder)
@@ -35,16 +35,6 @@ def run() -> bool:
     for tool, lines in said.items():
         print(f"{tool}: {'as expected' if lines == LINES else lines}")
     return all(lines == LINES for lines in said.values())
-
-
-def _install() -> Path:
-    """The interpreter that has Spark."""
-    python, uv = VENV / "bin" / "python", Path(sys.executable).parent / "uv"
-    if not python.exists():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, VENV], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement", REQUIREMENTS]
-    once(VENV / ".installed", REQUIREMENTS, [*map(str, install)], ROOT)
-    return python
 
 
 def _fill(folder: Path) -> None:

@@ -20,7 +20,7 @@ from stepwell_shared.cli.access import AccessSettings
 from stepwell_shared.cli.errors import SetupError, database_told_plainly
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.documentation import topics_page
-from stepwell_shared.events.standing import Standing, Unsent, resolve_parked, standing, unsent
+from stepwell_shared.events.standing import Standing, Unsent, leave_numbers, resolve_parked, standing, unsent
 from stepwell_shared.installed import service_named
 from stepwell_shared.settings import SERVICES
 
@@ -101,6 +101,26 @@ def skip(
     """Give up parked events: they are never sent, and kept no longer than delivered ones."""
     resolved = _run(_resolve(AccessSettings(), service, tenant, subscription, numbers, reason))
     typer.echo(f"{_count(resolved, 'parked event')} skipped.")
+
+
+@commands.command("restored")
+def restored(
+    numbers: Annotated[
+        int, typer.Option(min=1, help="more than any subscription had events since the moment")
+    ] = 1_000_000,
+) -> None:
+    """After a restore from a backup, before the services start: give no number to two events."""
+    counted = _run(_leave_numbers(AccessSettings(), numbers))
+    typer.echo(f"The next events of {_count(counted, 'subscription')} have numbers that are higher by {numbers}.")
+
+
+async def _leave_numbers(settings: AccessSettings, numbers: int) -> int:
+    counted = 0
+    for name in SERVICES:
+        async with _database(settings, name) as database:
+            for tenant in await tenants.list_tenants(database):
+                counted += await leave_numbers(database, tenant, numbers)
+    return counted
 
 
 async def _standings(

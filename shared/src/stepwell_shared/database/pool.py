@@ -10,6 +10,7 @@ import asyncpg
 import asyncpg.pool
 
 from stepwell_shared.database.address import address_of
+from stepwell_shared.database.connecting import Connector, WatchedConnection
 
 Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 
@@ -36,7 +37,7 @@ class TooSlowError(Exception):
     """A statement took longer than its caller allows."""
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+class _Connection(WatchedConnection):
     """A connection that is given back without the hidden reset round trip.
 
     Nothing here may therefore set session state: the tenant is set per transaction, never per session.
@@ -67,6 +68,7 @@ class Database:
         address = address_of(url)
         pool = asyncpg.create_pool(
             address.url,
+            connect=Connector(address.url).connect,
             min_size=0,
             max_size=connections_max,
             connection_class=_Connection,
@@ -87,8 +89,8 @@ class Database:
         connection = await self._take()
         try:
             yield connection
-        except BaseException:
-            await self._pool.release(connection)  # asyncpg clears up what was cut off
+        except BaseException as error:
+            await self._let_go(connection, error)
             raise
         await self._give_back(connection)
 
@@ -108,7 +110,7 @@ class Database:
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments, timeout=seconds_max)
         except BaseException as error:
-            await self._pool.release(connection)
+            await self._let_go(connection, error)
             if seconds_max is not None and isinstance(error, TimeoutError):
                 raise TooSlowError from error
             raise
@@ -136,6 +138,12 @@ class Database:
             await self._pool.release(connection)
         else:
             self._at_hand.append((connection, monotonic()))
+
+    async def _let_go(self, connection: Connection, error: BaseException) -> None:
+        """Gives a connection back after an error; asyncpg clears up what was cut off."""
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            connection.terminate()  # its server was the primary once
+        await self._pool.release(connection)
 
     async def _close(self) -> None:
         while self._at_hand:

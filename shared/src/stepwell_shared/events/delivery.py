@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import asyncpg
 
+from stepwell_shared.database.connecting import Connector, WatchedConnection
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.courier import Courier, TokenProvider
@@ -201,9 +202,10 @@ class Delivery:
 
     async def _listen(self, url: str) -> None:
         """Hears the notices of other replicas, for ever; a lost connection is made again."""
+        connector = Connector(url)
         while True:
             try:
-                connection = await asyncpg.connect(url, timeout=10)
+                connection = await connector.connect(timeout=10, connection_class=WatchedConnection)
                 closed = asyncio.Event()
                 connection.add_termination_listener(lambda *_, closed=closed: closed.set())
                 try:

@@ -1,0 +1,80 @@
+"""How a connection to PostgreSQL is made, and how it notices that the server has vanished.
+
+A URL may name several servers, of which one takes writes. One that does not answer at all must not keep us from asking
+the next, and a connection to a machine that is gone must break, although nobody says so.
+"""
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+# Of several servers, each has so long to answer; one alone has as long as whoever asked waits.
+ANSWER_SECONDS_MAX = 3.0
+# What crosses the network and is not acknowledged for so long ends the connection; so does silence, asked five times.
+SILENCE_SECONDS_MAX = 10
+KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": SILENCE_SECONDS_MAX * 1000}
+# What a server says, or does not say, that leaves hope for the next one.
+NOT_THIS_ONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+
+
+class WatchedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that breaks when the machine at its other end is gone."""
+
+    def watch(self) -> None:
+        """Lets the kernel ask whether the other end is there."""
+        keep_asking(self._transport.get_extra_info("socket"))
+
+
+def keep_asking(channel: socket.socket) -> None:
+    """Lets the kernel ask over this channel, where there is a network and the kernel can."""
+    if channel.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            channel.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class Connector:
+    """Makes connections to the servers of a URL: to the last one that was right first, then to the others in order."""
+
+    def __init__(self, url: str) -> None:
+        self._urls = list(urls_of(url))
+
+    async def connect(self, *_: Any, **options: Any) -> asyncpg.Connection:
+        """A connection; `options` are asyncpg's. Raises what the last server said when none is right."""
+        if len(self._urls) > 1:
+            options["timeout"] = ANSWER_SECONDS_MAX
+        error: Exception = asyncpg.InterfaceError("the URL names no server")
+        for url in tuple(self._urls):
+            try:
+                connection = await asyncpg.connect(url, **options)
+            except NOT_THIS_ONE as failure:
+                error = failure
+            else:
+                self._urls.remove(url)
+                self._urls.insert(0, url)
+                if isinstance(connection, WatchedConnection):
+                    connection.watch()
+                return connection
+        raise error
+
+
+def urls_of(url: str) -> Sequence[str]:
+    """A URL for each server that this one names as `host:port,host:port`."""
+    parts = urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    hosts = place.split(",")
+    if len(hosts) < 2:
+        return [url]
+    before, _, after = url.partition(parts.netloc)
+    return [f"{before}{login}{at}{host}{after}" for host in hosts]

@@ -1,0 +1,135 @@
+"""The primary is killed under load: what was answered is there, nothing is doubled, the services go on by themselves.
+
+Four services work on a cluster of three servers under Patroni, and clients submit all the time. The primary and its
+Patroni get SIGKILL; the next one SIGSTOP, as a machine that hangs, and goes on later as if nothing had happened; the
+third hands over in order. Each has to come back as a standby. Then everything in the databases is compared with what
+the clients were answered.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from pathlib import Path
+
+from stepwell_shared.cli.deployment import LocalDeployment
+from stepwell_shared.cli.processes import ServiceProcesses
+
+from tests.chaos.clients import Submitter, submitting
+from tests.chaos.ledger import Ledger
+from tests.chaos.oracle import Connections, Finding, examine
+from tests.external.deployed import connections, deploy
+from tests.external.patroni_cluster import Cluster, Node, running_cluster
+from tests.support import postgres
+
+CLIENTS = 12
+SUBMISSIONS = 60
+"""So many are answered before something happens, and again after it."""
+BACK_SECONDS_MAX = 90.0
+STANDSTILL_SECONDS_MAX = 60.0
+
+
+@dataclass
+class Load:
+    """Clients that submit until they are told to stop, and when they were answered."""
+
+    submitter: Submitter
+    answered_at: list[float] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Every submission that began is finished."""
+        numbers = count()
+
+        async def work() -> None:
+            for number in numbers:
+                if self.over.is_set():
+                    return
+                await self.submitter.submit(number)
+                self.answered_at.append(time.monotonic())
+
+        await asyncio.gather(*(work() for _ in range(CLIENTS)))
+
+    async def reached(self, answers: int, seconds_max: float) -> None:
+        """Waits until so many were answered in all."""
+        deadline = time.monotonic() + seconds_max
+        while len(self.answered_at) < answers:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{len(self.answered_at)} of {answers} submissions answered in time")
+            await asyncio.sleep(0.05)
+
+    def gap_seconds(self, since: float) -> float:
+        """The longest time without an answer since then, on the monotonic clock."""
+        answered = [since, *(each for each in self.answered_at if each > since)]
+        return max(later - earlier for earlier, later in pairwise(answered))
+
+
+def run() -> bool:
+    """Whether nothing was lost or doubled and all came back. Raises SkippedError where Patroni cannot be had."""
+    folder = postgres.run_folder() / "failover"
+    folder.mkdir(mode=0o711)
+    with running_cluster(folder) as cluster:
+        return asyncio.run(_on(cluster, folder))
+
+
+async def _on(cluster: Cluster, folder: Path) -> bool:
+    await cluster.settled()
+    deployment = await deploy(cluster.url(), folder, {})
+    with ServiceProcesses(deployment.commands(), folder / "logs") as processes:
+        await asyncio.to_thread(processes.wait_until_ready)
+        ledger = Ledger()
+        findings = await _change_primaries(cluster, deployment, ledger)
+        processes.refuse_ended()
+    for finding in findings:
+        print(finding)
+    return not findings
+
+
+async def _change_primaries(cluster: Cluster, deployment: LocalDeployment, ledger: Ledger) -> list[Finding]:
+    """Under load the primary dies, another hangs and wakes up again, and one hands over to another."""
+    async with submitting(deployment, ledger) as submitter:
+        load = Load(submitter)
+        running = asyncio.create_task(load.run())
+        await load.reached(SUBMISSIONS, BACK_SECONDS_MAX)
+        (await _lose(cluster, load, "is killed", Node.kill)).start()
+        await cluster.settled()
+        (await _lose(cluster, load, "hangs", Node.freeze)).thaw()
+        await cluster.settled()
+        await _lose(cluster, load, "hands over", cluster.hand_over)
+        await cluster.settled()
+        load.over.set()
+        await running
+    answers = dict(sorted(ledger.answers.items()))
+    print(f"{len(ledger.acknowledged)} submissions acknowledged; answers by status {answers}", flush=True)
+    return await _findings_when_settled(cluster, ledger)
+
+
+async def _lose(cluster: Cluster, load: Load, what: str, act: Callable[[Node], None]) -> Node:
+    """Something becomes of the primary; the clients are answered again. The node that was it."""
+    leader = await asyncio.to_thread(cluster.leader)
+    began, before = time.monotonic(), len(load.answered_at)
+    await asyncio.to_thread(act, leader)
+    await load.reached(before + SUBMISSIONS, BACK_SECONDS_MAX)
+    print(f"primary {leader.name} {what}: no answer for {load.gap_seconds(began):.1f} s", flush=True)
+    return leader
+
+
+async def _findings_when_settled(cluster: Cluster, ledger: Ledger) -> list[Finding]:
+    """Asks the oracle until it finds nothing, or until nothing has changed for long."""
+    before: list[int] = []
+    moved_at = time.monotonic()
+    while True:
+        async with connections(cluster.url()) as opened:
+            now = await _rows(opened)
+            if now != before:
+                before, moved_at = now, time.monotonic()
+            found = await examine(opened, ledger)
+        if not found or time.monotonic() - moved_at > STANDSTILL_SECONDS_MAX:
+            return found
+        await asyncio.sleep(0.5)
+
+
+async def _rows(opened: Connections) -> list[int]:
+    counted = "SELECT (SELECT count(*) FROM fhir_version) + (SELECT count(*) FROM received_event)"
+    return [await connection.fetchval(counted) for connection in opened.values()]
