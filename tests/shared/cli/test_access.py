@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from joserfc import jwt
 from stepwell_shared.auth.client_keys import ClientKeys
 from stepwell_shared.auth.clients import find_client, list_clients
+from stepwell_shared.auth.ended_rights import rights_ended_at
 from stepwell_shared.auth.endpoints import issuer_router
 from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.key_ring import FixedKeys
@@ -183,6 +184,14 @@ async def test_a_client_is_added_once_and_changed_only_on_demand(
     assert "north.ehr" in (await stepwell("client", "list", "north")).output
     assert "north.ehr" not in (await stepwell("client", "list", "south")).output
     assert says(await stepwell("client", "remove", "north.ehr"), 0)
+    assert says(await stepwell("sign-out", "north"), 1, "--client or --person")
+    assert says(await stepwell("sign-out", "north", "--person", "Practitioner/p"), 0, "Practitioner/p")
+    for urls in suite.values():
+        async with Database.open(urls.runtime, connections_max=1) as database:
+            for who in (("north.ehr", None), ("other:client", "Practitioner/p")):
+                assert await rights_ended_at(database, "north", *who) > 0
+            assert await rights_ended_at(database, "north", "north.other", "Practitioner/q") == 0
+            assert await rights_ended_at(database, "south", "north.ehr", "Practitioner/p") == 0
     assert "north.ehr" not in (await stepwell("client", "list", "north")).output
 
 

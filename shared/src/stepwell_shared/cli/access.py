@@ -33,6 +33,7 @@ from stepwell_shared.auth.clients import (
     remove_client,
     tenant_of,
 )
+from stepwell_shared.auth.ended_rights import end_rights
 from stepwell_shared.auth.key_ring import rotate as rotate_keys
 from stepwell_shared.auth.keys import (
     KeyFileError,
@@ -46,7 +47,7 @@ from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import ScopeError, Scopes
 from stepwell_shared.auth.service_tokens import TokenRequestError, request_token, service_client_id
 from stepwell_shared.cli.errors import SetupError, database_told_plainly, fail
-from stepwell_shared.database.pool import TENANT_PATTERN, Database
+from stepwell_shared.database.pool import TENANT_PATTERN, UNAVAILABLE_ERRORS, Database
 from stepwell_shared.http_client import http_client
 from stepwell_shared.settings import SERVICES
 
@@ -146,6 +147,22 @@ async def add_client(settings: AccessSettings, client: Client, *, replace: bool 
         if not replace and await find_client(database, client.client_id):
             raise SetupError(f"The client {client.client_id} is already there: add --replace to change it.")
         await register_client(database, client, datetime.now(UTC))
+    if replace:
+        await sign_out(settings, client.tenant, client_id=client.client_id)
+
+
+async def sign_out(settings: AccessSettings, tenant: str, *, client_id: str = "", person: str = "") -> None:
+    """Ends the browser sessions of a client or a person in every service. Raises SetupError where it cannot."""
+    for service in SERVICES:
+        url = getattr(settings, f"{service}_database_url")
+        if url is None:
+            continue
+        try:
+            async with _database(url.get_secret_value()) as database:
+                await end_rights(database, tenant, datetime.now(UTC), client_id=client_id, person=person)
+        except UNAVAILABLE_ERRORS as error:
+            text = f"The database of {service} does not answer: sessions there live on. Run it again."
+            raise SetupError(text) from error
 
 
 async def fetch_token(
@@ -162,6 +179,7 @@ def add_access_commands(app: typer.Typer, hooks: Sequence[TenantHook] = ()) -> N
     """Adds the commands `tenant`, `client`, `token` and `key`; the hooks run for each tenant that is added."""
     app.add_typer(_tenant_commands(hooks), name="tenant", help="Tenants: who is kept apart from whom.")
     app.add_typer(_client_commands(), name="client", help="Clients: who may ask for tokens.")
+    app.command("sign-out")(_sign_out)
     app.command("token")(_token)
     app.command("key")(_key)
 
@@ -220,9 +238,10 @@ def _client_commands() -> typer.Typer:
 
     @commands.command("remove")
     def remove(client_id: Annotated[str, typer.Argument(metavar="TENANT.NAME")]) -> None:
-        """Remove a client; tokens that it already has end within five minutes."""
+        """Remove a client: its browser sessions end at once, tokens that it already has within five minutes."""
         if not _run(_on_issuer(lambda database: remove_client(database, client_id))):
             fail(f"There is no client {client_id}.")
+        _run(sign_out(AccessSettings(), tenant_of(client_id) or "", client_id=client_id))
         typer.echo(f"The client {client_id} is removed.")
 
     return commands
@@ -235,6 +254,18 @@ def _token(
 ) -> None:
     """Print a bearer token that is good for five minutes: curl -H "Authorization: Bearer $(stepwell token ...)"."""
     typer.echo(_run(fetch_token(AccessSettings(), client_id, scope=" ".join(scope or []), key_file=key_file)))
+
+
+def _sign_out(
+    tenant: Annotated[str, typer.Argument()],
+    client: Annotated[str, typer.Option(help="TENANT.NAME, or issuer:name for one of another issuer")] = "",
+    person: Annotated[str, typer.Option(help="who acts, as tokens name them: Practitioner/x")] = "",
+) -> None:
+    """End the browser sessions of a client or a person at once, in every service."""
+    if bool(client) == bool(person):
+        fail("Say whose: --client or --person.")
+    _run(sign_out(AccessSettings(), tenant, client_id=client, person=person))
+    typer.echo(f"Sessions of {client or person} have ended.")
 
 
 def _key(

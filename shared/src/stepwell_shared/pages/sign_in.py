@@ -1,7 +1,8 @@
 """Signing in to pages for staff with a browser: a link that is good once and soon over, then a session by a cookie.
 
 Who has a token asks for the link: a record system for the person who works in it, or `stepwell worklist` at the
-terminal. The session may what that token may, for a working day at most, and ends by itself when nobody does anything.
+terminal. The session may what that token may, for a working day at most, and ends by itself when nobody does anything,
+or at once when the client or the person behind it loses rights.
 https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
 """
 
@@ -19,6 +20,7 @@ import orjson
 from stepwell_shared.auth.assertions import Assertion, remember_assertion
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.caller import Caller
+from stepwell_shared.auth.ended_rights import SESSION_LIVES, rights_ended_at
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.auth.signatures import SignatureRefusedError
 from stepwell_shared.fhir.body import encode
@@ -36,10 +38,9 @@ from stepwell_shared.signing import opened, signed
 
 COOKIE = "stepwell-staff"
 LINK, SESSION = "staff link", "staff session"
-# Product defaults: long enough to go from the terminal or the record system to the browser; a working day; and a
-# break, after which somebody else may be at the desk.
+# Product defaults: long enough to go from the terminal or the record system to the browser; and a break, after which
+# somebody else may be at the desk.
 LINK_LIVES = timedelta(minutes=5)
-SESSION_LIVES = timedelta(hours=10)
 IDLE_MAX = timedelta(hours=1)
 COOKIE_CHARACTERS_MAX = 3800  # browsers keep 4096 of a cookie with its name and attributes
 
@@ -223,8 +224,13 @@ class SignIn:
             digest = hashlib.sha256(f"ended {session.id}".encode()).digest()
             async with self.runtime.database.transaction(session.tenant) as connection:
                 ended = await connection.fetchval(_ENDED, session.tenant, session.client_id, digest)
-            return None if ended is not None else session
+            return None if ended is not None or await self._is_without_rights(session) else session
         return None
+
+    async def _is_without_rights(self, session: Session) -> bool:
+        database = self.runtime.database
+        ended_at = await rights_ended_at(database, session.tenant, session.client_id, session.fhir_user)
+        return session.began <= ended_at
 
     async def _who(self, authorization: str | None) -> Caller:
         """Who has come: a session that this process has just looked at, or the bearer of a token."""

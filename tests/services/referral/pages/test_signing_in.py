@@ -4,12 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from stepwell_shared.auth.ended_rights import SESSION_LIVES, end_rights
 from stepwell_shared.pages import sign_in
-from stepwell_shared.pages.sign_in import IDLE_MAX, LINK_LIVES, SESSION_LIVES
+from stepwell_shared.pages.sign_in import IDLE_MAX, LINK_LIVES
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.pages.visiting import WORKLIST, at_work, browser, form_of, put_on, signed_in
-from tests.support.runtime import NORTH, Clock
+from tests.support.runtime import NORTH, SOUTH, START, Clock
 
 BEARER = {"Authorization": "Bearer x"}
 
@@ -109,6 +110,25 @@ async def test_a_session_ends_when_nobody_is_there_and_after_a_working_day(
             answer = await client.get(f"{WORKLIST}/messages")
         assert answer is not None
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize("whose", [{"client_id": "north.client"}, {"person": "Practitioner/nurse-1"}], ids=str)
+async def test_who_loses_rights_loses_the_session_at_once_and_may_sign_in_again(
+    runtime: Runtime, whose: dict[str, str]
+) -> None:
+    async with signed_in(runtime, at_work()) as client, signed_in(runtime, at_work(tenant=SOUTH)) as south:
+        await end_rights(runtime.database, NORTH, START - timedelta(days=1), **whose)
+        for others in ({"client_id": "north.other"}, {"person": "Practitioner/nurse-2"}):
+            await end_rights(runtime.database, NORTH, runtime.clock(), **others)
+        assert (await client.get(WORKLIST)).status_code == 200
+        waiting = await link(client)
+        await end_rights(runtime.database, NORTH, runtime.clock(), **whose)
+        assert (await client.get(WORKLIST)).status_code == 401
+        assert (await client.get(waiting)).status_code == 303
+        assert (await client.get(WORKLIST)).status_code == 401
+        assert (await south.get(WORKLIST)).status_code == 200
+        assert (await client.get(await link(client))).status_code == 303
+        assert (await client.get(WORKLIST)).status_code == 200
 
 
 async def test_a_session_may_what_its_token_may_and_is_on_record_as_it(runtime: Runtime) -> None:
