@@ -1,9 +1,10 @@
-"""Nothing about a person leaves by a side door: marked data goes through everything, and no log, figure, address or
-refusal has a mark in it.
+"""Nothing about a person leaves by a side door: marked data goes through everything, and no log, figure, trace, address
+or refusal has a mark in it.
 """
 
 import asyncio
 import re
+from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -55,8 +56,10 @@ MISTAKES: tuple[tuple[str, str, Any, dict[str, str]], ...] = (
 )  # fmt: skip
 
 
-async def test_no_log_figure_address_or_refusal_has_anything_about_a_person_in_it(suite: Suite) -> None:
+async def test_no_log_figure_trace_address_or_refusal_has_anything_about_a_person_in_it(suite: Suite) -> None:
+    trace_id = token_hex(16)
     async with suite.clinic() as clinic:
+        clinic.http.headers["traceparent"] = f"00-{trace_id}-{token_hex(8)}-01"
         refusals = [each for service in SERVICES for each in await _mistaken(clinic, service)]
         patient = await _lived_through(clinic)
         figures = [await clinic.http.request("GET", f"{_root(suite, service)}/metrics") for service in SERVICES]
@@ -68,6 +71,11 @@ async def test_no_log_figure_address_or_refusal_has_anything_about_a_person_in_i
     assert all(len(text.splitlines()) > 10 for text in logs.values())
     found = [line for text in logs.values() for line in text.splitlines() if MARK in line or patient in line]
     assert found == []
+    assert all(trace_id in text for text in logs.values())
+    spans = suite.collector.wait_for(trace_id, lambda spans: {each.service for each in spans} == set(SERVICES))
+    assert {each.service for each in spans} == set(SERVICES)
+    assert [each for each in spans if MARK in str(each) or patient in str(each)] == []
+    assert [body for body in suite.collector.bodies if MARK.encode() in body or patient.encode() in body] == []
 
 
 async def _mistaken(clinic: Clinic, service: str) -> list[tuple[str, HttpResponse]]:

@@ -1,20 +1,15 @@
-"""Figures as Prometheus reads them, and the alert rules that stand on them."""
+"""Figures as Prometheus reads them."""
 
+import contextlib
 import re
-from pathlib import Path
-from typing import Any
 
-import yaml
 from opentelemetry.metrics import CallbackOptions, Observation
-from stepwell_shared.events.observing import _GAUGES
-from stepwell_shared.telemetry.metrics import Metrics
+from stepwell_shared.telemetry.metrics import SECONDS_BOUNDS, SERIES_MAX, Metrics
+from stepwell_shared.telemetry.requests import Watch
 
-RULES = Path(__file__).parents[2] / "deploy" / "alerts" / "outbox.yaml"
+from tests.support.scraping import names, samples
+
 SAMPLE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*\{([a-z_]+="(\\.|[^"\\])*",?)+\} -?[0-9.e+-]+')
-
-
-def rules() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
 def test_a_process_without_figures_says_nothing() -> None:
@@ -47,27 +42,45 @@ def test_two_processes_of_one_test_keep_their_figures_apart() -> None:
     assert (b"things" in first.text(), second.text()) == (True, b"")
 
 
-def test_every_alert_is_well_formed_and_says_what_to_do() -> None:
-    names = [rule["alert"] for rule in rules()]
-    assert len(names) == len(set(names)) == 6
-    for rule in rules():
-        assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
-        assert re.fullmatch(r"Stepwell[A-Z][A-Za-z]+", rule["alert"])
-        assert re.fullmatch(r"[1-9][0-9]*[smh]", rule["for"])
-        assert rule["labels"]["severity"] in ("warning", "critical")
-        assert set(rule["annotations"]) == {"summary", "action"}
-        assert rule["expr"].count("(") == rule["expr"].count(")")
-        assert re.search(r"(>|>=) [0-9]+$", rule["expr"])
+def test_a_histogram_counts_upwards_and_ends_with_everything() -> None:
+    metrics = Metrics("screening")
+    timings = metrics.timings("stepwell_request_seconds", "Time", ("status",))
+    for seconds in (0.0005, 0.001, 0.3, 60.0):
+        timings.add(("2xx",), seconds)
+    found = samples(metrics.text().decode())
+    buckets = {each.labels["le"]: each.value for each in found if each.name.endswith("_bucket")}
+    assert list(buckets) == [*map(str, SECONDS_BOUNDS), "+Inf"]
+    assert (buckets["0.001"], buckets["0.25"], buckets["0.5"], buckets["10.0"], buckets["+Inf"]) == (2, 2, 3, 3, 4)
+    assert [each.value for each in found[-2:]] == [60.3015, 4]
+    assert names(metrics.text().decode()) == {f"stepwell_request_seconds_{each}" for each in ("bucket", "sum", "count")}
 
 
-def test_alerts_look_at_figures_that_are_published_by_labels_that_they_have() -> None:
-    published = {name for name, *_ in _GAUGES}
-    for rule in rules():
-        assert set(re.findall(r"stepwell_\w+", rule["expr"])) <= published, rule["alert"]
-        by = re.search(r"by \(([^)]*)\)", rule["expr"])
-        assert by is not None
-        assert set(by[1].split(", ")) <= {"service", "tenant", "topic", "subscription"}
+def test_labels_that_run_away_end_in_one_series() -> None:
+    metrics = Metrics("screening")
+    tally, timings = metrics.tally("a_total", "", ("x",)), metrics.timings("b_seconds", "", ("x",))
+    for number in range(SERIES_MAX + 50):
+        tally.add(str(number))
+        timings.add((str(number),), 0.1)
+    found = {(each.name, each.labels["x"]): each.value for each in samples(metrics.text().decode())}
+    assert found["a_total", "other"] == found["b_seconds_count", "other"] == 50
+    assert len([1 for name, _ in found if name == "a_total"]) == SERIES_MAX + 1
 
 
-def test_every_number_of_an_alert_is_marked_as_ours() -> None:
-    assert RULES.read_text().count("# product default") == len(rules())
+def test_a_figure_that_is_watched_is_looked_at_when_somebody_asks() -> None:
+    metrics, seen = Metrics("referral"), [1.0]
+    metrics.watch("stepwell_queue_waiting", "Waiting", (), lambda: [((), seen[0])])
+    metrics.watch("stepwell_spans_total", "Spans", ("outcome",), lambda: [(("lost",), 2)])
+    seen[0] = 7.0
+    assert b'stepwell_queue_waiting{service="referral"} 7.0\n' in metrics.text()
+    assert b"# TYPE stepwell_spans_total counter\n" in metrics.text()
+
+
+def test_a_request_that_fails_without_an_answer_is_a_fault() -> None:
+    metrics = Metrics("screening")
+    watch = Watch(metrics)
+    with watch.request("read", "Patient", None) as seen:
+        seen.status = 304
+    with contextlib.suppress(LookupError), watch.request("read", "Patient", None):
+        raise LookupError
+    counts = {each.labels["status"]: each.value for each in samples(metrics.text().decode()) if "_count" in each.name}
+    assert counts == {"3xx": 1, "5xx": 1}

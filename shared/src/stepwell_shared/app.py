@@ -55,7 +55,7 @@ from stepwell_shared.settings import Settings
 from stepwell_shared.telemetry.logs import configure_logging
 from stepwell_shared.telemetry.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.telemetry.requests import Watch
-from stepwell_shared.telling import start_telling
+from stepwell_shared.telling import keep_looking, start_telling, watch_stores
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
@@ -227,7 +227,9 @@ async def _start(
     exports = exports_of(runtime)
     app.doors.exports_below, app.doors.exports = f"{exports.path}/", ExportPages(exports, verifier.authenticate)
     await run_while_open(partial(keep_planning, exports, partial(list_tenants, runtime.database)), stack)
-    observe(runtime.metrics.meter, announcing.upkeep)
+    observe(runtime.metrics, announcing.upkeep)
+    watch_stores(runtime)
+    await run_while_open(partial(keep_looking, runtime), stack)
     for loop in service.loops(runtime, runtime.metrics.meter):
         await run_while_open(loop, stack)
     app.doors.pages["/metrics"] = _figures(runtime.metrics)

@@ -43,6 +43,7 @@ def statuses(task: Resource) -> list[str]:
 async def run_loop(runtime: Runtime, metrics: Metrics) -> None:
     """As a process does from its start, for as long as it takes to look once."""
     await add_tenant(runtime.database, NORTH, runtime.clock())
+    runtime.metrics = metrics
     (run,) = loops(runtime, metrics.meter)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.8):

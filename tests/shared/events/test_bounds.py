@@ -23,7 +23,7 @@ STATE = "SELECT status, last_error FROM subscription_state ORDER BY internal, su
 async def figures_of(keeping: Upkeep) -> list[str]:
     """The samples that are published after a look."""
     metrics = Metrics("screening")
-    observe(metrics.meter, keeping)
+    observe(metrics, keeping)
     await keeping.watch(TENANTS)
     return [line for line in metrics.text().decode().splitlines() if not line.startswith("#")]
 
@@ -116,7 +116,7 @@ async def test_figures_say_how_old_they_are(database: Database) -> None:
     await keeping.watch(TENANTS)
     keeping.looked_at -= 500
     metrics = Metrics("screening")
-    observe(metrics.meter, keeping)
+    observe(metrics, keeping)
     (line,) = of(metrics.text().decode().splitlines(), "stepwell_outbox_watched_seconds")
     assert 500 <= float(line.rpartition(" ")[2]) < 560
 

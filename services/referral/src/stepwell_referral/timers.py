@@ -12,6 +12,9 @@ from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.leases import CLAIMED_MAX, LEASE_SECONDS, claim_function, timer_function
 from stepwell_shared.database.pool import Database
 
+# Beyond this a queue is simply long.
+WAITS_COUNTED_MAX = 10_000
+
 
 class ReferralTimer(SQLModel, table=True):
     """When an open Task is looked at next. `state` is the status that it waits in, `step` counts who was told of it
@@ -64,6 +67,30 @@ async def claim_due(database: Database, tenants: Sequence[str], now: datetime) -
     statement = "SELECT * FROM claim_referral_timers($1, $2, $3, $4)"
     rows = await database.fetch(statement, list(tenants), now, LEASE_SECONDS, CLAIMED_MAX)
     return [Due(row["tenant"], row["task_id"], row["state"], row["step"]) for row in rows]
+
+
+class Waits(NamedTuple):
+    """How many wait for care, how many of them past the promised day, and how many beyond the longest wait."""
+
+    waiting: int
+    overdue: int
+    unkeepable: int
+
+
+async def count_waits(database: Database, tenants: Sequence[str], now: datetime) -> Waits:
+    """Those of all these tenants together; in each, counting stops at `WAITS_COUNTED_MAX`."""
+    found = Waits(0, 0, 0)
+    for tenant in tenants:
+        async with database.transaction(tenant) as connection:
+            row = await connection.fetchrow(_WAITS, now, WAITS_COUNTED_MAX)
+        found = Waits(*(before + more for before, more in zip(found, row, strict=True)))
+    return found
+
+
+# The partial index `referral_timer_promise` holds those who wait and nobody else.
+_WAITS = """SELECT count(*), count(*) FILTER (WHERE promised_by < $1), count(*) FILTER (WHERE NOT keepable) FROM (
+  SELECT promised_by, keepable FROM referral_timer
+    WHERE tenant = current_setting('stepwell.tenant') AND keepable IS NOT NULL LIMIT $2) AS waiting"""
 
 
 def _table() -> sqlalchemy.Table:

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 import asyncpg.pool
@@ -31,6 +31,14 @@ UNAVAILABLE_ERRORS = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+
+class PoolLoad(NamedTuple):
+    """Connections that are in use, those that are open at all, and statements that wait for one."""
+
+    used: int
+    open: int
+    waiting: int
 
 
 class TooSlowError(Exception):
@@ -82,6 +90,12 @@ class Database:
             yield database
         finally:
             await database._close()
+
+    @property
+    def load(self) -> "PoolLoad":
+        """How many connections there are and work, and how many statements wait for one."""
+        size = self._pool.get_size()
+        return PoolLoad(size - self._pool.get_idle_size() - len(self._at_hand), size, self._waiting)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -5,66 +5,62 @@ They name subscriptions, never persons: no subject, focus or reason leaves here.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
-
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from stepwell_shared.events.standing import Standing
 from stepwell_shared.events.upkeep import Upkeep
+from stepwell_shared.telemetry.metrics import Labels, Metrics
 
-Observe = Callable[[Upkeep], Iterable[Observation]]
+Observe = Callable[[Upkeep], Iterable[tuple[Labels, float]]]
 
 
-def observe(meter: Meter, upkeep: Upkeep) -> None:
+def observe(metrics: Metrics, upkeep: Upkeep) -> None:
     """Publishes what the upkeep saw when it last looked, and how long ago that was."""
-    for name, unit, description, figure in _GAUGES:
-        meter.create_observable_gauge(name, [_callback(upkeep, figure)], unit, description)
+    for name, labels, description, figure in _GAUGES:
+        metrics.watch(name, description, labels, partial(figure, upkeep))
 
 
-def _callback(upkeep: Upkeep, figure: Observe) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    return lambda _options: figure(upkeep)
+def _outbox_age(upkeep: Upkeep) -> Iterable[tuple[Labels, float]]:
+    yield (), upkeep.figures.outbox_age_seconds
 
 
-def _outbox_age(upkeep: Upkeep) -> Iterable[Observation]:
-    yield Observation(upkeep.figures.outbox_age_seconds)
+def _looked(upkeep: Upkeep) -> Iterable[tuple[Labels, float]]:
+    yield (), monotonic() - upkeep.looked_at
 
 
-def _looked(upkeep: Upkeep) -> Iterable[Observation]:
-    yield Observation(monotonic() - upkeep.looked_at)
-
-
-def _statuses(upkeep: Upkeep) -> Iterable[Observation]:
+def _statuses(upkeep: Upkeep) -> Iterable[tuple[Labels, float]]:
     for status, count in Counter(each.status for each in upkeep.standings).items():
-        yield Observation(count, {"status": status})
+        yield (status,), count
 
 
-def _ages(upkeep: Upkeep) -> Iterable[Observation]:
+def _ages(upkeep: Upkeep) -> Iterable[tuple[Labels, float]]:
     for each in upkeep.standings:
         owed_for = 0.0 if each.oldest is None else max(0.0, (upkeep.looked - each.oldest).total_seconds())
-        yield Observation(owed_for, _labels(each))
+        yield _named(each), owed_for
 
 
-def _owed(upkeep: Upkeep) -> Iterable[Observation]:
+def _owed(upkeep: Upkeep) -> Iterable[tuple[Labels, float]]:
     for each in upkeep.standings:
         ahead = upkeep.backlogs.get((each.tenant, each.subscription_id), 0)
-        yield Observation(ahead + each.waiting, _labels(each))
+        yield _named(each), ahead + each.waiting
 
 
-def _parked(upkeep: Upkeep) -> Iterable[Observation]:
+def _parked(upkeep: Upkeep) -> Iterable[tuple[Labels, float]]:
     for each in upkeep.standings:
-        yield Observation(each.parked, _labels(each))
+        yield _named(each), each.parked
 
 
-def _labels(standing: Standing) -> dict[str, str]:
-    topic = standing.topic.rpartition("/")[2]
-    return {"tenant": standing.tenant, "topic": topic, "subscription": standing.subscription_id}
+def _named(standing: Standing) -> Labels:
+    return standing.tenant, standing.topic.rpartition("/")[2], standing.subscription_id
 
 
-_GAUGES: tuple[tuple[str, str, str, Observe], ...] = (
-    ("stepwell_outbox_age_seconds", "s", "Age of the oldest event that somebody is still owed", _outbox_age),
-    ("stepwell_outbox_watched_seconds", "s", "How long ago the figures about events were taken", _looked),
-    ("stepwell_delivery_age_seconds", "s", "Age of the oldest event that a subscription is still owed", _ages),
-    ("stepwell_delivery_owed", "1", "Events ahead of a subscription or waiting for another attempt", _owed),
-    ("stepwell_delivery_parked", "1", "Events of a subscription that its receiver refuses", _parked),
-    ("stepwell_subscriptions", "1", "Subscriptions by status", _statuses),
+_DESTINATION = ("tenant", "topic", "subscription")
+_GAUGES: tuple[tuple[str, Labels, str, Observe], ...] = (
+    ("stepwell_outbox_age_seconds", (), "Age of the oldest event that somebody is still owed", _outbox_age),
+    ("stepwell_outbox_watched_seconds", (), "How long ago the figures about events were taken", _looked),
+    ("stepwell_delivery_age_seconds", _DESTINATION, "Age of the oldest event that a subscription is still owed", _ages),
+    ("stepwell_delivery_owed", _DESTINATION, "Events ahead of a subscription or waiting for another attempt", _owed),
+    ("stepwell_delivery_parked", _DESTINATION, "Events of a subscription that its receiver refuses", _parked),
+    ("stepwell_subscriptions", ("status",), "Subscriptions by status", _statuses),
 )

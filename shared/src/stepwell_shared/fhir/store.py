@@ -89,6 +89,11 @@ class Store:
         self._identified = Coalescer(self._read_identified_batch)
         self.recorded = Recorded(self.fetch, self._searched, committed)
 
+    @property
+    def writes_waiting(self) -> int:
+        """Units of work that wait for the commit before theirs."""
+        return self._waiting_count
+
     async def commit(self, unit: UnitOfWork) -> None:
         """Returns when the unit is durable.
 

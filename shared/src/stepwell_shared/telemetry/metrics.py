@@ -125,7 +125,7 @@ class Metrics:
 
     def tally(self, name: str, description: str, labels: Labels) -> Tally:
         """A counter, which is made when it is first asked for. Its name ends in `_total`."""
-        found = self._published.setdefault(name, Tally(name, description, labels))
+        found = self._published.get(name) or self._published.setdefault(name, Tally(name, description, labels))
         assert isinstance(found, Tally)
         return found
 

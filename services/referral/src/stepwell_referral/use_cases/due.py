@@ -5,6 +5,7 @@ Every replica runs the loop; a timer is leased to one of them, and the id of wha
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import structlog
@@ -22,10 +23,12 @@ from stepwell_referral.data.loop import time_outs
 from stepwell_referral.rules.loop import next_due, told
 from stepwell_referral.rules.transitions import TERMINAL, WAITING
 from stepwell_referral.rules.waits import urgency_of
-from stepwell_referral.timers import Due, claim_due, timer_effect
+from stepwell_referral.timers import Due, Waits, claim_due, count_waits, timer_effect
 from stepwell_referral.use_cases.messages import tell_team
 from stepwell_referral.use_cases.progress import content, subject_key
 
+# How many looks at what is due there are for one at who waits.
+WATCH_POLLS = 15
 CHECK_IN = "Somebody who waits for a place is asked how they are."
 
 Resource = dict[str, Any]
@@ -34,11 +37,23 @@ log = structlog.get_logger("stepwell.referral")
 
 
 def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
-    """The loop of one process."""
+    """The loop of one process, with its figures: who waits for care, of all tenants together."""
+    polls, waits = count(), Waits(0, 0, 0)
 
     async def look(tenants: Sequence[str]) -> None:
+        nonlocal waits
         await tell_of_due(runtime, tenants)
+        if next(polls) % WATCH_POLLS == 0:
+            waits = await count_waits(runtime.database, tenants, runtime.clock())
 
+    watch = runtime.metrics.watch
+    watch("stepwell_queue_waiting", "People who wait for the care of a tier", (), lambda: [((), waits.waiting)])
+    watch(
+        "stepwell_promises_at_risk",
+        "People who wait and whose promise is past, or whose class should not wait so long",
+        ("why",),
+        lambda: [(("overdue",), waits.overdue), (("over-limit",), waits.unkeepable)],
+    )
     return [lambda: poll(runtime, look, "referrals")]
 
 

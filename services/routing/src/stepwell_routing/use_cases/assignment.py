@@ -17,7 +17,7 @@ from stepwell_shared.telemetry.tracing import Part
 
 from stepwell_routing import builders
 from stepwell_routing.builders import course as course_builders
-from stepwell_routing.rules.decisions import Evidence, decide
+from stepwell_routing.rules.decisions import Decision, Evidence, decide
 from stepwell_routing.rules.policies import Policy
 from stepwell_routing.tables import SAID, evidence_effect
 from stepwell_routing.timers import REVIEW
@@ -137,9 +137,21 @@ async def _decide(
         if outcome.in_force is not None:
             await keep_besides(making, unit, rows, outcome.in_force)
         await runtime.store.commit(unit)
+        _count(runtime, decision)
         count_shadows(runtime, besides)
 
     await until_committed(attempt, contended())
+
+
+def _count(runtime: Runtime, decision: Decision) -> None:
+    """Counts what was committed: how often which tier, and which rules led there; of nobody in particular."""
+    tier = decision.tier.code
+    runtime.metrics.tally("stepwell_decisions_total", "Decisions by tier and move", ("tier", "move")).add(
+        tier, decision.outcome
+    )
+    rules = runtime.metrics.tally("stepwell_rules_fired_total", "Rules that applied in decisions", ("tier", "rule"))
+    for fired in decision.fired:
+        rules.add(tier, fired.code)
 
 
 async def _hold(runtime: Runtime, tenant: str, cause: Cause, received: ReceivedEvent) -> None:

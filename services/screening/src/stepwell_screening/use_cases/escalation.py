@@ -4,14 +4,14 @@ Every replica runs the loop. A Task is leased to one of them; should two have it
 step is one unit of work: Communication, Task, Provenance, event and the next time.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Any
 
 import orjson
 import structlog
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import Meter
 from stepwell_shared.background import DATABASE_AWAY, poll
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.outbox import event
@@ -76,10 +76,10 @@ def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]
     escalation = Escalation(runtime)
 
     def gauge(name: str, description: str, figure: Callable[[Figure], int]) -> None:
-        def observed(_: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(figure(each), {"kind": each.kind}) for each in escalation.figures]
+        def look() -> list[tuple[tuple[str, ...], float]]:
+            return [((each.kind,), figure(each)) for each in escalation.figures]
 
-        meter.create_observable_gauge(name, [observed], "1", description)
+        runtime.metrics.watch(name, description, ("kind",), look)
 
     gauge("stepwell_safety_tasks_open", "Safety Tasks that nobody has closed", lambda each: each.open)
     gauge("stepwell_safety_tasks_overdue", "Open safety Tasks past their deadline", lambda each: each.overdue)
