@@ -15,6 +15,7 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.demo.command import add_demo_command
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
+from stepwell_shared.cli.doctor.command import add_doctor_command
 from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
@@ -40,6 +41,7 @@ add_access_commands(app, TENANT_HOOKS)
 add_delivery_commands(app)
 add_reindex_command(app)
 add_audit_commands(app)
+add_doctor_command(app)
 add_partner_commands(app)
 add_import_command(app)
 add_export_command(app)
