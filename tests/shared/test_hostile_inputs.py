@@ -313,6 +313,28 @@ class TestHostileInputs:
             (b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
             (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
             (b"Content-Length : 5\r\n\r\nhello", 400),
+            (b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400),
+            (b"Content-Length: +5\r\n\r\nhello", 400),
+            (b"Content-Length: 5 5\r\n\r\nhello", 400),
+            (b"Content-Length: 0x5\r\n\r\nhello", 400),
+            (b"Content-Length:\r\n\r\n", 400),
+            (b"Content-Length: 99999999999999999999\r\n\r\n", 400),
+            (b"Content-Length: 5\r\n\nhello", 400),
+            (b"Content-Length: 0\n\n", 400),
+            (b"X: a\nContent-Length: 0\r\n\r\n", 400),
+            (b"X: a\rb\r\nContent-Length: 0\r\n\r\n", 400),
+            (b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+            (b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", 400),
+            (b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n', 400),
+            (b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+            (b"Transfer-Encoding: chunked\r\nContent-Length:\r\n\r\n0\r\n\r\n", 400),
+            (b"Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\nx\r\n0\r\n\r\n", 400),
+            (b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
+            (b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400),
+            (b"Transfer-Encoding: chunked\r\n\r\n0\n\n", 400),
+            (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n", 400),
+            (b": x\r\nContent-Length: 0\r\n\r\n", 400),
+            (b"X\r\nContent-Length: 0\r\n\r\n", 400),
             (b"X: a\r\n folded\r\n\r\n", 400),
             (b"X: a\x00b\r\n\r\n", 400),
             (b"X\xff: a\r\n\r\n", 400),
@@ -329,6 +351,42 @@ class TestHostileInputs:
         assert answer.status == status
         assert answer.is_clear()
         assert b"connection: close" in answer.head.lower() or status == 431
+
+    @pytest.mark.parametrize(
+        ("request_", "status"),
+        [
+            (b"GET /screening/fhir/metadata HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            (b"GET /screening/fhir/metadata HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+            (b"GET /screening/fhir/meta\rdata HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET\t/screening/fhir/metadata HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET /screening/fhir/metadata HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
+            (b"GET /screening/fhir/" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+            (b"GET /screening/fhir/Patient?x=" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        ],
+    )
+    async def test_an_address_or_host_that_two_readers_could_read_in_two_ways_is_refused(
+        self, screening: Screening, request_: bytes, status: int
+    ) -> None:
+        answer = await screening.send(request_)
+        assert answer.status == status
+        assert answer.is_clear()
+
+    async def test_what_is_hidden_behind_a_request_is_not_answered(self, screening: Screening) -> None:
+        """The front of a proxy sees one request where a lenient server would see two: here the connection ends."""
+        hidden = b"GET /screening/fhir/metadata HTTP/1.1\r\nHost: a\r\n\r\n"
+        start = screening.request("POST", b"Patient").removesuffix(b"\r\n") + b"Content-Type: application/fhir+json\r\n"
+        for head in (
+            b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"Content-Length: 0\r\nContent-Length: 55\r\n\r\n",
+            b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            b"X: a\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", screening.port, limit=MIB)
+            async with asyncio.timeout(30):
+                writer.write(start + head + hidden)
+                assert (await read_answer(reader)).status == 400
+                assert (await read_answer(reader)).status == 0, head
+            writer.close()
 
     @pytest.mark.parametrize(
         "data",

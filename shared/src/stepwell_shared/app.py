@@ -155,7 +155,8 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
             yield
 
     app = Application(_limits(service, settings), title=service.title, lifespan=lifespan,
-                      docs_url=f"/{service.name}/docs", redoc_url=None,
+                      # No page of documentation: it would run scripts from elsewhere where sessions of staff are.
+                      docs_url=None, redoc_url=None,
                       openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
     # Made when it is first asked for, and kept: most processes are never asked. To replace the method is FastAPI's
     # documented way.
@@ -347,12 +348,13 @@ def _seen(watch: Watch, interaction: str, page: Page) -> Page:
 def _page(body: bytes, media_type: str) -> Page:
     """A page for everybody, which takes no other method than those that read it."""
     tag = f'W/"{sha256(body).hexdigest()[:16]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}  # it may be kept, and is asked for again
 
     async def answer(exchange: Exchange) -> None:
         if tag in exchange.headers.get("if-none-match", ""):
-            await exchange.answer(Response(304, headers={"ETag": tag}))
+            await exchange.answer(Response(304, headers=headers))
         else:
-            await exchange.answer(Response(200, body, {"ETag": tag}), media_type)
+            await exchange.answer(Response(200, body, headers), media_type)
 
     return taking(READ, answer)
 

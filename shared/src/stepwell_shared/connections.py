@@ -6,23 +6,34 @@ request is complete.
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 
 HEAD_BYTES_MAX = 65_536
 HEAD_SECONDS_MAX = 10.0
+# How long a request that is under way when the server closes may take: as long as a statement may.
+STOP_SECONDS_MAX = 30
 ACCEPTED_PER_TURN_MAX = 128
 STARTUP_FAILED = 3  # as uvicorn exits
+# Said with every answer: it is what its Content-Type says, https://fetch.spec.whatwg.org/#x-content-type-options-header.
+# And where clients come by https: they shall come no other way (RFC 6797; two years, as browsers' own lists ask for).
+SAID_ALWAYS = (("x-content-type-options", "nosniff"),)
+SAID_BY_HTTPS = (("strict-transport-security", "max-age=63072000; includeSubDomains"),)
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
@@ -64,12 +75,19 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
 
+class Standing(ServerState):
+    """What uvicorn's connections share, and whether the server is about to go."""
+
+    is_leaving = False
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose next request head is too long or too slow, and says so in FHIR."""
 
     _head_bytes = 0
     _in_head = False
     _head_timer: asyncio.TimerHandle | None = None
+    server_state: Standing
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]  # as much of one as uvicorn uses
@@ -101,6 +119,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self.server_state.is_leaving and self.cycle is not None:
+            self.cycle.keep_alive = False  # the answer says so, and the next request goes to somebody else
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls this for what is no HTTP; its words go out as an outcome."""
@@ -146,10 +166,18 @@ class EagerServer(uvicorn.Server):
 
     libuv takes one in a turn (since 1.45). A busy loop turns a few dozen times a second, so that of a crowd of new
     clients most would wait in the kernel, where nobody turns them away and no deadline ends them.
+
+    Told to stop, it takes what still comes for `drain_seconds`, for balancers need a while until they send it no more;
+    `leaving` is called at once, so that who asks whether it is ready is told.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain_seconds: float = 0.0, leaving: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
+        self.server_state: Standing = Standing()
+        self._drain_seconds, self._leaving = drain_seconds, leaving
+        self._leaves_at: float | None = None
         self._listeners: tuple[socket.socket, ...] = ()
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -162,6 +190,21 @@ class EagerServer(uvicorn.Server):
         for each in self._listeners:
             each.setblocking(False)
             loop.add_reader(each.fileno(), self._accept, each)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to leave; a second signal, or Ctrl-C, ends the waiting."""
+        if sig == signal.SIGINT or not self._drain_seconds or self._leaves_at is not None:
+            super().handle_exit(sig, frame)
+        else:
+            self._leaves_at = time.monotonic() + self._drain_seconds
+            self.server_state.is_leaving = True
+            self._leaving()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether it is time to close."""
+        if self._leaves_at is not None and time.monotonic() >= self._leaves_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops listening, then does as uvicorn does."""
@@ -193,8 +236,12 @@ class EagerServer(uvicorn.Server):
         await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
 
 
-def serve(application: ASGIApp, *, host: str, port: int) -> None:
-    """Runs the application until the process is told to stop. Exits with 3 when it cannot start."""
+def serve(application: ASGIApp, *, host: str, port: int, is_https: bool = False, drain_seconds: float = 0.0) -> None:
+    """Runs the application until the process is told to stop. Exits with 3 when it cannot start.
+
+    `is_https` says whether clients reach it by https alone, so that browsers may be told to come no other way. Told to
+    stop, it calls the application's `leave`, if there is one, and goes on for `drain_seconds`.
+    """
     config = uvicorn.Config(
         application,
         host=host,
@@ -205,10 +252,11 @@ def serve(application: ASGIApp, *, host: str, port: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=[*SAID_ALWAYS, *(SAID_BY_HTTPS if is_https else ())],
         proxy_headers=False,  # nothing here asks who the client is by its address
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
     )
-    server = EagerServer(config)
+    server = EagerServer(config, drain_seconds, getattr(application, "leave", lambda: None))
     with suppress(KeyboardInterrupt):  # uvicorn has stopped by then, and passes the signal on
         server.run()
     if not server.started:

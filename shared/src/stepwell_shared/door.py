@@ -101,7 +101,7 @@ class Guard:
     def _judge(self, scope: Scope) -> tuple[bool, FhirError | None]:
         """Whether a body is announced, and why the request is refused unseen, if it is."""
         limits = self.limits
-        size, length, chunked, encoding = 0, b"", False, b""
+        size, length, chunked, encoding, hosts = 0, b"", False, b"", 0
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name == b"content-length":
@@ -110,6 +110,8 @@ class Guard:
                 chunked = True
             elif name == b"content-encoding":
                 encoding = value
+            elif name == b"host":
+                hosts += 1
         has_body = chunked or length not in {b"", b"0"}
         refusal = None
         if size > limits.header_bytes_max or len(scope["headers"]) > limits.header_count_max:
@@ -120,6 +122,8 @@ class Guard:
             refusal = FhirError(Category.URI_TOO_LONG, text)
         elif chunked and length:
             refusal = FhirError(Category.INVALID, "Content-Length and Transfer-Encoding exclude each other")
+        elif hosts > 1:
+            refusal = FhirError(Category.INVALID, "a request is for one Host")
         elif encoding.lower().strip() not in {b"", b"identity"}:
             # A few kilobytes can unpack to gigabytes, and FHIR bodies are small: nothing is unpacked here.
             text = "send the body without Content-Encoding"

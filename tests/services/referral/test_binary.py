@@ -109,7 +109,7 @@ async def test_content_comes_back_as_it_came_to_be_saved_and_as_fhir_to_who_asks
         answer = await http.get(address, headers={**COORDINATOR, "Accept": accept}, params={"_pretty": "true"})
         assert (answer.status_code, answer.content) == (200, LETTER)
         headers = answer.headers
-        assert (headers["content-type"], headers["x-content-type-options"]) == ("application/pdf", "nosniff")
+        assert headers["content-type"] == "application/pdf"
         assert headers["content-disposition"] == f'attachment; filename="{made.json()["id"]}.pdf"'
         assert ("sandbox" in headers["content-security-policy"], headers["cache-control"]) == (True, "no-store")
     assert (

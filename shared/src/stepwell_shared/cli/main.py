@@ -29,7 +29,7 @@ from stepwell_shared.installed import commands_of_services, service_named
 from stepwell_shared.migrations import migrate as migrate_service
 from stepwell_shared.openapi import collection, collection_text, openapi_document
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.settings import SERVICES, MigrationSettings
+from stepwell_shared.settings import SERVICES, MigrationSettings, Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,8 +68,9 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = HOST,
 ) -> None:
     """Run one service; its settings come from the environment (STEPWELL_...)."""
-    application = create_app(service_named(service))
-    serve_application(application, host=host, port=port)
+    application = create_app(service_named(service), settings := Settings())  # type: ignore[call-arg]  # by environment
+    is_https = settings.url_of(service).startswith("https:")
+    serve_application(application, host=host, port=port, is_https=is_https)
 
 
 @app.command()

@@ -63,7 +63,7 @@ async def _page(runtime: Runtime, exchange: Exchange, parts: Sequence[str]) -> N
 
 
 async def _asset(exchange: Exchange, name: str) -> None:
-    kept = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
     await exchange.answer(Response(200, asset(name), {**HEADERS, **kept}), ASSETS[name])
 
 

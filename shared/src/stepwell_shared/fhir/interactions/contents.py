@@ -20,9 +20,8 @@ from stepwell_shared.fhir.unit import Stored
 
 FHIR_JSON = "application/fhir+json"
 _FHIR = frozenset({FHIR_JSON, "application/json", "text/json"})
-# What is served is looked at by no browser: it is saved, its type is not guessed, and it can load and run nothing.
+# What is served is looked at by no browser: it is saved, and can load and run nothing. No type is guessed, as anywhere.
 _SAFELY = {
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "no-store",
 }
