@@ -51,7 +51,7 @@ service = Service(
     # A draft is no referral yet.
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
     tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES, *improvement_tables.TABLES),
-    functions=(*FUNCTIONS, *care_tables.FUNCTIONS),
+    functions=(*FUNCTIONS, *care_tables.FUNCTIONS, *improvement_tables.FUNCTIONS),
     seed=ship_measures,
     staff_pages=staff_pages,
     documented=documented,

@@ -6,7 +6,15 @@ from typing import ClassVar, NamedTuple
 from sqlalchemy import Boolean, Date, Integer
 from sqlmodel import Field, SQLModel
 from stepwell_shared.database.columns import text_column
-from stepwell_shared.database.functions import APPEND_ONLY
+from stepwell_shared.database.functions import (
+    APPEND_ONLY,
+    TENANT,
+    Effect,
+    array_parameters,
+    insert_columns,
+    names_of,
+    unnested,
+)
 from stepwell_shared.database.pool import Database
 
 from stepwell_measurement.rules.minutes import Decision
@@ -44,6 +52,8 @@ class SuggestionRow(SQLModel, table=True):
     status: str = Field(sa_column=text_column())
 
 
+_COLUMNS = insert_columns(SQLModel.metadata.tables["suggestion"])
+LISTED_MAX = 500
 TABLES: tuple[type[SQLModel], ...] = (BoardDecisionRow, SuggestionRow)
 
 
@@ -60,6 +70,22 @@ class Suggestion(NamedTuple):
 _DECISION = ", ".join(Decision._fields)
 _NEWEST = f"""SELECT DISTINCT ON (id) {_DECISION} FROM board_decision WHERE tenant = $1 ORDER BY id, version DESC"""
 _SUGGESTION = ", ".join(Suggestion._fields)
+_KEPT = f"""SELECT {_SUGGESTION} FROM suggestion WHERE tenant = $1
+ORDER BY status <> 'new', received_on DESC, id LIMIT {LISTED_MAX}"""
+_NEW = "SELECT count(*) FROM suggestion WHERE tenant = $1 AND status = 'new'"
+
+# A suggestion comes once; after that its row says how it stands. What was erased is gone for good.
+_SET_SUGGESTION = f"""CREATE OR REPLACE FUNCTION insert_suggestion({array_parameters(_COLUMNS)}) RETURNS void
+LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
+  INSERT INTO suggestion AS s ({TENANT}, {", ".join(c.name for c in _COLUMNS)})
+    SELECT {TENANT}_in, {names_of("u", _COLUMNS)} FROM {unnested(_COLUMNS)}
+    ON CONFLICT ({TENANT}, id) DO UPDATE SET status = excluded.status,
+      text = CASE WHEN excluded.status = 'erased' THEN '' ELSE s.text END
+    WHERE s.status <> 'erased';
+END $function$"""
+FUNCTIONS = (_SET_SUGGESTION,)
 
 
 async def newest_decisions(database: Database, tenant: str) -> list[Decision]:
@@ -67,3 +93,35 @@ async def newest_decisions(database: Database, tenant: str) -> list[Decision]:
     async with database.transaction(tenant) as connection:
         rows = await connection.fetch(_NEWEST, tenant)
     return [Decision(*row) for row in rows]
+
+
+def decision_effect(decision: Decision) -> Effect:
+    """A version of a decision; a second one of the same number is refused by the store."""
+    return Effect("board_decision", tuple(decision))
+
+
+async def kept_suggestions(database: Database, tenant: str) -> list[Suggestion]:
+    """The suggestions of a tenant, what is new first and then the newest; at most so many as a page lists."""
+    async with database.transaction(tenant) as connection:
+        rows = await connection.fetch(_KEPT, tenant)
+    return [Suggestion(*row) for row in rows]
+
+
+async def suggestion_of(database: Database, tenant: str, id_: str) -> Suggestion | None:
+    """One suggestion."""
+    async with database.transaction(tenant) as connection:
+        row = await connection.fetchrow(
+            f"SELECT {_SUGGESTION} FROM suggestion WHERE tenant = $1 AND id = $2", tenant, id_
+        )
+    return None if row is None else Suggestion(*row)
+
+
+async def unread(database: Database, tenant: str) -> int:
+    """How many suggestions nobody has looked at."""
+    async with database.transaction(tenant) as connection:
+        return int(await connection.fetchval(_NEW, tenant))
+
+
+def suggestion_effect(suggestion: Suggestion) -> Effect:
+    """A new suggestion, or how one stands now."""
+    return Effect("suggestion", tuple(suggestion))

@@ -59,6 +59,13 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "rs": f"Measure MeasureReport {_DIRECTORY} {_KNOWLEDGE}",
         }
     },
+    # Who answers for how care goes: figures about groups, what people suggest, and the minutes of decisions.
+    "leader": {
+        "user": {
+            "crus": "MeasureReport",
+            "rs": f"Measure {_DIRECTORY} {_KNOWLEDGE}",
+        }
+    },
     # Who had access to what. Whoever looks is on record too.
     "auditor": {
         "user": {

@@ -108,11 +108,14 @@ def staff_door(
     return answer
 
 
-def public_door(show: Callable[[Exchange], Awaitable[Shown]]) -> Page:
-    """What answers at addresses for everybody: nobody is asked who they are, and nothing is put on record."""
+def public_door(show: Callable[[Exchange], Awaitable[Shown]], *, methods: Sequence[str] = READ) -> Page:
+    """What answers at addresses for everybody: nobody is asked who they are, and nothing is put on record.
+
+    A form that can be posted here is for `show` to look at: there is nobody whom its token could be bound to.
+    """
 
     async def enter(exchange: Exchange) -> Shown:
-        require_method(exchange, READ)
+        require_method(exchange, methods)
         return await show(exchange)
 
     async def answer(exchange: Exchange) -> None:

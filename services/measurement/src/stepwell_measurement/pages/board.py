@@ -85,8 +85,8 @@ def practice_page(board: Board, practice: str, voice: Voice) -> bytes | None:
     return _page(title, voice, lead, _period(board, words), *sections, _reading(words))
 
 
-def public_page(board: Board, region: str, voice: Voice) -> bytes:
-    """For everybody: plain words, large groups, no practice by name."""
+def public_page(board: Board, region: str, voice: Voice, more: Sequence[Markup] = ()) -> bytes:
+    """For everybody: plain words, large groups, no practice by name; `more` is what else is for everybody."""
     words, found = voice.words, {m: s for m, s in _found(board).items() if m.id in FOR_EVERYBODY}
     plots = {"waits": _waits(found, voice, by_practice=False), "equity": _groups(found, "reach", voice)}
     sections = [
@@ -100,7 +100,7 @@ def public_page(board: Board, region: str, voice: Voice) -> bytes:
         element("h2", words.phrase("definitions")),
         [element("section", element("h3", voice.title(m), id=f"figure-{m.id}"), _definition(m, words)) for m in found],
     )
-    return _page(title, voice, lead, _period(board, words), *sections, definitions, _reading(words))
+    return _page(title, voice, lead, _period(board, words), *sections, *more, definitions, _reading(words))
 
 
 def measure_page(board: Board | None, measure: Measure, voice: Voice) -> bytes:
@@ -137,7 +137,11 @@ def _found(board: Board) -> dict[Measure, Sheet]:
 
 
 def _page(title: str, voice: Voice, *content: object) -> bytes:
-    words = voice.words
+    return framed_page(title, voice.words, *content)
+
+
+def framed_page(title: str, words: Words, *content: object) -> bytes:
+    """A page with what leads to it in the other languages."""
     links = [
         element("li", element("a", name_of(each), href=f"?language={each}", lang=each, hreflang=each))
         for each in languages()

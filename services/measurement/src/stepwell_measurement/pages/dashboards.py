@@ -6,6 +6,7 @@ from functools import partial
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.wire import Exchange
+from stepwell_shared.markup import Markup, element
 from stepwell_shared.pages.door import Authenticate, Shown, Visit, doors_at, language_of, public_door, staff_door
 from stepwell_shared.pages.layout import page_headers
 from stepwell_shared.pages.sign_in import signed_in
@@ -14,9 +15,18 @@ from stepwell_shared.runtime import Page, Runtime
 from stepwell_measurement.data.dashboard_words import Words, languages
 from stepwell_measurement.data.measures import measures
 from stepwell_measurement.pages.board import board_page, measure_page, practice_page, public_page, waiting_page
+from stepwell_measurement.pages.document import marked_part
 from stepwell_measurement.pages.improvement import report
+from stepwell_measurement.pages.minutes import minutes
+from stepwell_measurement.pages.quarter import done_part
+from stepwell_measurement.pages.suggestions import ADDRESS as SUGGESTING
+from stepwell_measurement.pages.suggestions import suggesting, suggestions
 from stepwell_measurement.pages.tiles import STYLE, Voice
+from stepwell_measurement.rules.board import Board
+from stepwell_measurement.rules.minutes import told_in
 from stepwell_measurement.use_cases.dashboards import board_of, public_region
+from stepwell_measurement.use_cases.minutes import decisions_of
+from stepwell_measurement.use_cases.suggestions import is_open
 
 ADDRESS = "/measurement/dashboard"
 PUBLIC, PRACTICES, MEASURES = f"{ADDRESS}/public/", f"{ADDRESS}/practices/", f"{ADDRESS}/measures/"
@@ -33,10 +43,20 @@ def dashboard_pages(runtime: Runtime, authenticate: Authenticate) -> dict[str, P
 
     def for_staff(who: Authenticate) -> Page:
         read = partial(staff_door, runtime, who, languages=languages())
-        _, page = doors_at({ADDRESS: read(_page), f"{ADDRESS}/report": read(partial(report, base=ADDRESS))})
-        return page
+        write = partial(read, methods=("GET", "HEAD", "POST"))
+        pages = {
+            ADDRESS: read(_page),
+            f"{ADDRESS}/report": read(partial(report, base=ADDRESS)),
+            f"{ADDRESS}/suggestions": write(partial(suggestions, base=ADDRESS)),
+            f"{ADDRESS}/minutes": write(partial(minutes, base=ADDRESS)),
+        }
+        return doors_at(pages)[1]
 
-    return {**signed_in(runtime, authenticate, ADDRESS, REPORT).doors(for_staff), PUBLIC: public_door(everybody)}
+    return {
+        **signed_in(runtime, authenticate, ADDRESS, REPORT).doors(for_staff),
+        PUBLIC: public_door(everybody),
+        SUGGESTING: public_door(partial(suggesting, runtime), methods=("GET", "HEAD", "POST")),
+    }
 
 
 async def _page(visit: Visit) -> Shown:
@@ -92,7 +112,19 @@ async def _public(runtime: Runtime, exchange: Exchange) -> Shown:
     if region is None or board is None:
         raise _absent()
     voice = Voice(Words(language_of(exchange, languages())), exchange.path, has_definitions=True)
-    return _shown(public_page(board, region, voice), voice)
+    more = await _for_everybody(runtime, tenant, board, voice.words)
+    return _shown(public_page(board, region, voice, more), voice)
+
+
+async def _for_everybody(runtime: Runtime, tenant: str, board: Board, words: Words) -> list[Markup]:
+    """What was said and done, as far as it is published, and the way to suggest something."""
+    today = runtime.clock().date()
+    told = told_in(await decisions_of(runtime, tenant), board.start, today, public_only=True)
+    more = [marked_part(done_part(told, words), words.language)] if told else []
+    if is_open(runtime, tenant):
+        address = f"{SUGGESTING}{tenant}?language={words.language}"
+        more.append(element("p", element("a", words.phrase("suggest-link"), href=address)))
+    return more
 
 
 def _shown(body: bytes, voice: Voice, interaction: str = "", resource_type: str = "") -> Shown:

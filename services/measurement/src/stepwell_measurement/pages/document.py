@@ -51,22 +51,26 @@ class Document(NamedTuple):
 
 def marked_up(document: Document) -> list[Markup]:
     """The report for a page, below its title."""
-    return [*(element("p", each) for each in document.lead), *(_part(each, document) for each in document.parts)]
+    return [
+        *(element("p", each) for each in document.lead),
+        *(marked_part(each, document.language) for each in document.parts),
+    ]
 
 
-def _part(part: Part, document: Document) -> Markup:
-    content = [_block(each, document) for each in part.content]
+def marked_part(part: Part, language: str) -> Markup:
+    """One part for a page in a language."""
+    content = [_block(each, language) for each in part.content]
     return element("section", element("h2", part.title, id=part.id), content, aria_labelledby=part.id)
 
 
-def _block(block: str | Figures | Entry, document: Document) -> Markup:
+def _block(block: str | Figures | Entry, language: str) -> Markup:
     if isinstance(block, str):
         return element("p", block)
     if isinstance(block, Figures):
         rows = [(_name(row), *row.cells[1:]) for row in block.rows]
         shown = table(block.caption, block.heads, rows)
         return element("div", shown, class_="scroll", tabindex=0, role="region", aria_label=block.caption)
-    return entry(block, document.language)
+    return entry(block, language)
 
 
 def entry(block: Entry, language: str) -> Markup:

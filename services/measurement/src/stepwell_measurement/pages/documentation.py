@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stepwell_shared.openapi.operation import refusals
+from stepwell_shared.openapi.operation import FORM, refusals
 
 from stepwell_measurement.data import words
 from stepwell_measurement.data.dashboard_words import languages
@@ -10,6 +10,20 @@ from stepwell_measurement.data.measures import measures
 
 PATH, DASHBOARD = "/measurement/trajectory/{patient}", "/measurement/dashboard"
 TAG, DASHBOARDS = "Trajectories", "Dashboards"
+SUGGESTIONS = "/measurement/suggestions/{tenant}"
+MINUTES = (
+    "id",
+    "version",
+    "said",
+    "done",
+    "decided",
+    "standing",
+    "measure",
+    "language",
+    "suggestion",
+    "public",
+    "csrf",
+)
 QUARTER = {"type": "string", "pattern": "^2[0-9]{3}-Q[1-4]$"}
 FILE = {"type": "string", "format": "binary"}
 ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
@@ -59,6 +73,7 @@ def _dashboards() -> Json:
             "get": {**_page("dashboard-public", public, []), "security": []},
         },
         f"{DASHBOARD}/sign-in": {"post": _sign_in()},
+        **_said(tenant),
     }
 
 
@@ -74,6 +89,40 @@ def _page(operation_id: str, summary: str, parameters: list[Json]) -> Json:
             **refusals("400", "401", "403", "404", "405", "406", "410", "414", "422", "431", "503"),
         },
     }
+
+
+def _said(tenant: Json) -> Json:
+    """Suggestions and minutes: pages with a form."""
+    suggestion = _parameter("suggestion", "query", ID, "The suggestion that a new decision answers.")
+    sent = _parameter("sent", "query", {"enum": ["yes"]}, "That the last form was taken.")
+    public = "A form on which everybody can suggest something without a token; nothing is kept of who does"
+    found = {
+        f"{DASHBOARD}/suggestions": {
+            "get": _page("suggestions", "What was suggested, for whoever may change every MeasureReport", []),
+            "post": _form(
+                "suggestion-sort", "Says how a suggestion stands, or erases it", ("id", "status", "csrf"), "409"
+            ),
+        },
+        f"{DASHBOARD}/minutes": {
+            "get": _page("minutes", "Decisions of the board: what was said, and what was done", [suggestion]),
+            "post": _form("minutes-record", "Records a decision, or a new version of one", MINUTES, "409"),
+        },
+    }
+    asked = {**_page("suggest", public, [sent]), "security": []}
+    answered = {**_form("suggest-send", "Sends a suggestion", ("text", "form"), "429"), "security": []}
+    return {**found, SUGGESTIONS: {"parameters": [tenant], "get": asked, "post": answered}}
+
+
+def _form(operation_id: str, summary: str, fields: tuple[str, ...], more: str) -> Json:
+    """A form that its page sends; the answer leads back to the page."""
+    page = _page(operation_id, summary, [])
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in fields}}
+    responses = {
+        "303": {"description": "It was taken: Location is the page."},
+        **{status: said for status, said in page["responses"].items() if status != "200"},
+        **refusals("413", more),
+    }
+    return {**page, "requestBody": {"content": {FORM: {"schema": schema}}}, "responses": responses}
 
 
 def _with_pdf(operation: Json) -> Json:

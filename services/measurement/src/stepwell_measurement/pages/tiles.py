@@ -33,6 +33,7 @@ STYLE = Markup(
     "summary{cursor:pointer;font-size:.9375rem;color:var(--accent)}details table{font-size:.9375rem}"
     "h2{border-top:2px solid var(--ink);padding-top:1rem;margin-top:2.5rem}.question{font-size:1.0625rem;margin:0}"
     "nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;list-style:none;margin:0;padding:0}"
+    ".said{white-space:pre-line}.stack textarea{width:100%}.entry dd{white-space:pre-line}"
     "dl dt{font-weight:600}dl dd{margin:0 0 .75rem}form.since{display:flex;flex-wrap:wrap;gap:.5rem;align-items:end}"
     "@media print{.strip{grid-template-columns:repeat(3,1fr)}.plots{grid-template-columns:1fr 1fr;gap:1rem}"
     ".tile{break-inside:avoid}.links,summary{display:none}::details-content{content-visibility:visible;display:block}}"

@@ -3,7 +3,6 @@
 Pages read what is kept, so that no view counts anything, and all of them say the same.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -27,6 +26,7 @@ from stepwell_measurement.rules.board import (
 )
 from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
 from stepwell_measurement.use_cases.evaluating import Question, tallies
+from stepwell_measurement.use_cases.site import site_file
 
 # Product defaults: a year of figures, a year before it for the charts; figures are made anew this often.
 MONTHS, MONTHS_BEFORE = 12, 12
@@ -66,14 +66,7 @@ def public_region(runtime: Runtime, tenant: str) -> str | None:
 
     The file of the setting `site_file` says it: `{"north": {"publicDashboard": {"region": "North Valley"}}}`.
     """
-    path = runtime.settings.site_file
-    if path is None:
-        return None
-    try:
-        said = json.loads(path.read_text(encoding="utf-8")).get(tenant, {}).get("publicDashboard")
-    except (OSError, ValueError, AttributeError):
-        log.exception("the file of STEPWELL_SITE_FILE cannot be used; nothing is published")
-        return None
+    said = site_file(runtime, tenant).get("publicDashboard")
     return str(said.get("region", "")) if isinstance(said, dict) else None
 
 

@@ -80,6 +80,19 @@ _sites: TypeAdapter[dict[str, _Site]] = TypeAdapter(dict[str, _Site])
 Parameters = Mapping[str, TrajectoryParameters]
 
 
+def site_file(runtime: Runtime, tenant: str) -> Mapping[str, Any]:
+    """What the file of the setting `site_file` says of a tenant; nothing if it cannot be read, which the log says."""
+    path = runtime.settings.site_file
+    if path is None:
+        return {}
+    try:
+        said = json.loads(path.read_text(encoding="utf-8")).get(tenant, {})
+    except (OSError, ValueError, AttributeError):
+        log.exception("the file of STEPWELL_SITE_FILE cannot be used; nothing is published")
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def parameters_of(runtime: Runtime, tenant: str) -> Parameters:
     """The parameters by code of the score as they hold at a tenant's site.
 
