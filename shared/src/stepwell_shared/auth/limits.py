@@ -13,7 +13,8 @@ TOKENS_PER_MINUTE: Final = 120
 # Whoever introspects asks about the tokens of many, and keeps the answers for seconds.
 INTROSPECTIONS_PER_MINUTE: Final = 6_000
 # What a misconfigured client may get wrong, and all of those together that share an address (a hospital, an ingress).
-REFUSALS_OF_A_CLIENT_PER_MINUTE: Final = 30
+# As many as tokens: what is being looked at counts as refused, and the processes of one client may all start at once.
+REFUSALS_OF_A_CLIENT_PER_MINUTE: Final = TOKENS_PER_MINUTE
 REFUSALS_OF_AN_ADDRESS_PER_MINUTE: Final = 600
 KEYS_MAX: Final = 10_000
 

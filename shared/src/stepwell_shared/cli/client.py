@@ -13,13 +13,13 @@ from typing import Any
 from stepwell_shared.auth.clients import Client
 from stepwell_shared.auth.keys import load_private_keys, make_private_key, public_key_set
 from stepwell_shared.auth.roles import ROLES
-from stepwell_shared.cli.access import add_client, fetch_token
+from stepwell_shared.cli.access import add_client
+from stepwell_shared.cli.asking import Token
 from stepwell_shared.cli.deployment import LocalDeployment
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.http_client import HttpClient, HttpResponse
 
 FHIR_JSON = "application/fhir+json"
-TOKEN_SECONDS_USED = 240
 
 Resource = dict[str, Any]
 
@@ -41,8 +41,10 @@ class SuiteClient:
     deployment: LocalDeployment
     http: HttpClient
     client_id: str
-    _token: str = field(default="", repr=False)
-    _token_until: float = 0.0
+    _token: Token = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._token = Token(self.deployment.access(), self.client_id)
 
     async def call(
         self,
@@ -101,10 +103,7 @@ class SuiteClient:
 
     async def token(self) -> str:
         """A token that is good for at least a minute."""
-        if time.monotonic() > self._token_until:
-            self._token = await fetch_token(self.deployment.access(), self.client_id)
-            self._token_until = time.monotonic() + TOKEN_SECONDS_USED
-        return self._token
+        return await self._token.text()
 
 
 def filled(
