@@ -16,6 +16,7 @@ from tests.external import (
     postgresql_versions,
     spark_example,
     supply_chain,
+    telemetry,
 )
 from tests.external.tools import SkippedError
 from tests.support import postgres
@@ -34,6 +35,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "backup": ("docs/backup.md: a suite destroyed, and brought back to a moment", backup.run),
     "supply": ("what each service consists of: its list, licences, and advisories", supply_chain.run),
     "images": ("the services' images, built and run", images.run),
+    "telemetry": ("alert rules and dashboards at a real Prometheus", telemetry.check),
     "opinions": ("other validators on what we emit", opinions.hear),
     "conformance": ("HL7 validator on what we emit", hl7.validate),
 }
