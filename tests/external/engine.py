@@ -12,7 +12,8 @@ from tests.external.tools import SkippedError, need_programs
 
 PACKAGES = ("podman", "runc", "mmdebstrap")
 STAND_IN = "localhost/stepwell-base:bookworm"
-MIRROR = "http://deb.debian.org/debian"
+# Where this machine has its own packages from; mmdebstrap takes either form.
+SOURCES = (*sorted(Path("/etc/apt/sources.list.d").glob("debian.sources")), Path("/etc/apt/sources.list"))
 # What a base with Python brings; what nobody reads in a container stays out of it.
 IN_THE_BASE = "python3,python3-venv,ca-certificates"
 NOT_IN_THE_BASE = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
@@ -83,14 +84,15 @@ def need_base(engine: Engine) -> str:
 
 
 def _make_stand_in(engine: Engine) -> None:
-    if os.geteuid() != 0 or not shutil.which("mmdebstrap"):
+    sources = next((each for each in SOURCES if each.exists()), None)
+    if os.geteuid() != 0 or not shutil.which("mmdebstrap") or sources is None:
         raise SkippedError("needs a base image: IMAGES_BASE=python:3.12-slim-bookworm, or root on Debian")
     left_out = [f"--dpkgopt=path-exclude={path}" for path in NOT_IN_THE_BASE]
     # Trust what this machine trusts: behind some proxies nothing else works.
     trusting = [f"--customize-hook=copy-in {CERTIFICATES} {CERTIFICATES.parent}"] if CERTIFICATES.exists() else []
     trusting.append(f"--customize-hook=printf '[global]\\ncert = {CERTIFICATES}\\n' >\"$1/etc/pip.conf\"")
     make = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={IN_THE_BASE}", *left_out, *trusting]
-    with subprocess.Popen([*make, "bookworm", "-", MIRROR], stdout=subprocess.PIPE) as made:
+    with subprocess.Popen([*make, "bookworm", "-", str(sources)], stdout=subprocess.PIPE) as made:
         load = [engine.program, "import", "--change=ENV UV_SYSTEM_CERTS=1", "-", STAND_IN]
         loaded = subprocess.run(load, stdin=made.stdout, capture_output=True, text=True, check=False)
     if made.returncode != 0 or loaded.returncode != 0:
