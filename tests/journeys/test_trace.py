@@ -61,6 +61,19 @@ async def test_what_nobody_samples_leaves_no_span_and_its_number_in_the_log_of_w
     assert suite.collector.trace(trace_id) == []
 
 
+async def test_nobody_whom_we_do_not_know_has_anything_recorded_as_one_of_our_services(suite: Suite) -> None:
+    trace_id = token_hex(16)
+    url = suite.deployment.url_of("routing").removesuffix("/fhir") + "/notifications"
+    async with suite.clinic() as clinic:
+        headers = {"traceparent": f"00-{trace_id}-{token_hex(8)}-01", "Authorization": "Bearer nobody"}
+        answer = await clinic.http.request("POST", url, headers=headers, content=b"{}")
+        assert answer.status_code == 401
+        known = token_hex(16)
+        await clinic.call("GET", "routing", "metadata", headers={"traceparent": f"00-{known}-{token_hex(8)}-01"})
+    assert suite.collector.wait_for(known, bool)
+    assert suite.collector.trace(trace_id) == []
+
+
 def roots(spans: Sequence[Seen]) -> list[Seen]:
     """Spans whose parent is not here."""
     here = {each.span_id for each in spans}

@@ -189,6 +189,19 @@ def test_a_request_is_named_by_what_it_does_and_fails_by_its_status() -> None:
     assert [(each.name, each.error) for each in spans] == [("read Patient", ""), ("search-system", "500")]
 
 
+def test_a_request_goes_on_with_the_work_of_another_service_once_it_is_known_to_be_one() -> None:
+    tracer, spans = recording(0.0)
+    watch = Watch(Metrics("routing"), tracer)
+    with watch.request("notify", "Bundle", None) as seen:
+        assert traceparent_now() != SAMPLED
+        seen.follow(Arrived(tracer, {"traceparent": SAMPLED}).request)
+        inside = current()
+        seen.status = 200
+    assert current() is None
+    assert [each for each in spans if each is inside]
+    assert (spans[0].trace_id, spans[0].parent_id) == (1, 2)
+
+
 async def test_spans_reach_a_collector_with_what_they_are() -> None:
     collector, metrics = Collector(), Metrics("screening")
     try:

@@ -34,11 +34,13 @@ class Receiving:
 
     async def take(self, exchange: Exchange) -> None:
         """Where the other services post what happened: answered 200 only when everything is committed."""
-        arrived = Arrived(self.watch.tracer, exchange.headers)
-        with self.watch.told(arrived.request) as seen:
+        with self.watch.request("notify", "Bundle", None) as seen:
             try:
                 caller = await self.authenticate(exchange.headers.get("authorization"))
                 caller.require("Bundle", "create")
+                # What is recorded is for those to say whom we know.
+                arrived = Arrived(self.watch.tracer, exchange.headers)
+                seen.follow(arrived.request)
                 await self.receiver.receive(caller.tenant, caller.client_id, await exchange.body(), arrived)
                 response = Response(200)
             except FhirError as error:

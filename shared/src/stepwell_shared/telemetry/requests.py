@@ -30,10 +30,6 @@ class Watch:
         """A request of somebody outside: `with watch.request(...) as seen`, and tell `seen` the status."""
         return Seen(self._timings, self.tracer.begin("", traceparent), interaction, resource_type)
 
-    def told(self, span: Span) -> "Seen":
-        """The same for a notification of one of our own services, whose trace goes on."""
-        return Seen(self._timings, span, "notify", "Bundle")
-
 
 class Seen:
     """One request while it is answered. A status that nobody sets is a fault."""
@@ -53,6 +49,12 @@ class Seen:
         self._token = enter(self._span)
         self._started = perf_counter()
         return self
+
+    def follow(self, span: Span) -> None:
+        """It turned out that this is part of work that one of our own services began: it goes on with that."""
+        if self._token is not None:
+            leave(self._token)
+        self._span, self._token = span, enter(span)
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
