@@ -29,6 +29,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.fhir.wire import Exchange, error_response
+from stepwell_shared.pages.cookies import cookie, cookie_values
 from stepwell_shared.pages.door import Authenticate, Shown, led_to
 from stepwell_shared.pages.forms import check_token, posted
 from stepwell_shared.pages.headers import security_headers
@@ -194,7 +195,7 @@ class SignIn:
             raise FhirError(
                 Category.UNAUTHENTICATED,
                 [Issue("you have signed out", "login")],
-                headers={"Set-Cookie": f"{COOKIE}=; Path={self.address}; Max-Age=0; HttpOnly; SameSite=Lax"},
+                headers={"Set-Cookie": cookie(COOKIE, "", self.address, secure=self._is_secure, is_over=True)},
             )
 
         await _answer(exchange, await attempted(work(), "a sign-out", exchange.request_id))
@@ -216,9 +217,8 @@ class SignIn:
 
     async def _session(self, exchange: Exchange) -> Session | None:
         """The session of a browser, unless it is over or somebody has signed out of it."""
-        for part in exchange.headers.get("cookie", "").split(";"):
-            name, _, value = part.strip().partition("=")
-            session = _unpacked(self.runtime, SESSION, value) if name == COOKIE else None
+        for value in cookie_values(exchange.headers.get("cookie", ""), COOKIE, secure=self._is_secure):
+            session = _unpacked(self.runtime, SESSION, value)
             if session is None or session.is_over(self.runtime.clock().timestamp()):
                 continue
             digest = hashlib.sha256(f"ended {session.id}".encode()).digest()
@@ -239,10 +239,12 @@ class SignIn:
         return session.caller if session is not None else await self.authenticate(authorization)
 
     def _cookie(self, session: Session) -> dict[str, str]:
-        secure = "; Secure" if self.runtime.engine.base_url.startswith("https:") else ""
         text = _packed(self.runtime, SESSION, session)
-        # Lax: a link from a record system leads here; what is posted from elsewhere brings no cookie.
-        return {"Set-Cookie": f"{COOKIE}={text}; Path={self.address}; HttpOnly; SameSite=Lax{secure}"}
+        return {"Set-Cookie": cookie(COOKIE, text, self.address, secure=self._is_secure)}
+
+    @property
+    def _is_secure(self) -> bool:
+        return self.runtime.engine.base_url.startswith("https:")
 
 
 class _Kept(Exchange):

@@ -12,6 +12,7 @@ from stepwell_shared.runtime import Runtime
 from tests.services.referral.pages.visiting import WORKLIST, at_work, browser, form_of, put_on, signed_in
 from tests.support.runtime import NORTH, SOUTH, START, Clock
 
+COOKIE = "__Secure-stepwell-staff"
 BEARER = {"Authorization": "Bearer x"}
 
 
@@ -68,14 +69,17 @@ async def test_the_cookie_is_for_the_browser_and_these_pages_alone(runtime: Runt
     async with browser(runtime, at_work()) as client:
         opened = await client.get(await link(client))
         name, *attributes = opened.headers["Set-Cookie"].split("; ")
+        assert name.startswith(f"{COOKIE}=")
         assert attributes == [f"Path={WORKLIST}", "HttpOnly", "SameSite=Lax", "Secure"]
         assert (opened.headers["Location"], opened.headers["Referrer-Policy"]) == (WORKLIST, "no-referrer")
         text = name.partition("=")[2]
         # What is in the cookie is no token, however it is sent.
         assert (await client.get(WORKLIST, headers={"Authorization": f"Bearer {text}"})).status_code == 401
         client.cookies.clear()
+        # Nor does one count that could have been put in without https.
+        assert (await client.get(WORKLIST, headers={"Cookie": f"stepwell-staff={text}"})).status_code == 401
         for forged in (text[:-2] + "AA", text.partition(".")[0], "x", ""):
-            assert (await client.get(WORKLIST, headers={"Cookie": f"stepwell-staff={forged}"})).status_code == 401
+            assert (await client.get(WORKLIST, headers={"Cookie": f"{COOKIE}={forged}"})).status_code == 401
         assert (await client.get(WORKLIST, headers={"Authorization": f"Session {text}"})).status_code == 401
 
 
@@ -83,14 +87,14 @@ async def test_who_signs_out_is_out_also_with_a_copy_of_the_cookie(runtime: Runt
     await put_on(runtime, "a")
     async with signed_in(runtime, at_work()) as client:
         page = await client.get(f"{WORKLIST}/lines/a")
-        copy = client.cookies.get("stepwell-staff")
+        copy = client.cookies.get(COOKIE)
         assert (await client.post(f"{WORKLIST}/sign-out", data={"csrf": "x"})).status_code == 403
         assert (await client.get(WORKLIST)).status_code == 200
         left = await client.post(f"{WORKLIST}/sign-out", data={"csrf": form_of(page, "begin")["csrf"]})
         assert left.status_code == 401
         assert "signed out" in left.text
-        assert client.cookies.get("stepwell-staff") is None
-        again = await client.get(WORKLIST, headers={"Cookie": f"stepwell-staff={copy}"})
+        assert client.cookies.get(COOKIE) is None
+        again = await client.get(WORKLIST, headers={"Cookie": f"{COOKIE}={copy}"})
         assert again.status_code == 401
 
 

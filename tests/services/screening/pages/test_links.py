@@ -290,6 +290,7 @@ class TestPrivacy:
         answer = await browser.client.get(await new_link(http))
         assert (answer.status_code, answer.headers["location"]) == (303, f"/screening/forms/{PHQ_9}")
         cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Secure-stepwell-form=")
         assert all(word in cookie for word in ("HttpOnly", "Secure", "SameSite=Lax", f"Path=/screening/forms/{PHQ_9}"))
         assert not any(word in cookie for word in ("Patient", "p1.", "1980"))
 

@@ -73,14 +73,14 @@ async def _open(runtime: Runtime, exchange: Exchange, token: str) -> None:
     if link is None or link.is_expired(runtime.clock()):
         await _closed(runtime, exchange, "unknown" if link is None else "expired", link)
         return
-    before = session_in(runtime, exchange.headers.get("cookie", ""))
+    before = session_in(runtime, exchange.headers.get("cookie", ""), secure=_is_secure(runtime))
     headers = {"Location": _address(runtime, link), **_cookie(runtime, new_session(link, before), link)}
     await exchange.answer(Response(303, headers={**HEADERS, **headers}))
 
 
 async def _form(runtime: Runtime, exchange: Exchange, questionnaire_id: str) -> None:
     """The form of a session's link."""
-    session = session_in(runtime, exchange.headers.get("cookie", ""))
+    session = session_in(runtime, exchange.headers.get("cookie", ""), secure=_is_secure(runtime))
     link = None if session is None else await find_link(runtime, session.tenant, session.link_id)
     if session is None or link is None or link.questionnaire_id != questionnaire_id:
         why = "session" if exchange.method == "POST" else "unknown"
@@ -138,5 +138,8 @@ def _address(runtime: Runtime, link: Link) -> str:
 
 
 def _cookie(runtime: Runtime, session: Session, link: Link) -> dict[str, str]:
-    secure = forms_url(runtime).startswith("https:")
-    return {"Set-Cookie": cookie_of(runtime, session, _address(runtime, link), secure=secure)}
+    return {"Set-Cookie": cookie_of(runtime, session, _address(runtime, link), secure=_is_secure(runtime))}
+
+
+def _is_secure(runtime: Runtime) -> bool:
+    return forms_url(runtime).startswith("https:")

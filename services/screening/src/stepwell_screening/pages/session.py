@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
+from stepwell_shared.pages.cookies import cookie, cookie_values
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.signing import digest, opened, signed
 
@@ -53,11 +54,10 @@ def new_session(link: Link, before: Session | None = None) -> Session:
     return Session(link.tenant, link.id, token_hex(16), language=kept.language, is_large=kept.is_large)
 
 
-def session_in(runtime: Runtime, cookies: str) -> Session | None:
+def session_in(runtime: Runtime, cookies: str, *, secure: bool) -> Session | None:
     """The session of a Cookie header, if we made it."""
-    for part in cookies.split(";"):
-        name, _, value = part.strip().partition("=")
-        parts = opened(runtime, PURPOSE, value) if name == COOKIE else None
+    for value in cookie_values(cookies, COOKIE, secure=secure):
+        parts = opened(runtime, PURPOSE, value)
         if parts is not None and len(parts) == 6:
             tenant, link_id, id_, proved_at, language, is_large = parts
             moment = datetime.fromtimestamp(int(proved_at), UTC) if proved_at else None
@@ -66,11 +66,11 @@ def session_in(runtime: Runtime, cookies: str) -> Session | None:
 
 
 def cookie_of(runtime: Runtime, session: Session, path: str, *, secure: bool) -> str:
-    """The Set-Cookie header. Lax: the link in a message leads here from elsewhere; posts from elsewhere bring none."""
+    """The Set-Cookie header."""
     proved_at = "" if session.proved_at is None else str(int(session.proved_at.timestamp()))
     parts = (session.tenant, session.link_id, session.id, proved_at, session.language, str(int(session.is_large)))
     value = signed(runtime, PURPOSE, *parts)
-    return f"{COOKIE}={value}; Path={path}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    return cookie(COOKIE, value, path, secure=secure)
 
 
 def csrf_of(runtime: Runtime, session: Session) -> str:
