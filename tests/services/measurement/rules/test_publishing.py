@@ -79,8 +79,8 @@ def test_the_attack_finds_what_two_tables_give_away_together() -> None:
     one, two = frozenset({("practice", "p1")}), frozenset({("practice", "p2")})
     female = frozenset({("sex", "f")})
     alone = {ALL | one | female, ALL | one, ALL | two | female, ALL | two}
-    assert worked_out(equations(first), alone) == set()
-    assert worked_out([*equations(first), *equations(second)], alone) == alone
+    assert worked_out(equations(first), alone) == {}
+    assert set(worked_out([*equations(first), *equations(second)], alone)) == alone
     shown = {key: None if key in alone else count for each in (first, second) for key, count in each.cells()}
     assert solved([first], shown) == {}
     assert solved([first, second], shown)[ALL | one | female] == 3

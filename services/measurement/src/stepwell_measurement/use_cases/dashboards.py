@@ -3,6 +3,7 @@
 Pages read what is kept, so that no view counts anything, and all of them say the same.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -81,7 +82,8 @@ async def make_board(runtime: Runtime, tenant: str) -> None:
         for _ in range(TRIES):
             counted = [(each, await _counts(runtime, tenant, each, start, end)) for each in together]
             try:
-                sheets = sheets_of(counted)
+                # Thousands of cells, decided together: seconds, in which requests are answered.
+                sheets = await asyncio.to_thread(sheets_of, counted)
             except ValueError:
                 log.info("something became known while it was counted", measure=together[0].id)
                 continue

@@ -6,6 +6,7 @@ seconds old at once: pages show it with `as_of`. `tallies` gives what was counte
 be added up over organisations (`figures.added`), and is for nobody's eyes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -81,7 +82,8 @@ class _Recent:
 
 async def evaluate(runtime: Runtime, tenant: str, question: Question, *, below: int = SMALL_BELOW) -> Report:
     """The report as things stand now. Raises FhirError INVALID for what cannot be asked, NOT_FOUND for no Measure."""
-    return report(measure_of(question), await tallies(runtime, tenant, question), below=below)
+    found = await tallies(runtime, tenant, question)
+    return await asyncio.to_thread(report, measure_of(question), found, below=below)
 
 
 async def recent(runtime: Runtime, tenant: str, question: Question) -> tuple[Report, datetime]:

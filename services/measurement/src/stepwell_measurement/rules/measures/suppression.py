@@ -8,24 +8,15 @@ What this keeps from a reader: sums, differences and bounds. Who runs this very 
 been published can, in tables of very few people, still rule some out: merge such groups before they are counted.
 """
 
-from collections.abc import Mapping, Sequence, Set
-from heapq import heappop, heappush
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import pairwise, permutations
+from math import inf
 
 SMALL_BELOW = 5
 """A count of 1 to 4 is not published: the default of the national reports, as clinical.md has it."""
 
 Cell = tuple[int, int]
 """Row and column. The last of each is the total."""
-
-
-class _Arc(NamedTuple):
-    """A cell as it can be crossed: to its other end, how much it could change by, and what it costs to blank it."""
-
-    end: int
-    cell: Cell
-    room: float
-    cost: int
 
 
 def suppressed(counts: Sequence[Sequence[int]], below: int = SMALL_BELOW) -> tuple[tuple[int | None, ...], ...]:
@@ -54,54 +45,115 @@ def blanks(table: Sequence[Sequence[int]], below: int = SMALL_BELOW, also: Set[C
     """
     values = {(at, place): count for at, row in enumerate(table) for place, count in enumerate(row)}
     small = sorted((count, cell) for cell, count in values.items() if 0 < count < below or (cell in also and count))
-    blank = {cell for _, cell in small}
-    arcs, total = _arcs(values), max(values)
+    ways = _Ways(values)
+    for _, cell in small:
+        ways.open(cell)
     for count, cell in small:
-        blank |= _cheapest_cycle(arcs, blank, cell, _ends(cell, total), max(1, below - count))
-    return frozenset(blank)
+        for each in ways.cheapest_cycle(cell, max(1, below - count)):
+            ways.open(each)
+    return frozenset(ways.blank)
 
 
-def _cheapest_cycle(
-    arcs: Mapping[int, Sequence[_Arc]], blank: set[Cell], small: Cell, ends: tuple[int, int], rise: int
-) -> set[Cell]:
-    """The cells by which this one can rise so far: the cheapest way from where it flows to, back to where it is from.
+class _Ways:
+    """How a table can be crossed: from column to column over a row, by two cells, which costs what blanking them does.
 
-    There always is one: over the totals, which can rise without end. Dijkstra 1959, Numer Math 1:269.
+    A cell flows from its row to its column, the total of a row or of a column the other way, the total of all as a
+    cell does; it can grow without end, and shrink to one.
     """
-    source, target = ends
-    queue: list[tuple[int, int, tuple[Cell, ...]]] = [(0, target, ())]
-    reached: set[int] = set()
-    while queue:
-        cost, node, path = heappop(queue)
-        if node == source:
-            return set(path)
-        if node in reached:
-            continue
-        reached.add(node)
-        for arc in arcs[node]:
-            if arc.room >= rise and arc.cell != small and arc.end not in reached:
-                further = cost if arc.cell in blank else cost + arc.cost
-                heappush(queue, (further, arc.end, (*path, arc.cell)))
-    raise AssertionError("the totals of a table close every cycle")
 
+    def __init__(self, values: Mapping[Cell, int]) -> None:
+        self._rows, self._columns = max(values)
+        people = values[self._rows, self._columns]
+        self._values = values
+        self._cost = {
+            cell: count + people * ((cell[0] == self._rows) + (cell[1] == self._columns))  # a total is blanked last
+            for cell, count in values.items()
+        }
+        self.blank: set[Cell] = set()
+        self._hops: dict[int, dict[tuple[int, int], list[tuple[int, int]]]] = {}
 
-def _arcs(values: Mapping[Cell, int]) -> dict[int, list[_Arc]]:
-    total = rows, columns = max(values)
-    people = values[total]
-    arcs: dict[int, list[_Arc]] = {node: [] for node in range(rows + columns + 2)}
-    for cell, count in values.items():
-        if not count:
-            continue
-        start, end = _ends(cell, total)
-        cost = count + people * ((cell[0] == rows) + (cell[1] == columns))  # a total is blanked last
-        arcs[start].append(_Arc(end, cell, float("inf"), cost))
-        arcs[end].append(_Arc(start, cell, count - 1, cost))
-    return arcs
+    def open(self, cell: Cell) -> None:
+        """Blanks a cell: from now on its way costs nothing."""
+        if cell in self.blank:
+            return
+        self.blank.add(cell)
+        self._cost[cell] = 0
+        row, column = cell
+        for rise, hops in self._hops.items():
+            for other in range(self._columns + 1):
+                self._offer(hops, rise, row, (column, other))
+                self._offer(hops, rise, row, (other, column))
 
+    def cheapest_cycle(self, small: Cell, rise: int) -> set[Cell]:
+        """The cells by which this one can rise so far: the cheapest way from where it flows to, back to where it is
+        from.
 
-def _ends(cell: Cell, total: Cell) -> tuple[int, int]:
-    """From which node to which a cell flows: rows come first, columns after them; a total of a row or of a column
-    flows the other way, the total of all as a cell does."""
-    rows, columns = total
-    row, column = cell[0], rows + 1 + cell[1]
-    return (column, row) if (cell[0] == rows) != (cell[1] == columns) else (row, column)
+        There always is one: over the totals, which can rise without end. Dijkstra 1959, Numer Math 1:269, over the
+        columns, which are few.
+        """
+        row, column = small
+        others = [each for each in range(self._columns + 1) if each != column]
+        if self._flows_to_column(small):
+            ends = {each: self._cost[row, each] for each in others if self._can_enter((row, each), rise)}
+            way = self._way({column: 0}, ends, row, rise)
+            return {*self._crossed(way), (row, way[-1][1])}
+        starts = {each: self._cost[row, each] for each in others if self._can_leave((row, each), rise)}
+        way = self._way(starts, {column: 0}, row, rise)
+        return {*self._crossed(way), (row, way[0][1])}
+
+    def _way(self, starts: Mapping[int, int], ends: Mapping[int, int], past: int, rise: int) -> list[tuple[int, int]]:
+        """The cheapest way over the columns that avoids one row: each column with the row that led to it."""
+        hops = self._hops_for(rise)
+        least, before = dict(starts), dict[int, tuple[int, int]]()
+        left = set(range(self._columns + 1))
+        while left & least.keys():
+            nearest = min(left & least.keys(), key=lambda column: (least[column], column))
+            left.remove(nearest)
+            for column in left:
+                found = next((each for each in hops.get((nearest, column), ()) if each[1] != past), None)
+                if found is not None and least[nearest] + found[0] < least.get(column, inf):
+                    least[column], before[column] = least[nearest] + found[0], (nearest, found[1])
+        reached = [column for column in ends if column in least]
+        if not reached:
+            raise AssertionError("the totals of a table close every cycle")
+        column = min(reached, key=lambda each: (least[each] + ends[each], each))
+        way = []
+        while column in before:
+            previous, row = before[column]
+            way.append((row, column))
+            column = previous
+        return [(past, column), *reversed(way)]
+
+    def _crossed(self, way: Sequence[tuple[int, int]]) -> Iterator[Cell]:
+        for (_, column), (row, following) in pairwise(way):
+            yield row, column
+            yield row, following
+
+    def _hops_for(self, rise: int) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        """The two cheapest rows from each column to each other one: cost and row."""
+        if rise not in self._hops:
+            hops = self._hops[rise] = {}
+            for row in range(self._rows + 1):
+                for pair in permutations(range(self._columns + 1), 2):
+                    self._offer(hops, rise, row, pair)
+        return self._hops[rise]
+
+    def _offer(
+        self, hops: dict[tuple[int, int], list[tuple[int, int]]], rise: int, row: int, pair: tuple[int, int]
+    ) -> None:
+        come, go = (row, pair[0]), (row, pair[1])
+        if come != go and self._can_enter(come, rise) and self._can_leave(go, rise):
+            known = [each for each in hops.get(pair, ()) if each[1] != row]
+            hops[pair] = sorted([*known, (self._cost[come] + self._cost[go], row)])[:2]
+
+    def _flows_to_column(self, cell: Cell) -> bool:
+        return (cell[0] == self._rows) == (cell[1] == self._columns)
+
+    def _can_enter(self, cell: Cell, rise: int) -> bool:
+        """Whether a cell can change by so much from its column to its row; one of nobody cannot change."""
+        count = self._values[cell]
+        return count > 0 and (not self._flows_to_column(cell) or count > rise)
+
+    def _can_leave(self, cell: Cell, rise: int) -> bool:
+        count = self._values[cell]
+        return count > 0 and (self._flows_to_column(cell) or count > rise)
