@@ -1,6 +1,5 @@
 """Start here: one web application per service, assembled from its declarations. The same for all four."""
 
-import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,10 +11,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse
-from starlette.responses import Response as HttpResponse
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell_shared.announcing import Announcing, own_tokens, start_announcing
@@ -30,7 +25,7 @@ from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.background import run_while_open
 from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.database.functions import Effect
-from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.door import ALWAYS_OPEN, Guard, Limits
 from stepwell_shared.events.observing import observe
 from stepwell_shared.export.planning import keep_planning
@@ -44,7 +39,9 @@ from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.fhir.wire import Exchange, accepted, error_response
+from stepwell_shared.health import Health
 from stepwell_shared.http_client import http_client
+from stepwell_shared.migrations import superseded
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.pages.door import READ
 from stepwell_shared.pages.refusing import taking
@@ -99,6 +96,8 @@ class Application(FastAPI):
     def __init__(self, limits: Limits, **given: Any) -> None:
         super().__init__(**given)
         self.doors = Doors()
+        self.health = Health()
+        self.leave = self.health.leave
         self.guard = Guard(self._behind_the_guard, limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,7 +218,7 @@ async def _start(
     if issuer is not None:
         proxies = networks(settings.proxies_trusted)
         app.include_router(issuer_router(issuer, proxies=proxies), prefix=f"/{service.name}/auth")
-    app.router.routes += _health(runtime.database)
+    app.router.routes += app.health.routes(runtime.database, superseded(service))
     app.doors = _doors(service, registry, runtime, verifier, received)
     if service.pages is not None:
         app.doors.people_below, app.doors.people = service.pages(runtime)
@@ -276,28 +275,6 @@ async def _seed(service: Service, runtime: Runtime) -> None:
             await service.seed(runtime, tenant)
     except (*UNAVAILABLE_ERRORS, FhirError):
         log.warning("the database does not answer yet; what ships with this release waits for the next start")
-
-
-def _health(database: Database) -> list[Route]:
-    """Whether the process lives, and whether it can work."""
-
-    async def live(_: HttpRequest) -> HttpResponse:
-        return JSONResponse({"status": "alive"})
-
-    async def ready(_: HttpRequest) -> HttpResponse:
-        return await _readiness(database)
-
-    return [Route("/livez", live), Route("/readyz", ready)]
-
-
-async def _readiness(database: Database) -> HttpResponse:
-    """Ready means that the database answers now."""
-    try:
-        async with asyncio.timeout(1):
-            await database.fetch("SELECT 1")
-    except UNAVAILABLE_ERRORS:
-        return JSONResponse({"status": "the database does not answer"}, status_code=503)
-    return JSONResponse({"status": "ready"})
 
 
 def _doors(

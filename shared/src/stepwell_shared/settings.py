@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     trace_callers_decide: bool = Field(
         default=False, description="whether what callers outside say of being recorded holds in place of the ratio"
     )
+    drain_seconds: float = Field(
+        default=0.0, ge=0, description="how long a process that was told to stop, and is not ready, takes requests"
+    )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
 
     def url_of(self, service: str) -> str:

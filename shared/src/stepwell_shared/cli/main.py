@@ -16,6 +16,7 @@ from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.demo.command import add_demo_command
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.doctor.command import add_doctor_command
+from stepwell_shared.cli.erasing import add_erase_command
 from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
@@ -26,6 +27,7 @@ from stepwell_shared.cli.run import prepare_databases, run_suite
 from stepwell_shared.cli.worklist import add_worklist_command
 from stepwell_shared.connections import serve as serve_application
 from stepwell_shared.installed import commands_of_services, service_named
+from stepwell_shared.migrations import Half
 from stepwell_shared.migrations import migrate as migrate_service
 from stepwell_shared.openapi import collection, collection_text, openapi_document
 from stepwell_shared.runtime import Runtime
@@ -45,6 +47,7 @@ add_doctor_command(app)
 add_partner_commands(app)
 add_import_command(app)
 add_export_command(app)
+add_erase_command(app)
 add_worklist_command(app)
 add_report_command(app)
 add_demo_command(app)
@@ -70,7 +73,7 @@ def serve(
     """Run one service; its settings come from the environment (STEPWELL_...)."""
     application = create_app(service_named(service), settings := Settings())  # type: ignore[call-arg]  # by environment
     is_https = settings.url_of(service).startswith("https:")
-    serve_application(application, host=host, port=port, is_https=is_https)
+    serve_application(application, host=host, port=port, is_https=is_https, drain_seconds=settings.drain_seconds)
 
 
 @app.command()
@@ -80,6 +83,7 @@ def migrate(
         typer.Argument(help="one service, with STEPWELL_MIGRATION_DATABASE_URL", envvar="STEPWELL_SERVICE"),
     ] = None,
     runtime_role: Annotated[str, typer.Option(help="login of the running service")] = RUNTIME_ROLE,
+    half: Annotated[Half | None, typer.Option(help="before the new release, after the old one, or both")] = None,
 ) -> None:
     """Bring one service's database, or all databases of this machine, to the newest schema."""
     if service is None:
@@ -87,7 +91,8 @@ def migrate(
             prepare_databases()
         return
     url = MigrationSettings().migration_database_url  # type: ignore[call-arg]  # the environment fills it
-    asyncio.run(migrate_service(service, url.get_secret_value(), runtime_role))
+    halves = tuple(Half) if half is None else (half,)
+    asyncio.run(migrate_service(service, url.get_secret_value(), runtime_role, halves))
 
 
 @app.command()

@@ -20,7 +20,8 @@ from typing import Self
 from stepwell_shared.cli.embedded import last_lines
 from stepwell_shared.cli.errors import SetupError
 
-STOP_SECONDS = 10.0
+# Longer than a service takes that drains and then finishes what is under way (connections.STOP_SECONDS_MAX).
+STOP_SECONDS = 45.0
 POLL_SECONDS = 0.05
 
 
@@ -107,11 +108,11 @@ class ServiceProcesses:
         process.wait()
 
     def stop_one(self, name: str) -> None:
-        """Asks one service to finish what it is doing; after ten seconds it is killed."""
+        """Asks one service to finish what it is doing; after a while it is killed."""
         _stop([self._running[name]])
 
     def stop(self) -> None:
-        """Asks all services to finish at the same time; after ten seconds those left are killed."""
+        """Asks all services to finish at the same time; after a while those left are killed."""
         _stop(self._running.values())
 
     def log_of(self, name: str) -> Path:

@@ -30,7 +30,9 @@ def add_reindex_command(app: typer.Typer) -> None:
 
     @app.command("reindex")
     def command(
-        service: Annotated[str | None, typer.Argument(help="one service; else all four")] = None,
+        service: Annotated[
+            str | None, typer.Argument(help="one service; else all four", envvar="STEPWELL_SERVICE")
+        ] = None,
         everything: Annotated[bool, typer.Option("--everything", help="also what is up to date")] = False,
     ) -> None:
         """Give stored resources the search values that this release keeps; run it after an upgrade."""

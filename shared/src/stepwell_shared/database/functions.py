@@ -80,11 +80,24 @@ def security_statements(tables: Iterable[sqlalchemy.Table], runtime_role: str) -
         rights = "SELECT, INSERT" if table.info.get(APPEND_ONLY) else "SELECT, INSERT, UPDATE, DELETE"
         statements.append(f"GRANT {rights} ON {table.name} TO {role}")
         if TENANT in table.columns:
-            match = f"{TENANT} = current_setting('stepwell.tenant', true)"
-            statements += [
-                f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY",
-                f"ALTER TABLE {table.name} FORCE ROW LEVEL SECURITY",
-                f"DROP POLICY IF EXISTS same_tenant ON {table.name}",
-                f"CREATE POLICY same_tenant ON {table.name} USING ({match}) WITH CHECK ({match})",
-            ]
+            statements.append(_tenants_apart(table.name))
     return [*statements, f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}"]
+
+
+def _tenants_apart(table: str) -> str:
+    """Row-level security of a table. Where it is there already nothing is locked: a lock of all tables, one after the
+    other, would stand in the way of a service at work, and one of the two would lose a deadlock.
+    """
+    match = f"{TENANT} = current_setting('stepwell.tenant', true)"
+    as_kept = f"({TENANT} = current_setting(''stepwell.tenant''::text, true))"
+    return f"""DO $block$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_policy AS p ON p.polrelid = c.oid
+    WHERE c.oid = '{table}'::regclass AND c.relrowsecurity AND c.relforcerowsecurity AND p.polname = 'same_tenant'
+      AND p.polcmd = '*' AND p.polpermissive AND p.polroles = '{{0}}'
+      AND pg_get_expr(p.polqual, c.oid) = '{as_kept}' AND pg_get_expr(p.polwithcheck, c.oid) = '{as_kept}') THEN
+    ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+    DROP POLICY IF EXISTS same_tenant ON {table};
+    CREATE POLICY same_tenant ON {table} USING ({match}) WITH CHECK ({match});
+  END IF;
+END $block$"""

@@ -21,6 +21,7 @@ context.configure(
     connection=configuration.attributes["connection"],
     target_metadata=configuration.attributes["metadata"],
     compare_server_default=True,
+    version_table=configuration.attributes.get("version_table", "alembic_version"),
     render_item=render,
     transaction_per_migration=False,
 )
