@@ -47,6 +47,28 @@ async def test_one_main_job_is_one_tree_across_four_services(suite: Suite) -> No
     assert not [each for each in (patient["id"], answer.json()["id"], task["id"], "Example") if each in said]
 
 
+async def test_a_trace_goes_on_after_the_process_that_began_it_was_killed(suite: Suite) -> None:
+    trace_id, caller = token_hex(16), token_hex(8)
+    async with suite.clinic() as clinic:
+        patient = await clinic.patient()
+        form = await clinic.form("phq-9", PHQ_9_OF_16, patient)
+        suite.processes.kill("routing")
+        try:
+            headers = {"traceparent": f"00-{trace_id}-{caller}-01"}
+            answer = await clinic.call("POST", "screening", "QuestionnaireResponse", resource=form, headers=headers)
+            assert answer.status_code == 201
+            (root,) = suite.collector.wait_for(trace_id, lambda found: ROOT in names_of(found), 30)[:1]
+            suite.processes.kill("screening")
+            suite.processes.start_one("screening")
+        finally:
+            suite.processes.start_one("routing")
+        suite.processes.wait_until_ready("screening", "routing")
+        await clinic.wait_for("referral", "Task", subject=f"Patient/{patient['id']}", seconds=90)
+    spans = suite.collector.wait_for(trace_id, lambda found: not missing(found))
+    assert missing(spans) == []
+    assert root.parent_id == caller
+
+
 async def test_what_nobody_samples_leaves_no_span_and_its_number_in_the_log_of_what_goes_wrong(suite: Suite) -> None:
     trace_id = token_hex(16)
     async with suite.clinic() as clinic:
@@ -72,6 +94,10 @@ async def test_nobody_whom_we_do_not_know_has_anything_recorded_as_one_of_our_se
         await clinic.call("GET", "routing", "metadata", headers={"traceparent": f"00-{known}-{token_hex(8)}-01"})
     assert suite.collector.wait_for(known, bool)
     assert suite.collector.trace(trace_id) == []
+
+
+def names_of(spans: Sequence[Seen]) -> set[str]:
+    return {each.name for each in spans}
 
 
 def roots(spans: Sequence[Seen]) -> list[Seen]:
