@@ -1,6 +1,7 @@
 """`stepwell audit verify`: a broken chain ends with 1 and says where; what cannot be asked is one clear sentence."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stepwell_shared.auth.tenants import add_tenant
 from stepwell_shared.cli.audit import add_audit_commands
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.database.pool import Database
+from stepwell_shared.settings import SERVICES
 from typer.testing import CliRunner, Result
 
 from tests.conftest import DatabaseOf
@@ -75,3 +77,29 @@ async def test_a_whole_chain_ends_with_0_and_holds_against_its_own_newest_seal(u
     assert "whole" in words
     assert (await verified("routing", "--seal", newest)).exit_code == 0
     assert (await verified("routing", "--seal", newest.replace("/1:", "/2:"))).exit_code == 1
+
+
+async def test_who_broke_the_glass_is_listed_with_whose_data_why_and_how_much(
+    urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for service in SERVICES:
+        monkeypatch.setenv(f"STEPWELL_{service.upper()}_DATABASE_URL", urls.runtime)
+    app = typer.Typer()
+    add_audit_commands(app)
+    arguments = ["audit", "broken-glass", NORTH]
+    assert (await asyncio.to_thread(CliRunner().invoke, app, arguments)).output == "Nobody has broken the glass.\n"
+    now = datetime.now(UTC)
+    statement = """INSERT INTO audit (tenant, recorded, action, interaction, resource_type, resource_id, client_id,
+      token_id, request_id, status, fhir_user)
+      VALUES ($1, $2, 'E', $3, $4, $5, 'north.er', $6, 'r', 200, 'Organization/er')"""
+    async with Database.open(urls.runtime, connections_max=1) as database, database.transaction(NORTH) as connection:
+        await connection.execute(statement, NORTH, now, "$break-glass", "Patient", "p7", "btg.ETREAT.1")
+        await connection.execute(statement, NORTH, now, "read", "Flag", "f1", "btg.ETREAT.1")
+        await connection.execute(statement, NORTH, now - timedelta(days=40), "read", "Flag", "f1", "btg.THREAT.2")
+        await connection.execute(statement, NORTH, now, "read", "Patient", "p8", "plain")
+    result = await asyncio.to_thread(CliRunner(env={"COLUMNS": "200"}).invoke, app, arguments)
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.output.splitlines() if "north.er" in line]
+    assert [line[2:] for line in lines] == [
+        ["north.er", "Organization/er", "Patient/p7", "ETREAT", service, "1"] for service in SERVICES
+    ]

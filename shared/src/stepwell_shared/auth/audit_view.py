@@ -5,10 +5,14 @@ https://hl7.org/fhir/R4/auditevent.html, https://profiles.ihe.net/ITI/BALP/ (RES
 
 from typing import Final
 
+from stepwell_shared.auth.break_glass import NUMBER_PREFIX, PURPOSE, REASONS
 from stepwell_shared.fhir.registry import Interaction, ServedType, View, served
 
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 _DICOM: Final = "http://dicom.nema.org/resources/ontology/DCM"
+_REASONS: Final = f"{_TERMINOLOGY}/v3-ActReason"
+# Only tokens of our own issuer have such a number: those of others begin with the issuer's name and a colon.
+_GLASS: Final = f"a.token_id LIKE '{NUMBER_PREFIX}%'"
 _RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
 # https://hl7.org/fhir/R4/codesystem-restful-interaction.html; whatever else we do is an operation
 _INTERACTIONS: Final = (
@@ -94,6 +98,20 @@ def _entities() -> str:
     return f"CASE WHEN a.resource_type <> '' THEN json_build_array({data}, {request}) ELSE {alone} END"
 
 
+def _with_purpose(body: str) -> str:
+    """The same with the purposes of breaking the glass: that it was, and why."""
+    reason = "split_part(a.token_id, '.', 2)"
+    display = " ".join(f"WHEN '{code}' THEN '{name}'" for code, name in REASONS.items())
+    glass = _coding(_REASONS, PURPOSE, "break the glass")
+    purposes = (
+        f"json_build_array(json_build_object('coding', json_build_array({glass})),"
+        f" json_build_object('coding', json_build_array(json_build_object('system', '{_REASONS}', 'code', {reason},"
+        f" 'display', CASE {reason} {display} END))))"
+    )
+    head, last = body[:-1], body[-1]
+    return f"{head}, 'purposeOfEvent', {purposes}{last}"
+
+
 def audit_events(service: str) -> ServedType:
     """AuditEvent as a service serves it: to be read and searched, by whoever's scopes name it."""
     moment = "to_char(a.recorded AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -108,6 +126,7 @@ def audit_events(service: str) -> ServedType:
         f" 'source', json_build_object('observer', json_build_object('display', 'Stepwell {service}'),"
         f" 'type', json_build_array({application})), 'entity', {_entities()})"
     )
+    body = f"CASE WHEN {_GLASS} THEN {_with_purpose(body)} ELSE {body} END"
     source = "(SELECT *, recorded AS last_updated FROM audit) AS a"
     return served(
         "AuditEvent",

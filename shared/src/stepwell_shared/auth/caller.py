@@ -17,6 +17,7 @@ class Caller:
     `fhir_user` refers to the person who acts (Practitioner/x), `patient` is the id of the patient to whom
     every `patient/` scope is bound; `token_id` is the token's `jti`. `actor` is set for whoever sees what Consents
     permit and nothing else; `before_consent` is that caller with all that its token grants, once Consents narrowed it.
+    Who `breaks_glass` reads of one patient what the emergency needs, whatever Consents say.
     """
 
     tenant: str
@@ -27,12 +28,14 @@ class Caller:
     fhir_user: str | None = None
     patient: str | None = None
     before_consent: "Caller | None" = None
+    breaks_glass: bool = False
     actor: str | None = field(init=False, default=None)
     # What was worked out before: every request of a token asks the same few questions.
     _answers: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "actor", actor_under_consent(self.roles, self.fhir_user))
+        actor = None if self.breaks_glass else actor_under_consent(self.roles, self.fhir_user)
+        object.__setattr__(self, "actor", actor)
 
     def narrowed_to(self, scopes: Scopes) -> "Caller":
         """The caller with what Consents leave of its scopes."""

@@ -20,7 +20,7 @@ STATUS: Final[Mapping[str, int]] = {
     "invalid_client": 401,
     "invalid_scope": 400,
     "unsupported_grant_type": 400,
-    "access_denied": 403,
+    "unauthorized_client": 400,
     "slow_down": 429,
 }
 

@@ -15,6 +15,7 @@ from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.database.pool import TENANT_PATTERN, Database
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 PATIENT_REFERENCE = re.compile(r"(?:.*/)?Patient/([A-Za-z0-9.-]{1,64})")
 
 _COLUMNS = "tenant, client_id, name, jwks, jwks_url, scopes, roles, fhir_user"

@@ -32,6 +32,9 @@ class TokenForm(BaseModel):
     client_assertion: str
     scope: str | None = None
     client_id: str | None = None
+    purpose_of_use: str | None = None
+    purpose_of_use_reason: str | None = None
+    patient: str | None = None
 
 
 class IntrospectionForm(BaseModel):
@@ -81,9 +84,7 @@ _TOKEN_BODY: Final[dict[str, Any]] = {
 _INTROSPECTION_BODY: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {FORM: {"schema": IntrospectionForm.model_json_schema()}}}
 }
-_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": OAuthRefusal} for status in (400, 401, 403, 429, 503)
-}
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {status: {"model": OAuthRefusal} for status in (400, 401, 429, 503)}
 
 Answering = Callable[[Issuer, Mapping[str, str], float, str], Awaitable[Mapping[str, Any]]]
 

@@ -11,6 +11,9 @@ from stepwell_shared.auth.scopes import Scopes
 # Another organisation's service. It is no set of scopes: what a partner may do is agreed with each.
 PARTNER_ROLE: Final = "partner"
 
+# Who may break the glass (break_glass.py). By itself it lets do nothing.
+BREAK_GLASS_ROLE: Final = "emergency"
+
 # Who acts under Consents alone, with the type of resource that says who that is.
 ROLES_UNDER_CONSENT: Final[Mapping[str, str]] = {
     "related-person": "RelatedPerson",
@@ -66,6 +69,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "rs": f"Measure {_DIRECTORY} {_KNOWLEDGE}",
         }
     },
+    BREAK_GLASS_ROLE: {},
     # Who had access to what. Whoever looks is on record too.
     "auditor": {
         "user": {

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from stepwell_shared.auth.break_glass import PURPOSE
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.external_issuers import read_external_issuers
 from stepwell_shared.auth.issuer_keys import IssuerKeys
@@ -151,6 +152,7 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
         roles=tuple(_text(claims, "roles", "").split()),
         fhir_user=_text(claims, "fhirUser", "") or None,
         patient=_text(claims, "patient", "") or None,
+        breaks_glass=claims.get("purpose_of_use") == PURPOSE,
     )
 
 
