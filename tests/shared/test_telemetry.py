@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from stepwell_shared.telemetry.logs import configure_logging
+from stepwell_shared.telemetry.tracing import During, Tracer
 
 
 @dataclass
@@ -73,3 +74,16 @@ def test_without_an_exception_there_is_no_such_field(log: Log) -> None:
     logging.getLogger("httpx").info("GET https://host/Patient?family=doe")
     (line,) = log.lines()
     assert "exception" not in line
+
+
+def test_a_line_says_of_which_trace_it_is_whoever_writes_it_and_whether_recorded_or_not(log: Log) -> None:
+    span = Tracer().begin("read Patient", f"00-{7:032x}-{8:016x}-01")
+    log.ours.info("before")
+    with During(span):
+        log.ours.warning("ours")
+        logging.getLogger("another.library").warning("theirs")
+    before, *within = log.lines()
+    assert "trace_id" not in before
+    assert [(each["event"], each["trace_id"]) for each in within] == [("ours", f"{7:032x}"), ("theirs", f"{7:032x}")]
+    assert {each["span_id"] for each in within} == {f"{span.span_id:016x}"}
+    assert all({"timestamp", "level", "service", "logger", "event"} <= set(each) for each in within)
