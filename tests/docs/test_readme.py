@@ -15,7 +15,7 @@ def test_the_tour_answers_as_the_readme_says(installation: Installation) -> None
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", ["integrator"])
+@pytest.mark.parametrize("name", ["integrator", "clinical-lead"])
 def test_a_newcomer_who_follows_the_guide_to_the_letter_gets_where_it_leads(
     name: str, installation: Installation
 ) -> None:

@@ -20,6 +20,7 @@ from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
 from stepwell_shared.cli.partners import add_partner_commands
+from stepwell_shared.cli.policy import add_policy_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.reporting import add_report_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
@@ -44,6 +45,7 @@ add_reindex_command(app)
 add_audit_commands(app)
 add_doctor_command(app)
 add_partner_commands(app)
+add_policy_commands(app)
 add_import_command(app)
 add_export_command(app)
 add_worklist_command(app)
