@@ -13,6 +13,7 @@ from stepwell_shared.auth.audit_chain import Verified, verify
 from stepwell_shared.auth.break_glass import NUMBER_PREFIX
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.audit_exporting import add_audit_export_command
 from stepwell_shared.cli.errors import SetupError, database_told_plainly, told_plainly
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.settings import SERVICES
@@ -69,6 +70,7 @@ def add_audit_commands(app: typer.Typer) -> None:
     """Adds the commands of `stepwell audit`."""
     group = typer.Typer(help="Who saw and did what, and whether the record of it is whole.", no_args_is_help=True)
     app.add_typer(group, name="audit")
+    add_audit_export_command(group)
 
     @group.command("verify")
     def command(
