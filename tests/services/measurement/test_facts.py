@@ -6,16 +6,18 @@ from datetime import date
 
 import pytest
 from stepwell_measurement.app import service
+from stepwell_measurement.use_cases import backfilling
 from stepwell_measurement.use_cases.counting import Counting, rows_of
 from stepwell_shared.canonical import code_system
 from stepwell_shared.events.notification import ReceivedEvent
+from stepwell_shared.fhir.copies import keep_copy
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.runtime import Runtime
 
 from tests.services.measurement.caring import appointment, counted, episode, hear, patient, task, told
 from tests.services.measurement.scoring import NORTH, SOUTH, finalized
 from tests.services.measurement.scoring import hear as hear_scores
-from tests.support.runtime import http_of, token
+from tests.support.runtime import URLS, http_of, token
 
 PERSON = "Patient/p1"
 EHR = token(NORTH, "ehr")
@@ -163,3 +165,30 @@ async def _course(runtime: Runtime, *columns: str) -> tuple[object, ...]:
     async with runtime.database.transaction(NORTH) as connection:
         (row,) = await connection.fetch(f"SELECT {', '.join(columns)} FROM care_course")
     return tuple(row.values())
+
+
+async def test_people_known_before_anything_was_counted_get_their_row_and_what_is_newer_stays(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfilling, "PEOPLE_AT_ONCE", 2)  # several looks, the last one empty-handed
+    for name in ("p0", "p1", "p2", "p3"):
+        known = {"resourceType": "Patient", "id": name, "gender": "female", "birthDate": "1980-03"}
+        source = f"{URLS['screening']}/Patient/{name}/_history/3"
+        for tenant in (NORTH, SOUTH):
+            await keep_copy(runtime.engine, tenant, known, source)
+    await hear(runtime, patient(4, practice="elsewhere"))
+    for _ in range(2):
+        await backfilling.Backfilling(runtime).look([NORTH])
+    assert await people(runtime, NORTH) == [
+        ("Patient/p0", 3, "not-recorded", "female", date(1980, 3, 1)),
+        ("Patient/p1", 4, "elsewhere", "female", date(1980, 5, 1)),
+        ("Patient/p2", 3, "not-recorded", "female", date(1980, 3, 1)),
+        ("Patient/p3", 3, "not-recorded", "female", date(1980, 3, 1)),
+    ]
+    assert await people(runtime, SOUTH) == []
+
+
+async def people(runtime: Runtime, tenant: str) -> list[tuple[object, ...]]:
+    async with runtime.database.transaction(tenant) as connection:
+        rows = await connection.fetch("SELECT person, version, practice, sex, born FROM care_person ORDER BY person")
+    return [tuple(row) for row in rows]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from stepwell_shared.database.functions import Effect
 from stepwell_shared.events.notification import ReceivedEvent
 from stepwell_shared.fhir.copies import copy_change, version_in
 from stepwell_shared.fhir.store import WriteConflictError
@@ -33,14 +34,17 @@ async def _keep(runtime: Runtime, tenant: str, patient: dict[str, Any], source: 
         change, _ = await copy_change(runtime.engine, tenant, patient, source, runtime.clock())
         if change is None:
             return
-        active = patient.get("active") is not False and not _has_died(patient)
-        strata = person_strata(runtime, patient)
-        effect = person_effect(f"Patient/{patient['id']}", version_in(source), active, strata)
         try:
-            await runtime.store.commit(UnitOfWork(tenant, [change], [effect]))
+            await runtime.store.commit(UnitOfWork(tenant, [change], [effect_of(runtime, patient, version_in(source))]))
         except WriteConflictError:
             continue
         return
+
+
+def effect_of(runtime: Runtime, patient: Resource, version: int) -> Effect:
+    """The row of somebody as this version of screening's Patient has them."""
+    active = patient.get("active") is not False and not _has_died(patient)
+    return person_effect(f"Patient/{patient['id']}", version, active, person_strata(runtime, patient))
 
 
 def person_strata(runtime: Runtime, patient: Resource) -> Person:
