@@ -3,7 +3,6 @@
 import contextlib
 import re
 
-from opentelemetry.metrics import CallbackOptions, Observation
 from stepwell_shared.telemetry.metrics import SECONDS_BOUNDS, SERIES_MAX, Metrics
 from stepwell_shared.telemetry.requests import Watch
 
@@ -18,12 +17,8 @@ def test_a_process_without_figures_says_nothing() -> None:
 
 def test_counters_and_gauges_are_written_as_prometheus_reads_them() -> None:
     metrics = Metrics("screening")
-    metrics.meter.create_counter("stepwell.things", description="Things\nof a kind").add(2, {"kind": 'a "b" \\'})
-
-    def seen(_options: CallbackOptions) -> list[Observation]:
-        return [Observation(1.5, {"topic": "safety-alert"})]
-
-    metrics.meter.create_observable_gauge("stepwell_age_seconds", [seen], "s", "Age")
+    metrics.tally("stepwell_things_total", "Things\nof a kind", ("kind",)).add('a "b" \\', count=2)
+    metrics.watch("stepwell_age_seconds", "Age", ("topic",), lambda: [(("safety-alert",), 1.5)])
     lines = metrics.text().decode().splitlines()
     assert lines == [
         "# HELP stepwell_things_total Things\\nof a kind",
@@ -38,7 +33,7 @@ def test_counters_and_gauges_are_written_as_prometheus_reads_them() -> None:
 
 def test_two_processes_of_one_test_keep_their_figures_apart() -> None:
     first, second = Metrics("screening"), Metrics("routing")
-    first.meter.create_counter("stepwell_things").add(1)
+    first.tally("stepwell_things_total", "Things", ()).add()
     assert (b"things" in first.text(), second.text()) == (True, b"")
 
 

@@ -230,7 +230,7 @@ async def _start(
     observe(runtime.metrics, announcing.upkeep)
     watch_stores(runtime)
     await run_while_open(partial(keep_looking, runtime), stack)
-    for loop in service.loops(runtime, runtime.metrics.meter):
+    for loop in service.loops(runtime):
         await run_while_open(loop, stack)
     app.doors.pages["/metrics"] = _figures(runtime.metrics)
     if federation is not None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from opentelemetry.metrics import Meter
 from sqlmodel import SQLModel
 
 from stepwell_shared.auth.audit import AUDIT_TABLE
@@ -135,8 +134,8 @@ class Service:
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     # puts what the service ships into a tenant; runs at every start and again changes nothing
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
-    # loops beside the requests of every replica, such as timers; each publishes its figures through the meter
-    loops: Callable[[Runtime, Meter], Sequence[Callable[[], Awaitable[None]]]] = lambda runtime, meter: ()
+    # loops beside the requests of every replica, such as timers; each publishes its figures in `runtime.metrics`
+    loops: Callable[[Runtime], Sequence[Callable[[], Awaitable[None]]]] = lambda runtime: ()
     tables: tuple[type[SQLModel], ...] = ()
     # SQL functions of the service's own tables, each one CREATE OR REPLACE FUNCTION
     functions: tuple[str, ...] = ()

@@ -7,12 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from stepwell_routing.proposal_answers import ACCEPTED, LESS, answer_effect
-from stepwell_routing.use_cases.answering import answering
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
-from stepwell_shared.telemetry.metrics import Metrics
 
 from tests.services.routing.hearing import Resource, hear, open_request, scored
 from tests.support.runtime import NORTH, token
@@ -64,8 +62,6 @@ async def test_rates_say_how_often_and_why_and_never_who(
 
 
 async def test_each_answer_is_a_row_and_a_figure_for_each_rule(runtime: Runtime, http: httpx.AsyncClient) -> None:
-    metrics = Metrics("routing")
-    answering(runtime, metrics.meter)
     await hear(runtime, scored(16))
     proposal: Any = await open_request(runtime)
     given = [{"name": "tier", "valueCode": "tier-2"}, {"name": "reason", "valueCode": "person-prefers"}]
@@ -76,5 +72,5 @@ async def test_each_answer_is_a_row_and_a_figure_for_each_rule(runtime: Runtime,
     assert (row["proposal"], row["answer"], row["reason"]) == (proposal["id"], LESS, "person-prefers")
     rules = row["rules"].split()
     assert "FLOOR-PHQ9-T3" in rules
-    text = metrics.text().decode()
+    text = runtime.metrics.text().decode()
     assert all(f'answer="overridden-less",rule="{rule}"}} 1' in text for rule in rules)

@@ -44,7 +44,7 @@ async def run_loop(runtime: Runtime, metrics: Metrics) -> None:
     """As a process does from its start, for as long as it takes to look once."""
     await add_tenant(runtime.database, NORTH, runtime.clock())
     runtime.metrics = metrics
-    (run,) = loops(runtime, metrics.meter)
+    (run,) = loops(runtime)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.8):
             await run()
@@ -337,5 +337,5 @@ class TestWorklist:
 
 
 def test_the_service_runs_the_loop() -> None:
-    names = [getattr(run, "__qualname__", "") for run in service.loops(Runtime(), Metrics("screening").meter)]
+    names = [getattr(run, "__qualname__", "") for run in service.loops(Runtime())]
     assert "Escalation.run" in names

@@ -43,7 +43,7 @@ service = Service(
     documented=documented,
     staff_pages=worklist_pages,
     seed=ship_catalogue,
-    loops=lambda runtime, meter: [*due.loops(runtime, meter), *booking_timers.loops(runtime, meter)],
+    loops=lambda runtime: [*due.loops(runtime), *booking_timers.loops(runtime)],
     tables=(PartnerRow, PartnerLinkRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
     functions=(
         *directory_tables.FUNCTIONS,

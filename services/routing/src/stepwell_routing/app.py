@@ -26,12 +26,10 @@ from stepwell_routing.subscriptions import (
     TRAJECTORY_CHANGED,
 )
 from stepwell_routing.tables import READ_EVIDENCE, READ_KNOWLEDGE, EvidenceRow
-from stepwell_routing.use_cases.answering import answering
 from stepwell_routing.use_cases.assignment import decide_on_alert, decide_on_course, decide_on_response
 from stepwell_routing.use_cases.dues import loops
 from stepwell_routing.use_cases.hearing import hear_of_capacity, hear_of_consent
 from stepwell_routing.use_cases.referrals import hear_of_referral
-from stepwell_routing.use_cases.shadowing import shadowing
 from stepwell_routing.use_cases.shipping import ship_policies
 from stepwell_routing.use_cases.tidying import tidying
 
@@ -51,12 +49,7 @@ service = Service(
         CAPACITY_CHANGED: partial(hear_of_capacity, runtime),
     },
     seed=ship_policies,
-    loops=lambda runtime, meter: [
-        *loops(runtime, meter),
-        *answering(runtime, meter),
-        *shadowing(runtime, meter),
-        *tidying(runtime, meter),
-    ],
+    loops=lambda runtime: [*loops(runtime), *tidying(runtime)],
     tables=(
         EvidenceRow,
         PolicyStepRow,

@@ -37,7 +37,7 @@ service = Service(
     },
     urgent={"QuestionnaireResponse": cannot_wait},
     seed=ship_questionnaires,
-    loops=lambda runtime, meter: [*escalation.loops(runtime, meter), *solicitation.loops(runtime)],
+    loops=lambda runtime: [*escalation.loops(runtime), *solicitation.loops(runtime)],
     tables=(PublicationRow, FormLink, *timers.TABLES, *schedules.TABLES),
     functions=(READ_PUBLICATIONS, *timers.FUNCTIONS, *schedules.FUNCTIONS),
     pages=form_pages,

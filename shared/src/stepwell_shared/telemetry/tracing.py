@@ -113,18 +113,23 @@ class Tracer:
         *,
         callers_decide: bool = False,
     ) -> None:
-        self._below = int(ratio * 2**_CHANCE_BITS)
+        self._below = int(ratio * 2**_CHANCE_BITS) if record is not None else 0
         self._record = record
         self._callers_decide = callers_decide
 
     def begin(self, name: str, traceparent: str | None = None, kind: Kind = Kind.SERVER) -> Span:
         """Work that somebody outside asks for: it goes on with the caller's trace, and may be recorded."""
         place = parsed(traceparent) if traceparent else None
-        return self._span(name, place, kind, decided=self._callers_decide)
+        if place is not None and self._callers_decide:
+            return self._span(name, place, kind)
+        if getrandbits(_CHANCE_BITS) < self._below:
+            return self._recorded(name, place, kind)
+        return Span(_number(128) if place is None else place.trace_id, _number(64))
 
     def follow(self, name: str, traceparent: str | None, kind: Kind) -> Span:
         """Work that one of our own services caused: recorded where the cause was."""
-        return self._span(name, parsed(traceparent), kind, decided=True)
+        place = parsed(traceparent)
+        return self.begin(name, None, kind) if place is None else self._span(name, place, kind)
 
     def gather(self, name: str, causes: Iterable[Place], kind: Kind) -> Span:
         """Work that has several causes, as a trace of its own with a link to each that is recorded."""
@@ -135,13 +140,16 @@ class Tracer:
         span.links = links
         return span
 
-    def _span(self, name: str, place: Place | None, kind: Kind, *, decided: bool) -> Span:
-        if self._record is None or not self._chosen(place if decided else None):
-            return Span(place.trace_id if place else _number(128), _number(64))
-        return RecordedSpan(place, self._record, name, kind, _number(128))
+    def _span(self, name: str, place: Place, kind: Kind) -> Span:
+        return self._recorded(name, place, kind) if place.is_sampled else Span(place.trace_id, _number(64))
 
-    def _chosen(self, decided: Place | None) -> bool:
-        return getrandbits(_CHANCE_BITS) < self._below if decided is None else decided.is_sampled
+    def _recorded(self, name: str, place: Place | None, kind: Kind) -> Span:
+        trace_id = _number(128) if place is None else place.trace_id
+        return (
+            Span(trace_id, _number(64))
+            if self._record is None
+            else RecordedSpan(place, self._record, name, kind, trace_id)
+        )
 
 
 _current: ContextVar[Span | None] = ContextVar("stepwell_span", default=None)

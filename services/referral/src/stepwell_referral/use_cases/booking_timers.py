@@ -4,7 +4,6 @@ are reckoned anew."""
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from opentelemetry.metrics import Meter
 from stepwell_shared.background import DATABASE_AWAY, poll
 from stepwell_shared.runtime import Runtime
 
@@ -16,7 +15,7 @@ from stepwell_referral.use_cases.taking import end_lapsed_hold
 log = structlog.get_logger("stepwell.booking")
 
 
-def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
+def loops(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """The loop of one process."""
 
     async def look(tenants: Sequence[str]) -> None:

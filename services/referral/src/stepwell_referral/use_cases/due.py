@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any
 
 import structlog
-from opentelemetry.metrics import Meter
 from stepwell_shared.background import DATABASE_AWAY, poll
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.store import WriteConflictError
@@ -36,7 +35,7 @@ Resource = dict[str, Any]
 log = structlog.get_logger("stepwell.referral")
 
 
-def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
+def loops(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """The loop of one process, with its figures: who waits for care, of all tenants together."""
     polls, waits = count(), Waits(0, 0, 0)
 

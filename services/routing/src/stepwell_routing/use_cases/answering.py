@@ -3,11 +3,10 @@
 Rates of overriding show where a rule does not fit the people it is applied to; they judge rules and never clinicians.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from opentelemetry.metrics import Counter, Meter
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.runtime import Runtime
 
@@ -15,15 +14,7 @@ from stepwell_routing import builders
 from stepwell_routing.proposal_answers import answer_effect
 from stepwell_routing.use_cases.standing import Standing
 
-COUNTER = "stepwell_proposals_answered"
-
-
-def answering(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
-    """Makes the counter of a process; there is no loop to run."""
-    runtime.cache[COUNTER] = meter.create_counter(
-        COUNTER, description="Answers of clinicians to proposals, once for each rule that led to the proposal"
-    )
-    return []
+COUNTER = "stepwell_proposals_answered_total"
 
 
 def answered(
@@ -37,7 +28,7 @@ def answered(
 
 def count_answer(runtime: Runtime, answer: str, rules: Collection[str]) -> None:
     """Counts an answer that was committed, for each rule that led to the proposal."""
-    counter = runtime.cache.get(COUNTER)
-    if isinstance(counter, Counter):
-        for rule in rules:
-            counter.add(1, {"answer": answer, "rule": rule})
+    what = "Answers of clinicians to proposals, once for each rule that led to the proposal"
+    counter = runtime.metrics.tally(COUNTER, what, ("answer", "rule"))
+    for rule in rules:
+        counter.add(answer, rule)

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import structlog
-from opentelemetry.metrics import Meter
 from stepwell_shared.background import DATABASE_AWAY, poll
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.unit import Stored, UnitOfWork
@@ -29,7 +28,7 @@ from stepwell_routing.use_cases.standing import standing_of
 log = structlog.get_logger("stepwell.course")
 
 
-def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
+def loops(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """The loop of one process."""
 
     async def look(tenants: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ The row is committed with the decision, or not at all; what goes wrong in a shad
 from collections.abc import Awaitable, Callable
 
 import structlog
-from opentelemetry.metrics import Counter, Meter
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.runtime import Runtime
@@ -18,20 +17,12 @@ from stepwell_routing.rules.shadowing import Shadow, shadow_of
 from stepwell_routing.shadow_decisions import shadow_effect
 from stepwell_routing.use_cases.outcomes import Making
 
-COUNTER = "stepwell_shadow_decisions"
+COUNTER = "stepwell_shadow_decisions_total"
 FAILED = "failed"
 
 log = structlog.get_logger("stepwell.shadow")
 
 Besides = list[tuple[Policy, Shadow | None]]
-
-
-def shadowing(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
-    """Makes the counter of a process; there is no loop to run."""
-    runtime.cache[COUNTER] = meter.create_counter(
-        COUNTER, description="Decisions of policies in shadow, by where their step lies from the one that was decided"
-    )
-    return []
 
 
 async def beside(making: Making, evidence_for: Callable[[Policy], Awaitable[Evidence]]) -> Besides:
@@ -60,11 +51,11 @@ def shadow_effects(making: Making, marker_id: str, besides: Besides) -> list[Eff
 
 def count_shadows(runtime: Runtime, besides: Besides) -> None:
     """Counts what was committed."""
-    counter = runtime.cache.get(COUNTER)
-    if isinstance(counter, Counter):
-        for policy, shadow in besides:
-            move, safe = (FAILED, "") if shadow is None else (shadow.move, "broken" if shadow.broken else "kept")
-            counter.add(1, {"pathway": policy.pathway, "move": move, "safety": safe})
+    what = "Decisions of policies in shadow, by where their step lies from the one that was decided"
+    counter = runtime.metrics.tally(COUNTER, what, ("pathway", "move", "safety"))
+    for policy, shadow in besides:
+        move, safe = (FAILED, "") if shadow is None else (shadow.move, "broken" if shadow.broken else "kept")
+        counter.add(policy.pathway, move, safe)
 
 
 async def _shadow(

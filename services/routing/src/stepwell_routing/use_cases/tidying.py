@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from opentelemetry.metrics import Meter
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.background import DATABASE_AWAY
 from stepwell_shared.runtime import Runtime
@@ -22,7 +21,7 @@ FORGOTTEN_AT_ONCE = 1_000
 log = structlog.get_logger("stepwell.course")
 
 
-def tidying(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
+def tidying(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """The loop of one process."""
 
     async def keep_tidy() -> None:

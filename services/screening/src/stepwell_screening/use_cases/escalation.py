@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import structlog
-from opentelemetry.metrics import Meter
 from stepwell_shared.background import DATABASE_AWAY, poll
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.outbox import event
@@ -71,7 +70,7 @@ class Escalation:
         return escalated
 
 
-def loops(runtime: Runtime, meter: Meter) -> list[Callable[[], Awaitable[None]]]:
+def loops(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """The loop that escalates, with its figures: open and overdue safety Tasks by kind, of all tenants together."""
     escalation = Escalation(runtime)
 
