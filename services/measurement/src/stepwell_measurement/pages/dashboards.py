@@ -21,6 +21,7 @@ from stepwell_measurement.pages.minutes import minutes
 from stepwell_measurement.pages.quarter import done_part
 from stepwell_measurement.pages.suggestions import ADDRESS as SUGGESTING
 from stepwell_measurement.pages.suggestions import suggesting, suggestions
+from stepwell_measurement.pages.thresholds import thresholds
 from stepwell_measurement.pages.tiles import STYLE, Voice
 from stepwell_measurement.rules.board import Board
 from stepwell_measurement.rules.minutes import told_in
@@ -47,6 +48,7 @@ def dashboard_pages(runtime: Runtime, authenticate: Authenticate) -> dict[str, P
         pages = {
             ADDRESS: read(_page),
             f"{ADDRESS}/report": read(partial(report, base=ADDRESS)),
+            f"{ADDRESS}/thresholds": read(partial(thresholds, base=ADDRESS)),
             f"{ADDRESS}/suggestions": write(partial(suggestions, base=ADDRESS)),
             f"{ADDRESS}/minutes": write(partial(minutes, base=ADDRESS)),
         }

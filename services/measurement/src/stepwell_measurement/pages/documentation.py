@@ -96,7 +96,12 @@ def _said(tenant: Json) -> Json:
     suggestion = _parameter("suggestion", "query", ID, "The suggestion that a new decision answers.")
     sent = _parameter("sent", "query", {"enum": ["yes"]}, "That the last form was taken.")
     public = "A form on which everybody can suggest something without a token; nothing is kept of who does"
+    parameter = _parameter("parameter", "query", {"type": "string"}, "The cut-off; without it what was tried last.")
+    policy = _parameter("policy", "query", {"type": "string"}, "The id of its PlanDefinition.")
+    format_ = _parameter("_format", "query", {"enum": ["html", "pdf"]}, "As Accept, and before it.")
+    review = "What other values of a cut-off were seen to do: by numbers, capacity and outcome near it"
     found = {
+        f"{DASHBOARD}/thresholds": {"get": _with_pdf(_page("thresholds", review, [policy, parameter, format_]))},
         f"{DASHBOARD}/suggestions": {
             "get": _page("suggestions", "What was suggested, for whoever may change every MeasureReport", []),
             "post": _form(

@@ -44,7 +44,7 @@ class _Reports:
             raise FhirError(Category.INVALID, "quarter is such as 2026-Q3")
         if practice and not _PRACTICE.fullmatch(practice):
             raise _absent()
-        return cls(quarter, practice, _format(exchange))
+        return cls(quarter, practice, format_of(exchange))
 
 
 async def report(visit: Visit, base: str) -> Shown:
@@ -101,7 +101,7 @@ def _require(visit: Visit, practice: str) -> None:
         raise FhirError(Category.FORBIDDEN, "this token does not reach the reports of this practice")
 
 
-def _format(exchange: Exchange) -> str:
+def format_of(exchange: Exchange) -> str:
     """A page unless a file is asked for, by `_format` or else by Accept. Raises FhirError NOT_ACCEPTABLE."""
     wanted = exchange.parameter("_format")
     if wanted is None:

@@ -194,6 +194,11 @@ def _rests(measure: Measure, group: Group, words: Words) -> str:
 
 def _difference(each: _Beside, words: Words) -> str:
     found = None if each.before is None else difference(each.measure, each.now.figure, each.before.figure)
+    return difference_said(found, words)
+
+
+def difference_said(found: Interval | None, words: Words) -> str:
+    """A difference of shares in points, and whether it is more than chance."""
     if found is None:
         return words.phrase("not-comparable")
     value, low, high = (_points(limit, words) for limit in found)

@@ -1,0 +1,145 @@
+"""`stepwell thresholds`: tries other values of a cut-off of a policy, and puts what came of it where leaders read it.
+
+Routing simulates each value on people of the past and stores nothing; its reports go to measurement, whose page sets
+them beside what became of people near the cut-off. Nobody is moved, and no policy is changed.
+"""
+
+import asyncio
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stepwell_shared.auth.keys import KeyFileError
+from stepwell_shared.auth.service_tokens import TokenRequestError
+from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.cli.access import AccessSettings, fetch_token
+from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
+
+PARAMETER = f"{CANONICAL}/StructureDefinition/policy-parameter"
+SYSTEM = f"{CANONICAL}/NamingSystem/threshold-trial"
+FHIR = "application/fhir+json"
+# Routing makes one simulation at a time and says so; a simulation of 100,000 people takes minutes.
+TRIES, PAUSE_SECONDS, SECONDS_MAX = 60, 10.0, 600.0
+
+Resource = dict[str, Any]
+
+
+def in_force(policy: Resource, name: str) -> int:
+    """The value of a parameter of a policy. Raises SetupError for one that is no whole number, or is not there."""
+    for parameter in _parameters(policy, name):
+        value = _part(parameter, "value").get("valueInteger")
+        if isinstance(value, int):
+            return value
+    raise SetupError(f"{policy.get('id')} has no parameter {name} that is a whole number.")
+
+
+def draft_with(policy: Resource, name: str, value: int) -> Resource:
+    """The policy with another value of a parameter; its bounds make room for it, since nothing is published."""
+    draft = copy.deepcopy(policy)
+    for parameter in _parameters(draft, name):
+        _part(parameter, "value")["valueInteger"] = value
+        for bound, closest in (("minimum", min), ("maximum", max)):
+            part = _part(parameter, bound)
+            if "valueInteger" in part:
+                part["valueInteger"] = closest(part["valueInteger"], value)
+    return draft
+
+
+def question(draft: Resource, asked: Mapping[str, str], capacities: Iterable[str]) -> Resource:
+    """What routing is asked."""
+    rows: list[Resource] = [{"name": "policy", "resource": draft}]
+    rows += [{"name": name, "valueString": value} for name, value in asked.items() if value]
+    rows += [{"name": "capacity", "valueString": each} for each in capacities]
+    return {"resourceType": "Parameters", "parameter": rows}
+
+
+async def try_values(
+    settings: AccessSettings,
+    client_id: str,
+    policy_id: str,
+    name: str,
+    values: Sequence[int],
+    asked: Mapping[str, str],
+    capacities: Sequence[str],
+    key_file: Path | None = None,
+) -> list[int]:
+    """Tries the values, and the one in force; says which were tried.
+
+    Raises KeyFileError, TokenRequestError, and SetupError when a service refuses.
+    """
+    token = await fetch_token(settings, client_id, key_file=key_file)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": FHIR, "Accept": FHIR}
+    routing, measurement = settings.text("routing_url"), settings.text("measurement_url")
+    async with http_client(timeout_seconds=SECONDS_MAX) as http:
+        found = await _asked(http, "GET", f"{routing}/PlanDefinition/{policy_id}", headers)
+        policy = found.json()
+        now = in_force(policy, name)
+        tried = sorted({now, *(values or (now - 1, now + 1))})
+        for value in tried:
+            body = question(draft_with(policy, name, value), asked, capacities)
+            answer = await _asked(http, "POST", f"{routing}/PlanDefinition/$simulate", headers, body)
+            identifier = {"system": SYSTEM, "value": f"{policy_id}/{name}/{value}/{now}"}
+            report = {**answer.json(), "identifier": [identifier]}
+            await _asked(http, "POST", f"{measurement}/MeasureReport", headers, report)
+    return tried
+
+
+async def _asked(
+    http: HttpClient, method: str, url: str, headers: Mapping[str, str], body: Resource | None = None
+) -> HttpResponse:
+    """An answer that is none of a refusal; who is busy is asked again. Raises SetupError."""
+    for _ in range(TRIES):
+        try:
+            answer = await http.request(method, url, headers=dict(headers), json=body)
+        except HttpError as error:
+            raise SetupError(f"{url} does not answer: is the suite running?") from error
+        if answer.status_code != 429:
+            break
+        await asyncio.sleep(PAUSE_SECONDS)
+    if answer.status_code >= 300:
+        said = "; ".join(str(each.get("diagnostics")) for each in answer.json().get("issue", ()))
+        raise SetupError(f"{url} refuses ({answer.status_code}): {said}")
+    return answer
+
+
+def _parameters(policy: Resource, name: str) -> list[Resource]:
+    return [
+        each
+        for each in policy.get("extension", ())
+        if each.get("url") == PARAMETER and _part(each, "name").get("valueString") == name
+    ]
+
+
+def _part(extension: Resource, url: str) -> Resource:
+    found: Resource = next((each for each in extension.get("extension", ()) if each.get("url") == url), {})
+    return found
+
+
+def add_thresholds_command(app: typer.Typer) -> None:
+    """Adds the command `thresholds`."""
+
+    @app.command("thresholds")
+    def command(
+        client: Annotated[str, typer.Argument(help="a client of the role leader")],
+        parameter: Annotated[str, typer.Argument(help="the cut-off, such as phq9_tier_3_minimum")],
+        policy: Annotated[str, typer.Option(help="the id of its PlanDefinition")] = "stepped-care",
+        value: Annotated[list[int] | None, typer.Option(help="many; else one below and one above")] = None,
+        capacity: Annotated[list[str] | None, typer.Option(help="many: tier-3:4.5:20, starts a week, waiting")] = None,
+        start: Annotated[str, typer.Option(help="the first day of people that are looked at; else 26 weeks ago")] = "",
+        end: Annotated[str, typer.Option(help="the last day; else today")] = "",
+        cohort: Annotated[str, typer.Option(help="recorded or synthetic")] = "recorded",
+        key_file: Annotated[Path | None, typer.Option(help="its private key; else the one that is kept here")] = None,
+    ) -> None:
+        """Try other values of a cut-off on people of the past, for leaders to review."""
+        asked = {"start": start, "end": end, "cohort": cohort}
+        work = try_values(AccessSettings(), client, policy, parameter, value or (), asked, capacity or (), key_file)
+        try:
+            tried = asyncio.run(work)
+        except (SetupError, KeyFileError, TokenRequestError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from error
+        typer.echo(f"tried {', '.join(map(str, tried))}: see /measurement/dashboard/thresholds")
