@@ -24,6 +24,7 @@ from stepwell_shared.cli.policy import add_policy_commands
 from stepwell_shared.cli.reindexing import add_reindex_command
 from stepwell_shared.cli.reporting import add_report_command
 from stepwell_shared.cli.run import prepare_databases, run_suite
+from stepwell_shared.cli.thresholds import add_thresholds_command
 from stepwell_shared.cli.worklist import add_worklist_command
 from stepwell_shared.connections import serve as serve_application
 from stepwell_shared.installed import commands_of_services, service_named
@@ -50,6 +51,7 @@ add_import_command(app)
 add_export_command(app)
 add_worklist_command(app)
 add_report_command(app)
+add_thresholds_command(app)
 add_demo_command(app)
 
 
