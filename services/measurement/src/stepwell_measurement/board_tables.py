@@ -1,5 +1,6 @@
 """The published figures of the dashboards, one row for each measure: made beside the requests, read by every page."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -60,11 +61,22 @@ async def keep(database: Database, tenant: str, *sheets: KeptSheet) -> None:
             await connection.execute(_KEEP, tenant, *sheet)
 
 
-async def kept(database: Database, tenant: str) -> list[KeptSheet]:
-    """All figures of a tenant; none when none have been made yet."""
+async def stamps(database: Database, tenant: str) -> dict[str, datetime]:
+    """When the figures of each measure of a tenant were made; none when none have been made yet."""
     async with database.transaction(tenant) as connection:
         rows = await connection.fetch(
-            "SELECT measure, made_at, start_on, end_on, body FROM dashboard_sheet WHERE tenant = $1 AND measure <> ''",
+            "SELECT measure, made_at FROM dashboard_sheet WHERE tenant = $1 AND measure <> ''", tenant
+        )
+    return {row["measure"]: row["made_at"] for row in rows}
+
+
+async def kept(database: Database, tenant: str, measures: Collection[str]) -> list[KeptSheet]:
+    """The figures of these measures, as far as they have been made."""
+    async with database.transaction(tenant) as connection:
+        rows = await connection.fetch(
+            "SELECT measure, made_at, start_on, end_on, body FROM dashboard_sheet"
+            " WHERE tenant = $1 AND measure = ANY($2)",
             tenant,
+            list(measures),
         )
     return [KeptSheet(*row) for row in rows]

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import structlog
 from stepwell_shared.background import poll
 from stepwell_shared.runtime import Runtime
 
-from stepwell_measurement.board_tables import KeptSheet, claim, keep, kept
+from stepwell_measurement.board_tables import KeptSheet, claim, keep, kept, stamps
 from stepwell_measurement.data.measures import measures
 from stepwell_measurement.rules.board import (
     PRACTICE,
@@ -42,24 +43,40 @@ MIXED = "time-in-tier"
 log = structlog.get_logger("stepwell.dashboards")
 
 
+class _Read(NamedTuple):
+    """Figures that were read: of when, about which period, and what they say."""
+
+    made_at: datetime
+    start: date
+    end: date
+    sheet: Sheet
+
+
 async def board_of(runtime: Runtime, tenant: str) -> Board | None:
-    """The figures of a tenant as they were made last; None when none have been made yet."""
-    rows = await kept(runtime.database, tenant)
-    if not rows:
+    """The figures of a tenant as they were made last; None when none have been made yet.
+
+    A view asks when they were made; what has not been made since the last one is read already.
+    """
+    made = await stamps(runtime.database, tenant)
+    if not made:
         runtime.cache[ASKED, tenant] = True
         return None
-    newest = max(rows, key=lambda row: row.made_at)
     known = runtime.cache.get(("board", tenant))
-    stamp = tuple(sorted((row.measure, row.made_at) for row in rows))
-    if isinstance(known, tuple) and known[0] == stamp:
-        board: Board = known[1]
-        return board
-    sheets = {row.measure: msgspec.json.decode(row.body, type=Sheet) for row in rows if row.end == newest.end}
-    board = Board(
-        newest.start, newest.end, newest.made_at, {name: sheets[name] for name in measures() if name in sheets}
-    )
-    runtime.cache["board", tenant] = stamp, board
-    return board
+    read: dict[str, _Read] = known if isinstance(known, dict) else {}
+    anew = [name for name, moment in made.items() if name not in read or read[name].made_at != moment]
+    if anew:
+        rows = await kept(runtime.database, tenant, anew)
+        read = {**read, **await asyncio.to_thread(_read, rows)}
+        runtime.cache["board", tenant] = read
+    newest = max(read.values(), key=lambda each: each.made_at)
+    sheets = {name: read[name].sheet for name in measures() if name in read and read[name].end == newest.end}
+    return Board(newest.start, newest.end, newest.made_at, sheets)
+
+
+def _read(rows: Sequence[KeptSheet]) -> dict[str, _Read]:
+    return {
+        row.measure: _Read(row.made_at, row.start, row.end, msgspec.json.decode(row.body, type=Sheet)) for row in rows
+    }
 
 
 def public_region(runtime: Runtime, tenant: str) -> str | None:
