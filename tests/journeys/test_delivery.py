@@ -58,7 +58,7 @@ def heard(listener: Listener, path: str = "/n") -> list[tuple[int, str]]:
     return [event for where, body in bodies if where == path for event in events(body)]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -92,7 +92,7 @@ async def test_clients_that_vanish_leave_no_connection_behind_and_livez_answers_
     assert await answered(target, next(requests)) in {200, 201}
 
 
-async def answered(target: Target, request: bytes, seconds: float = 20) -> int:
+async def answered(target: Target, request: bytes, seconds: float = 60) -> int:
     """The status once it is no 503 any more: what vanished clients had asked for is still worked on for a while."""
     deadline = time.monotonic() + seconds
     connection = await Connection.open(target.port)

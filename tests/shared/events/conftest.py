@@ -162,7 +162,7 @@ async def rows_once(
     tenant: str,
     statement: str,
     condition: Callable[[list[asyncpg.Record]], bool],
-    seconds: float = 20,
+    seconds: float = 60,
 ) -> list[asyncpg.Record]:
     """The rows as soon as they are so; fails unless that comes true in time."""
     async with asyncio.timeout(seconds):

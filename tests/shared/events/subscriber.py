@@ -93,7 +93,7 @@ class Subscriber:
         """Every event that arrived, also in notifications that were refused."""
         return [event for told in self.told for event in told.events]
 
-    async def heard(self, count: int, seconds: float = 10) -> list[tuple[int, str]]:
+    async def heard(self, count: int, seconds: float = 60) -> list[tuple[int, str]]:
         """Waits until so many events arrived."""
         await eventually(lambda: len(self.events) >= count, seconds)
         return self.events
@@ -129,7 +129,7 @@ class Subscriber:
             await send({"type": "http.response.body", "body": answer})
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Fails unless the condition comes true in time."""
     deadline = monotonic() + seconds
     while not condition():

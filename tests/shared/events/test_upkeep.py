@@ -68,7 +68,7 @@ async def age(database: Database, days: float) -> None:
             )
 
 
-async def swept(keeping: Upkeep, rows: int, seconds: float = 20) -> None:
+async def swept(keeping: Upkeep, rows: int, seconds: float = 60) -> None:
     """Sweeps until so many rows are gone: what a transaction anywhere in the cluster may still see stays until then."""
     removed = await keeping.sweep(TENANTS)
     async with asyncio.timeout(seconds):
