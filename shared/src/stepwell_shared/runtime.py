@@ -5,7 +5,7 @@ routes and OpenAPI can be derived from a service's declarations without a databa
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,6 +20,7 @@ from stepwell_shared.auth.audit_chain import SEAL_FUNCTION
 from stepwell_shared.auth.tables import AssertionSeen, Audit, AuditSeal, Client, IssuerKeySet, Tenant
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import Database
+from stepwell_shared.database.standby import Reader
 from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
 from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
@@ -76,6 +77,7 @@ class Runtime:
     _settings: Settings | None = None
     _engine: Engine | None = None
     _database: Database | None = None
+    _reader: Reader | None = None
     _http: HttpClient | None = None
     cache: dict[object, object] = field(default_factory=dict)
 
@@ -93,6 +95,12 @@ class Runtime:
     def database(self) -> Database:
         assert self._database is not None, "the service has not started"
         return self._database
+
+    @property
+    def reader(self) -> Reader:
+        """For figures over many rows, which may be a little old: from a standby if there is one."""
+        assert self._reader is not None, "the service has not started"
+        return self._reader
 
     @property
     def http(self) -> HttpClient:
@@ -187,7 +195,7 @@ def attach(
     committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
 ) -> None:
     """Fills the runtime with an engine on this database. `urls` are the public base URLs by service name."""
-    runtime._database = database
+    runtime._database, runtime._reader = database, Reader(database)
     runtime._engine = Engine(
         registry=registry,
         store=Store(database, queue_max=queue_max, committed=committed, pacing=runtime.pacing),
@@ -209,9 +217,11 @@ async def open_runtime(
     committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
 ) -> AsyncIterator[Runtime]:
     """The runtime of a process, filled while the context lasts."""
-    async with Database.open(
-        settings.database_url.get_secret_value(), connections_max=settings.database_connections_max
-    ) as database:
+    connections_max, standby_url = settings.database_connections_max, settings.read_database_url
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database.open(settings.database_url.get_secret_value(), connections_max=connections_max)
+        )
         runtime._settings = settings
         attach(
             runtime,
@@ -224,4 +234,9 @@ async def open_runtime(
             bundle_entries_max=settings.bundle_entries_max,
             committed=committed,
         )
+        if standby_url is not None:
+            standby = await stack.enter_async_context(
+                Database.open(standby_url.get_secret_value(), connections_max=connections_max)
+            )
+            runtime._reader = Reader(database, standby, settings.read_staleness_seconds_max)
         yield runtime

@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     proxies_trusted: tuple[str, ...] = Field(
         default=(), description="addresses or networks of proxies that say in X-Forwarded-For from whom a request came"
     )
+    read_database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL URL of a standby of this database, for figures of measures and dashboards"
+    )
+    read_staleness_seconds_max: float = Field(
+        default=10.0, gt=0, description="a standby that is further behind is passed over: the primary answers"
+    )
     database_connections_max: int = Field(default=16, ge=2, description="size of the connection pool")
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="larger request bodies are answered 413")
     body_seconds_max: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from stepwell_shared.background import poll
+from stepwell_shared.database.pool import Connection
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
 
@@ -142,11 +143,14 @@ async def tallies(runtime: Runtime, tenant: str, question: Question) -> dict[Gro
     measure = measure_of(question)
     last = min(question.end, runtime.clock().date())
     statement, arguments = _statement(measure, question, last)
-    found: dict[GroupKey, dict[str, Decimal]] = {}
-    async with runtime.database.transaction(tenant) as connection:
+
+    async def scan(connection: Connection) -> list[Any]:
         await connection.execute("SET LOCAL jit = off")
-        rows = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
-    for row in rows:
+        rows: list[Any] = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
+        return rows
+
+    found: dict[GroupKey, dict[str, Decimal]] = {}
+    for row in await runtime.reader.read(tenant, scan):
         key = GroupKey(row["since"], tuple(row[f"s{place}"] for place in range(len(question.strata))))
         _count(measure, found.setdefault(key, {}), row)
     return {key: tally for key, tally in found.items() if any(tally.values())}
