@@ -11,6 +11,7 @@ import pytest
 from stepwell_measurement.board_tables import KeptSheet, keep
 from stepwell_measurement.data.dashboard_words import Words, languages
 from stepwell_measurement.data.measures import measures
+from stepwell_measurement.pages.board import board_page, practice_page
 from stepwell_measurement.pages.document import Document, Entry, Figures
 from stepwell_measurement.pages.pdf import pdf_of
 from stepwell_measurement.pages.quarter import Asked, quarterly, quarters_of, report_page
@@ -77,6 +78,15 @@ async def test_who_may_not_have_the_report_has_none_and_what_is_not_there_is_not
         assert (found, orjson.loads(body)["resourceType"]) == (status, "OperationOutcome"), query
     assert (await asked(runtime, LEADER, "/report/more"))[0] == 404
     assert (await asked(runtime, LEADER, "/report", method="POST"))[0] == 405
+
+
+def test_the_dashboards_lead_to_what_figures_are_for() -> None:
+    links = Elements(board_page(region(), voice("de"))).links
+    for page in ("report", "thresholds", "suggestions", "minutes"):
+        assert f"/measurement/dashboard/{page}?language=de" in links
+    own = practice_page(region(), "lindenhof", voice("de"))
+    assert own is not None
+    assert "/measurement/dashboard/report?practice=lindenhof&language=de" in Elements(own).links
 
 
 async def test_leaders_have_the_region_and_a_practice_its_own_and_it_is_on_record(runtime: Runtime) -> None:

@@ -62,7 +62,11 @@ def board_page(board: Board, voice: Voice, since: str = "") -> bytes:
         _section("policy", _tiles("policy", found, voice), _policy(found, voice, since), words, change),
     )
     lead = element("p", words.phrase("lead-region"))
-    return _page(words.phrase("title-region"), voice, lead, _period(board, words), *sections, _reading(words))
+    more = _more(voice, {
+        "report": "title-report", "thresholds": "title-thresholds-none", "suggestions": "title-suggestions",
+        "minutes": "title-minutes",
+    })  # fmt: skip
+    return _page(words.phrase("title-region"), voice, lead, _period(board, words), more, *sections, _reading(words))
 
 
 def practice_page(board: Board, practice: str, voice: Voice) -> bytes | None:
@@ -82,7 +86,8 @@ def practice_page(board: Board, practice: str, voice: Voice) -> bytes | None:
     ]  # fmt: skip
     title = words.phrase("title-practice", practice=words.value(practice))
     lead = element("p", words.phrase("lead-practice"))
-    return _page(title, voice, lead, _period(board, words), *sections, _reading(words))
+    more = _more(voice, {f"report?practice={practice}": "title-report"})
+    return _page(title, voice, lead, _period(board, words), more, *sections, _reading(words))
 
 
 def public_page(board: Board, region: str, voice: Voice, more: Sequence[Markup] = ()) -> bytes:
@@ -129,6 +134,21 @@ def measure_page(board: Board | None, measure: Measure, voice: Voice) -> bytes:
 def waiting_page(voice: Voice, why: str = "not-yet") -> bytes:
     """While nothing has been counted yet."""
     return _page(voice.words.phrase("title-region"), voice, element("p", voice.words.phrase(why)))
+
+
+def _more(voice: Voice, pages: Mapping[str, str]) -> Markup:
+    """What leads to the pages that figures are for: addresses below that of the dashboards, with their titles."""
+    words = voice.words
+    links = [
+        element(
+            "a",
+            words.phrase(name),
+            href=f"{voice.base}/{address}{'&' if '?' in address else '?'}language={words.language}",
+        )
+        for address, name in pages.items()
+    ]
+    listed = element("ul", [element("li", each) for each in links])
+    return element("nav", listed, aria_label=words.phrase("more-pages"))
 
 
 def _found(board: Board) -> dict[Measure, Sheet]:

@@ -13,7 +13,7 @@ from stepwell_shared.pages.layout import page_headers
 from stepwell_measurement.data.dashboard_words import Words
 from stepwell_measurement.pages.board import waiting_page
 from stepwell_measurement.pages.pdf import pdf_of
-from stepwell_measurement.pages.quarter import Asked, quarterly, quarters_of, report_page
+from stepwell_measurement.pages.quarter import Asked, is_told, quarterly, quarters_of, report_page
 from stepwell_measurement.pages.tiles import STYLE, Voice
 from stepwell_measurement.rules.board import Board
 from stepwell_measurement.rules.minutes import told_in
@@ -68,6 +68,8 @@ async def report(visit: Visit, base: str) -> Shown:
 async def _made(visit: Visit, board: Board, wanted: _Reports, voice: Voice) -> Shown:
     quarters = quarters_of(board)
     chosen = Asked(wanted.quarter or quarters[-1], wanted.practice)
+    if not is_told(board, chosen):
+        raise _absent()
     decisions = told_in(
         await decisions_of(visit.runtime, visit.access.tenant),
         first_day(chosen.quarter),
@@ -75,8 +77,6 @@ async def _made(visit: Visit, board: Board, wanted: _Reports, voice: Voice) -> S
         public_only=bool(chosen.practice),
     )
     document = quarterly(board, chosen, decisions, voice)
-    if len(document.parts) <= FIXED_PARTS:
-        raise _absent()
     if wanted.media_type == HTML:
         body = report_page(document, voice, quarters, chosen)
         return Shown(body, "$report", MEASURE_REPORT, headers=_headers(voice))
@@ -85,10 +85,6 @@ async def _made(visit: Visit, board: Board, wanted: _Reports, voice: Voice) -> S
     name = "-".join(each for each in ("stepwell", chosen.quarter, chosen.practice) if each)
     headers = {**_headers(voice), "Content-Disposition": f'attachment; filename="{name}.pdf"'}
     return Shown(file, "$report", MEASURE_REPORT, media_type=PDF, headers=headers)
-
-
-FIXED_PARTS = 3
-"""Done, definitions and how to read: what a report has without any figure, as of a practice that is not there."""
 
 
 def _require(visit: Visit, practice: str) -> None:

@@ -48,6 +48,11 @@ def quarters_of(board: Board) -> tuple[str, ...]:
     return whole_quarters(board.start, board.end)
 
 
+def is_told(board: Board, asked: Asked) -> bool:
+    """Whether there is any figure for this report: there is none of a practice that is not there."""
+    return bool(_found(board, asked))
+
+
 def quarterly(board: Board, asked: Asked, decisions: Sequence[Decision], voice: Voice) -> Document:
     """The report as it may be published: every figure is one of the board's own."""
     words = voice.words
