@@ -6,8 +6,11 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
+import pytest
 from stepwell_shared.auth.audit_chain import verify
+from stepwell_shared.cli import erasing
 from stepwell_shared.cli.client import SuiteClient
 from stepwell_shared.cli.erasing import Erased, erase_in
 from stepwell_shared.database.pool import Database
@@ -120,7 +123,28 @@ async def audited(suite: Suite, patient: Resource) -> dict[str, int]:
     return counts
 
 
-async def test_no_table_has_a_mark_of_somebody_who_was_erased_and_the_record_of_it_stays(suite: Suite) -> None:
+async def stopped(suite: Suite, patient: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erases, and is stopped at the first, then at the second time that something would be removed for good."""
+    purge = erasing._purge
+    for number in (1, 2):
+        left = number
+
+        async def until(*given: Any) -> tuple[int, int]:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise ConnectionError
+            return await purge(*given)
+
+        monkeypatch.setattr(erasing, "_purge", until)
+        with pytest.raises(ConnectionError):
+            await erase(suite, patient)
+    monkeypatch.setattr(erasing, "_purge", purge)
+
+
+async def test_no_table_has_a_mark_of_somebody_who_was_erased_and_the_record_of_it_stays(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     marks = [f"Zyx{uuid.uuid4().hex[:12]}q" for _ in range(2)]
     async with suite.clinic() as clinic:
         anna, ben = await life(suite, clinic, marks[0]), await life(suite, clinic, marks[1])
@@ -134,6 +158,7 @@ async def test_no_table_has_a_mark_of_somebody_who_was_erased_and_the_record_of_
         assert looked["screening"].resources["Patient"] == 1
         assert await places(suite, marks[0]) >= before
 
+        await stopped(suite, anna, monkeypatch)
         await erased_for_good(suite, anna)
 
         assert await places(suite, marks[0]) == set()
