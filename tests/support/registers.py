@@ -77,7 +77,7 @@ def register(name: str) -> Register:
         page=data["page"],
         columns=columns,
         chapters=data.get("chapters", {}),
-        rows=tuple(_row(id_, given, columns) for id_, given in data["rows"].items()),
+        rows=tuple(_row(id_, _with_classes(given, data), columns) for id_, given in data["rows"].items()),
         data=data,
     )
 
@@ -94,6 +94,19 @@ def _row(id_: str, given: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
         reason=given.get("reason", ""),
         open=given.get("open", ""),
     )
+
+
+def _with_classes(given: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of a register with a risk matrix, with the class behind each `severity, likelihood`."""
+    rated = {name: given[name] for name in ("initial", "residual") if "matrix" in data}
+    return {**given, **{name: f"{text}: **{risk_class(text, data)}**" for name, text in rated.items()}}
+
+
+def risk_class(rating: str, data: Mapping[str, Any]) -> int:
+    """The class of `severity, likelihood` in the matrix of a register. Raises ValueError for words that it lacks."""
+    severity, likelihood = rating.split(", ")
+    found: int = data["matrix"][data["likelihoods"].index(likelihood)][data["severities"].index(severity)]
+    return found
 
 
 @cache
@@ -132,22 +145,25 @@ def _tables(shown: Register) -> Iterator[str]:
     answered = sum(bool(row.tests or row.checks) for row in shown.rows)
     reasons = sum(bool(row.reason and not (row.tests or row.checks)) for row in shown.rows)
     opens = sum(bool(row.open) for row in shown.rows)
-    yield f"{len(shown.rows)} rows: {answered} with tests, {reasons} with a reason alone, {opens} open.\n"
+    counts = f"{answered} with tests, {reasons} with a reason alone, {opens} with something open"
+    yield f"{len(shown.rows)} rows: {counts}.\n"
+    left_out: Mapping[str, str] = shown.data.get("not_applicable", {})
     for chapter, title in (shown.chapters or {"": ""}).items():
-        rows = [row for row in shown.rows if row.id.startswith(chapter) and row.id.removeprefix(chapter)[:1] != "0"]
-        rows = [row for row in rows if not chapter or re.match(rf"{re.escape(chapter)}(\D|$)", row.id)]
-        if title:
-            yield f"\n### {title}\n"
+        rows = [row for row in shown.rows if is_within(row.id, chapter)]
+        yield f"\n### {title}\n" if title else ""
         if rows:
             yield f"\n| | {' | '.join(shown.columns.values())} | What stands beside it |\n"
             yield f"|---|{'---|' * len(shown.columns)}---|\n"
-            for row in rows:
-                yield f"| {row.id} | {' | '.join(row.told.values())} | {_beside(row)} |\n"
-        left_out = shown.data.get("not_applicable", {})
+        for row in rows:
+            yield f"| {row.id} | {' | '.join(row.told.values())} | {_beside(row)} |\n"
         for prefix, reason in left_out.items():
-            if chapter and re.match(rf"{re.escape(chapter)}(\D|$)", prefix):
-                yield f"\nNot applicable: {prefix}. {reason}\n"
+            yield f"\nNot applicable: {prefix}. {reason}\n" if is_within(prefix, chapter) else ""
     yield "\n"
+
+
+def is_within(id_: str, prefix: str) -> bool:
+    """Whether a row is one of a chapter, a section, or itself: V1.2.3 is in V1 and V1.2, and not in V1.1 or V10."""
+    return not prefix or id_ == prefix or re.match(rf"{re.escape(prefix)}[.-]", id_) is not None
 
 
 def _beside(row: Row) -> str:
