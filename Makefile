@@ -66,7 +66,7 @@ openapi: $(INSTALLED) ## write openapi/<service>.yaml and openapi/collections fr
 migrate: $(INSTALLED) ## bring the databases to the newest schema
 	@$(BIN)/stepwell migrate
 
-bench: $(INSTALLED) ## ratios to the PostgreSQL floor; BENCH=engine, locks, job, events, all or measures, BENCH_ROWS=1000000
+bench: $(INSTALLED) ## ratios to the PostgreSQL floor; BENCH=engine, locks, telemetry, job, events, all or measures, BENCH_ROWS=1000000
 	@$(BIN)/python -m tests.bench
 
 lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, in requirements.lock

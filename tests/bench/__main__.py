@@ -1,9 +1,9 @@
 """`make bench`: what Stepwell does in a second, as ratios to what PostgreSQL alone can do on the same machine.
 
 `BENCH=engine` measures create, read and search on a loaded database, `BENCH=locks` what authentication, tenancy and
-audit cost of it, `BENCH=job` the way of a response through all four services, `BENCH=events` what an event costs;
-`BENCH=all` is all of these. `BENCH=measures` counts a million people and has to be asked for: it loads 25 GB. A missed
-goal is printed, never fatal.
+audit cost of it, `BENCH=telemetry` what figures and traces cost, `BENCH=job` the way of a response through all four
+services, `BENCH=events` what an event costs; `BENCH=all` is all of these. `BENCH=measures` counts a million people and
+has to be asked for: it loads 25 GB. A missed goal is printed, never fatal.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.processes import signals_as_interrupts
 
-from tests.bench import events, locks
+from tests.bench import events, locks, telemetry
 from tests.bench.engine_report import print_engine
 from tests.bench.engine_rounds import EnginePace, EngineRounds
 from tests.bench.engine_stage import engine_staged
@@ -44,7 +44,7 @@ from tests.bench.population import Population
 from tests.bench.suite import BenchSuite, running_suite
 
 RESULTS = Path("build/bench.json")
-PARTS = ("engine", "locks", "job", "events")
+PARTS = ("engine", "locks", "telemetry", "job", "events")
 MEASURES = "measures"
 ROWS, PEOPLE = 1_000_000, 1_000_000
 PATIENTS_OF_JOB = 24_000
@@ -68,6 +68,8 @@ def main() -> int:
                 keep(wanted.results, engine(console, Population(wanted.rows), pace, wanted.folder, wanted.results))
             if "locks" in parts:
                 keep(wanted.results, locked(console, Population(wanted.rows), pace, wanted.folder))
+            if "telemetry" in parts:
+                keep(wanted.results, told(console, Population(wanted.rows), pace, wanted.folder))
             if "job" in parts:
                 keep(wanted.results, job(console))
             if "events" in parts:
@@ -140,6 +142,25 @@ async def _locked(console: Console, suite: LoadedSuite, load: LoadProcess, pace:
         locks.print_locks(console, found)
         _print_facts(console, facts)
     return {"locks": {"facts": facts, "operations": locks.as_json(found)}}
+
+
+def told(console: Console, population: Population, pace: EnginePace, folder: Path) -> Results:
+    """What figures and traces cost; what is to be kept of it."""
+    console.rule("[bold]Figures and traces[/bold]", align="left")
+    with LoadProcess() as load, _loading_bar(console) as advance, loaded_suite(folder, population, advance) as suite:
+        return asyncio.run(_told(console, suite, load, pace))
+
+
+async def _told(console: Console, suite: LoadedSuite, load: LoadProcess, pace: EnginePace) -> Results:
+    facts = machine_facts(suite.postgres.data, await _server_version(suite))
+    async with engine_staged(suite) as stage:
+        rounds = telemetry.TelemetryRounds(stage, load, pace.rounds, pace.seconds)
+        with _measuring_bar(console, rounds.planned_seconds) as advance, _disturbance(suite.postgres, facts):
+            rounds.advance = advance
+            found = await rounds.run()
+        telemetry.print_telemetry(console, found)
+        _print_facts(console, facts)
+    return {"telemetry": {"facts": facts, "operations": telemetry.as_json(found)}}
 
 
 def job(console: Console) -> Results:

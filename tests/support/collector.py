@@ -32,9 +32,10 @@ class Seen:
 
 
 class Collector:
-    """Listens on a free port of 127.0.0.1 from when it is made until it is closed."""
+    """Listens on a free port of 127.0.0.1 from when it is made until it is closed. One that keeps nothing is quick."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self.spans: list[Seen] = []
         self.bodies: list[bytes] = []
         self._arrived = threading.Condition()
@@ -68,6 +69,8 @@ class Collector:
         self._thread.join()
 
     def _take(self, body: bytes) -> None:
+        if not self._keeps:
+            return
         request = ExportTraceServiceRequest.FromString(body)
         spans = [
             Seen(

@@ -42,12 +42,11 @@ class Seen:
         self._span = span
         self._interaction = interaction
         self._resource_type = resource_type
-        self._started = 0.0
+        self._started = perf_counter()
         self._token: Token[Span | None] | None = None
 
     def __enter__(self) -> Self:
         self._token = enter(self._span)
-        self._started = perf_counter()
         return self
 
     def follow(self, span: Span) -> None:
