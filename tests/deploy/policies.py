@@ -60,7 +60,7 @@ class Manifests:
     def replicas(self, deployment: Object) -> tuple[int, int]:
         """Fewest and most Pods of a Deployment."""
         scaler = self.named("HorizontalPodAutoscaler", deployment["metadata"]["name"])
-        fixed = deployment["spec"]["replicas"]
+        fixed = deployment["spec"].get("replicas", 1)
         return (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) if scaler else (fixed, fixed)
 
 
@@ -224,7 +224,7 @@ def spreading(manifests: Manifests) -> Iterator[str]:
 def disruptions(manifests: Manifests) -> Iterator[str]:
     """Where there are several Pods, one at a time may go, and scaling stays within what is declared."""
     for deployment in manifests.of("Deployment"):
-        fewest, most = manifests.replicas(deployment)
+        fewest, _ = manifests.replicas(deployment)
         budgets = [
             b for b in manifests.of("PodDisruptionBudget") if selects(b["spec"]["selector"], labels_of(deployment))
         ]
@@ -232,8 +232,9 @@ def disruptions(manifests: Manifests) -> Iterator[str]:
             yield f"{place(deployment)}: a drained node may take all Pods"
         if fewest == 1 and budgets:
             yield f"{place(deployment)}: the one Pod keeps its node from being emptied"
-        if not fewest <= deployment["spec"]["replicas"] <= most:
-            yield f"{place(deployment)}: {deployment['spec']['replicas']} Pods, and {fewest} to {most} by the scaler"
+        scaled = manifests.named("HorizontalPodAutoscaler", deployment["metadata"]["name"]) is not None
+        if scaled and "replicas" in deployment["spec"]:
+            yield f"{place(deployment)}: every release sets back what the scaler decided"
     for scaler in manifests.of("HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]
         if manifests.named(target["kind"], target["name"]) is None:

@@ -136,6 +136,7 @@ DEFECTS: dict[str, tuple[str, Plant]] = {
     "a dead node that keeps its Pods": ("spreading", lambda o: pod_of(_first(o, "Deployment")).pop("tolerations")),
     "Pods on one node": ("spreading", lambda o: pod_of(_first(o, "Deployment")).pop("topologySpreadConstraints")),
     "no budget": ("disruptions", lambda o: o.pop(o.index(_first(o, "PodDisruptionBudget")))),
+    "Pods that a release takes away": ("disruptions", lambda o: _first(o, "Deployment")["spec"].update(replicas=3)),
     "a scaler that scales nothing": (
         "disruptions",
         lambda o: _first(o, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"].update(name="other"),
