@@ -9,16 +9,20 @@ the clients were answered.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import Path
 
+import asyncpg
 from stepwell_shared.cli.deployment import LocalDeployment
 from stepwell_shared.cli.processes import ServiceProcesses
+from stepwell_shared.database.pool import Database
+from stepwell_shared.database.standby import Reader
 
 from tests.chaos.clients import Submitter, submitting
 from tests.chaos.ledger import Ledger
 from tests.chaos.oracle import Connections, Finding, examine
+from tests.chaos.stage import TENANT
 from tests.external.deployed import connections, deploy
 from tests.external.patroni_cluster import Cluster, Node, running_cluster
 from tests.support import postgres
@@ -26,7 +30,9 @@ from tests.support import postgres
 CLIENTS = 12
 SUBMISSIONS = 60
 """So many are answered before something happens, and again after it."""
-BACK_SECONDS_MAX = 90.0
+BACK_SECONDS_MAX = 150.0
+STALENESS_SECONDS_MAX = 2.0
+TRIES = 10
 STANDSTILL_SECONDS_MAX = 60.0
 
 
@@ -76,14 +82,50 @@ def run() -> bool:
 async def _on(cluster: Cluster, folder: Path) -> bool:
     await cluster.settled()
     deployment = await deploy(cluster.url(), folder, {})
+    reading = {"STEPWELL_READ_DATABASE_URL": _standby_url(deployment)}
+    deployment = replace(deployment, extra_environment={**deployment.extra_environment, **reading})
+    findings = await _figures_are_read_on_a_standby_that_is_fresh(cluster, deployment)
     with ServiceProcesses(deployment.commands(), folder / "logs") as processes:
         await asyncio.to_thread(processes.wait_until_ready)
         ledger = Ledger()
-        findings = await _change_primaries(cluster, deployment, ledger)
+        findings += await _change_primaries(cluster, deployment, ledger)
         processes.refuse_ended()
     for finding in findings:
         print(finding)
     return not findings
+
+
+def _standby_url(deployment: LocalDeployment) -> str:
+    return deployment.databases["measurement"].runtime.replace("=read-write", "=standby")
+
+
+async def _figures_are_read_on_a_standby_that_is_fresh(cluster: Cluster, deployment: LocalDeployment) -> list[Finding]:
+    """While its standbys keep up one of them answers, and as soon as they do not, the primary."""
+    async with (
+        Database.open(deployment.databases["measurement"].runtime, connections_max=1) as primary,
+        Database.open(_standby_url(deployment), connections_max=1) as standby,
+    ):
+        fresh = await _answered_by_standby(cluster, primary, standby)
+        for node in cluster.nodes.values():
+            node.replay(going=False)
+        await asyncio.sleep(STALENESS_SECONDS_MAX)  # what is promised is about time: nothing else makes them old
+        paused = await _answered_by_standby(cluster, primary, standby)
+        for node in cluster.nodes.values():
+            node.replay(going=True)
+    wrong = ["a fresh standby was not asked"] * (not fresh) + ["a standby that was behind answered"] * paused
+    return [Finding("wrong", "reads of figures", tuple(wrong))] * bool(wrong)
+
+
+async def _answered_by_standby(cluster: Cluster, primary: Database, standby: Database) -> bool:
+    """Whether a read is answered by a standby within a few tries, with something written before each."""
+    for _ in range(TRIES):
+        connection = await asyncpg.connect(cluster.url(), timeout=10)
+        await connection.execute("SELECT pg_current_xact_id()")
+        await connection.close()
+        reader = Reader(primary, standby, STALENESS_SECONDS_MAX)
+        if await reader.read(TENANT, lambda found: found.fetchval("SELECT pg_is_in_recovery()")):
+            return True
+    return False
 
 
 async def _change_primaries(cluster: Cluster, deployment: LocalDeployment, ledger: Ledger) -> list[Finding]:

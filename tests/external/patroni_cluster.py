@@ -80,13 +80,21 @@ class Node:
         """It goes on as if nothing had happened."""
         self._signal(signal.SIGCONT)
 
+    def replay(self, *, going: bool) -> None:
+        """Stops what applies the primary's log on a standby, or lets it go on; it answers in any case."""
+        for pid in children_of(self._postmaster()):
+            if b"startup" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGCONT if going else signal.SIGSTOP)
+
+    def _postmaster(self) -> int:
+        return int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+
     def _signal(self, number: signal.Signals) -> None:
         """To Patroni first, which must not see the others die."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
-        lock = self.data / "postmaster.pid"
-        if lock.exists():
-            postmaster = int(lock.read_text(encoding="utf-8").split()[0])
+        if (self.data / "postmaster.pid").exists():
+            postmaster = self._postmaster()
             for pid in (postmaster, *children_of(postmaster)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -99,10 +107,10 @@ class Cluster:
     nodes: dict[str, Node]
     password: str
 
-    def url(self, query: str = "target_session_attrs=read-write") -> str:
+    def url(self) -> str:
         """The superuser's URL of all servers; the driver finds the one that takes writes."""
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes.values())
-        return f"postgresql://{SUPERUSER}:{self.password}@{hosts}/postgres?{query}"
+        return f"postgresql://{SUPERUSER}:{self.password}@{hosts}/postgres?target_session_attrs=read-write"
 
     def members(self) -> dict[str, str]:
         """Role by name: leader, sync_standby or replica, of those that run, as any living Patroni knows it."""

@@ -1,43 +1,44 @@
 """Of several servers the one that is right is found, although another is silent; and a vanished one is noticed."""
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator
-from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 import pytest
 from stepwell_shared.cli.bootstrap import DatabaseUrls
-from stepwell_shared.database import connecting
-from stepwell_shared.database.connecting import keep_asking, urls_of
+from stepwell_shared.database.connecting import ANSWER_SECONDS_MAX, Connector, keep_asking, urls_of
 from stepwell_shared.database.pool import Database
 
 
-@pytest.fixture
-async def silent_port() -> AsyncIterator[int]:
-    """Where connections are taken and nobody ever says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+async def test_a_server_that_says_nothing_keeps_nobody_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, object]] = []
+
+    async def connect(url: str, **options: object) -> str:
+        asked.append((url, options.get("timeout")))
+        if "silent" in url:
+            raise TimeoutError
+        return url
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    connector = Connector("postgresql://u@silent:1,right:2/d")
+    silent, right = "postgresql://u@silent:1/d", "postgresql://u@right:2/d"
+    assert await connector.connect(timeout=60) == right
+    assert asked == [(silent, ANSWER_SECONDS_MAX), (right, ANSWER_SECONDS_MAX)]
+    asked.clear()
+    assert await connector.connect(timeout=60) == right
+    assert asked == [(right, ANSWER_SECONDS_MAX)], "who was right is asked first"
+    asked.clear()
+    with pytest.raises(TimeoutError):
+        await Connector(silent).connect(timeout=60)
+    assert asked == [(silent, 60)], "one alone has as long as whoever asks waits"
 
 
-def with_silent_one_first(url: str, port: int) -> str:
-    """The server of the tests behind one that is silent; a socket's folder can be a host too."""
-    parts = urlsplit(url)
-    place = parse_qs(parts.query)
-    folder = quote(place["host"][0], safe="")
-    return f"postgresql://{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port},{folder}:{place['port'][0]}{parts.path}"
+async def test_a_server_that_refuses_the_login_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(url: str, **_: object) -> str:
+        raise asyncpg.InvalidPasswordError(url)
 
-
-async def test_a_server_that_says_nothing_keeps_nobody_from_the_next(
-    empty_database: DatabaseUrls, silent_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connecting, "ANSWER_SECONDS_MAX", 0.5)
-    url = with_silent_one_first(empty_database.runtime, silent_port)
-    async with Database.open(url, connections_max=2) as database:
-        assert (await database.fetch("SELECT 1 AS one"))[0]["one"] == 1
-        monkeypatch.setattr(connecting, "ANSWER_SECONDS_MAX", 3600.0)  # who was right is asked first from now on
-        async with database.connection(), asyncio.timeout(60):
-            assert (await database.fetch("SELECT 1 AS one"))[0]["one"] == 1
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    with pytest.raises(asyncpg.InvalidPasswordError, match="one"):
+        await Connector("postgresql://u@one:1,two:2/d").connect()
 
 
 async def test_a_server_that_takes_no_writes_is_left(empty_database: DatabaseUrls) -> None:

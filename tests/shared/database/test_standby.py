@@ -31,7 +31,10 @@ async def pid(connection: Connection) -> int:
     return found
 
 
-async def test_a_standby_that_is_away_is_passed_over_and_left_alone_for_a_while(primary: Database) -> None:
+async def test_a_standby_that_is_away_is_passed_over_and_left_alone_for_a_while(
+    primary: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standby, "PAUSE_SECONDS", 3600.0)
     async with Database.open(AWAY, connections_max=1) as away:
         reader = Reader(primary, away)
         assert await reader.read("north", pid) > 0
