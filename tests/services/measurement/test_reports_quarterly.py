@@ -91,6 +91,7 @@ def test_the_dashboards_lead_to_what_figures_are_for() -> None:
 
 async def test_leaders_have_the_region_and_a_practice_its_own_and_it_is_on_record(runtime: Runtime) -> None:
     assert "no whole quarter" in (await asked(runtime, LEADER, "/report"))[2]
+    assert (await asked(runtime, LEADER, "/report", "_format=pdf"))[0] == 404
     await filled(runtime)
     status, headers, body = await asked(runtime, LEADER, "/report", "language=de")
     assert (status, headers["content-language"], "3. Quartal 2026" in body) == (200, "de", True)

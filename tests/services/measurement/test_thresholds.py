@@ -100,8 +100,15 @@ def test_a_simulation_is_read_as_it_says_and_of_merged_steps_nobody_is_said_to_m
     assert trial_of(simulated(broken=2), TRIED) == Trial(
         TRIED, "2026-11-20T09:00:00Z", "2026-05-01", "2026-11-01", False, 2,
         (("tier-2", 60), ("tier-3 / tier-4", 40)), 15, 5,
-        (Load("tier-2", 2.3, 75.0, 2.5), Load("tier-3 / tier-4", 1.5)),
+        (Load("tier-2", 2.3, 75.0, 2.5), Load("tier-3 / tier-4", 1.5)), True,
     )  # fmt: skip
+    plain = simulated()
+    plain["group"][2] = group("moves", stratum(70, present="tier-2", proposed="tier-2"),
+                              stratum(15, present="tier-1 / tier-2", proposed="tier-3 / tier-4"))  # fmt: skip
+    found = trial_of(plain, TRIED)
+    assert (found.more_care, found.less_care, found.hides_moves) == (15, 0, False)
+    merged = group("moves", stratum(70, present="tier-2 / tier-3", proposed="tier-2 / tier-3"))
+    assert trial_of({**plain, "group": [*plain["group"][:2], merged]}, TRIED).hides_moves
 
 
 def test_trials_that_are_compared_are_of_the_same_people() -> None:
@@ -200,6 +207,8 @@ def test_a_review_reads_in_every_language_and_on_paper(language: str) -> None:
     tables = [block for part in document.parts for block in part.content if isinstance(block, Figures)]
     assert [len(each.rows) for each in tables] == [3, 3]
     assert sum("17: " in each for each in document.lead) == 1  # promises that are broken come first
+    people = tables[0].rows[0].cells
+    assert [Words(language).phrase("at-least", count=count) for count in (15, 5)] == list(people[-2:])
     assert "None" not in str(document)
     assert NAME in read_from(pdf_of(document, MADE, "letters"))
 

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -60,7 +61,7 @@ def question(draft: Resource, asked: Mapping[str, str], capacities: Iterable[str
 async def try_values(
     settings: AccessSettings,
     client_id: str,
-    policy_id: str,
+    policy_name: str,
     name: str,
     values: Sequence[int],
     asked: Mapping[str, str],
@@ -75,17 +76,27 @@ async def try_values(
     headers = {"Authorization": f"Bearer {token}", "Content-Type": FHIR, "Accept": FHIR}
     routing, measurement = settings.text("routing_url"), settings.text("measurement_url")
     async with http_client(timeout_seconds=SECONDS_MAX) as http:
-        found = await _asked(http, "GET", f"{routing}/PlanDefinition/{policy_id}", headers)
-        policy = found.json()
+        policy = await _active(http, routing, policy_name, headers)
         now = in_force(policy, name)
         tried = sorted({now, *(values or (now - 1, now + 1))})
         for value in tried:
             body = question(draft_with(policy, name, value), asked, capacities)
             answer = await _asked(http, "POST", f"{routing}/PlanDefinition/$simulate", headers, body)
-            identifier = {"system": SYSTEM, "value": f"{policy_id}/{name}/{value}/{now}"}
+            identifier = {"system": SYSTEM, "value": f"{policy_name.rpartition('/')[2]}/{name}/{value}/{now}"}
             report = {**answer.json(), "identifier": [identifier]}
             await _asked(http, "POST", f"{measurement}/MeasureReport", headers, report)
     return tried
+
+
+async def _active(http: HttpClient, routing: str, policy_name: str, headers: Mapping[str, str]) -> Resource:
+    """The version of a policy that is in force. Raises SetupError."""
+    url = policy_name if "://" in policy_name else f"{CANONICAL}/PlanDefinition/{policy_name}"
+    query = urlencode({"url": url, "status": "active", "_sort": "-date", "_count": 1})
+    found = await _asked(http, "GET", f"{routing}/PlanDefinition?{query}", headers)
+    policy: Resource | None = next((each["resource"] for each in found.json().get("entry", ())), None)
+    if policy is None:
+        raise SetupError(f"No version of {policy_name} is in force.")
+    return policy
 
 
 async def _asked(
@@ -126,7 +137,7 @@ def add_thresholds_command(app: typer.Typer) -> None:
     def command(
         client: Annotated[str, typer.Argument(help="a client of the role leader")],
         parameter: Annotated[str, typer.Argument(help="the cut-off, such as phq9_tier_3_minimum")],
-        policy: Annotated[str, typer.Option(help="the id of its PlanDefinition")] = "stepped-care",
+        policy: Annotated[str, typer.Option(help="its name, or its canonical URL")] = "stepped-care",
         value: Annotated[list[int] | None, typer.Option(help="many; else one below and one above")] = None,
         capacity: Annotated[list[str] | None, typer.Option(help="many: tier-3:4.5:20, starts a week, waiting")] = None,
         start: Annotated[str, typer.Option(help="the first day of people that are looked at; else 26 weeks ago")] = "",

@@ -60,6 +60,8 @@ async def report(visit: Visit, base: str) -> Shown:
     if wanted.quarter and wanted.quarter not in quarters:
         raise _absent()
     if board is None or not quarters:
+        if wanted.media_type == PDF:
+            raise FhirError(Category.NOT_FOUND, "there is no whole quarter with figures yet")
         body = waiting_page(voice, "no-quarter")
         return Shown(body, "$report", MEASURE_REPORT, headers=_headers(voice))
     return await _made(visit, board, wanted, voice)

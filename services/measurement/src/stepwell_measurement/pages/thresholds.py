@@ -81,14 +81,19 @@ def _people(trials: Sequence[Trial], words: Words) -> Part:
             (
                 _value(each, words),
                 *(_count(dict(each.steps).get(step), words) for step in steps),
-                words.number(each.more_care),
-                words.number(each.less_care),
+                _moved(each, each.more_care, words),
+                _moved(each, each.less_care, words),
             )
         )
         for each in trials
     ]
     title = words.phrase("thresholds-people")
     return Part("people", title, (words.phrase("thresholds-people-said"), Figures(title, heads, tuple(rows))))
+
+
+def _moved(trial: Trial, count: int, words: Words) -> str:
+    told = words.number(count)
+    return words.phrase("at-least", count=told) if trial.hides_moves else told
 
 
 def _capacity(trials: Sequence[Trial], words: Words) -> Part:

@@ -45,7 +45,8 @@ class Load(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What one value did with the people of a simulation."""
+    """What one value did with the people of a simulation. Where it `hides_moves`, more may have moved than it says:
+    small groups are merged, and of those that share a step nobody can say who moved."""
 
     tried: Tried
     made: str
@@ -57,6 +58,7 @@ class Trial(NamedTuple):
     more_care: int
     less_care: int
     loads: tuple[Load, ...]
+    hides_moves: bool = False
 
 
 def tried_of(text: str) -> Tried | None:
@@ -84,6 +86,7 @@ def trial_of(report: Resource, tried: Tried) -> Trial:
             sum(many for labels, many in moves if _is_above(labels["proposed"], labels["present"])),
             sum(many for labels, many in moves if _is_above(labels["present"], labels["proposed"])),
             _loads(groups),
+            any(many and _share_steps(labels) for labels, many in moves),
         )
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise ValueError("this is no report of a simulation") from error
@@ -131,9 +134,16 @@ def _loads(groups: Mapping[str, Resource]) -> tuple[Load, ...]:
 
 
 def _is_above(one: str, other: str) -> bool:
-    """Whether every step of one group is above every step of another: small groups are merged, and of those that
-    share a step nobody can say who moved. Codes of steps rise with their rank."""
+    """Whether every step of one group is above every step of another. Codes of steps rise with their rank."""
     return min(one.split(" / ")) > max(other.split(" / "))
+
+
+def _share_steps(labels: Mapping[str, str]) -> bool:
+    """Whether some of these people may have moved, and others not."""
+    present, proposed = labels["present"], labels["proposed"]
+    if present == proposed:
+        return " / " in present
+    return not (_is_above(present, proposed) or _is_above(proposed, present))
 
 
 def _strata(group: Resource) -> list[Resource]:
