@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stepwell_measurement.care_tables import COUNTED, CarePersonRow, table_of
 from stepwell_measurement.data.measures import dimensions, measures
-from stepwell_measurement.use_cases.evaluating import Question, evaluate, recent, renew, tallies
+from stepwell_measurement.use_cases.evaluating import Question, evaluate, recent, renew, tallies, tallies_of_each
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.proportions import Group, wilson
@@ -187,3 +187,20 @@ async def test_a_recent_report_is_given_at_once_and_renewed_meanwhile(runtime: R
     found, as_of = await recent(runtime, NORTH, question)
     assert (found.whole.having, as_of > counted_at) == (12, True)
     assert (await recent(runtime, SOUTH, question))[0].whole.eligible == 0
+
+
+@pytest.mark.parametrize("name", ["recovery", "reach", "waits"])
+async def test_all_strata_in_one_scan_are_what_each_is_for_itself(runtime: Runtime, name: str) -> None:
+    ages = [{"age": age, "sex": sex} for age in ("18-24", "80+") for sex in ("male", "female", "other")]
+    await put(runtime, "care_course", *[{**each, **said} for each in COURSES for said in ages])
+    begun = {"asked_on": date(2026, 2, 1), "begun_on": date(2026, 2, 9)}
+    await put(runtime, "care_referral", *[{**begun, **said} for said in ages * 3], {"asked_on": date(2026, 5, 1)})
+    await put(
+        runtime, "care_person", *[{**said, "born": date(1950 + 5 * place, 3, 1)} for place, said in enumerate(ages)]
+    )
+    strata = measures()[name].dimensions
+    found = await tallies_of_each(runtime, NORTH, Question(name, *YEAR, strata=strata))
+    for each in strata:
+        alone = await tallies(runtime, NORTH, Question(name, *YEAR, strata=(each,)))
+        assert found[each] == {key.strata[0]: tally for key, tally in alone.items()}, each
+        assert found[each]

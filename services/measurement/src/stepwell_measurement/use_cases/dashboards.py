@@ -27,7 +27,7 @@ from stepwell_measurement.rules.board import (
     sheets_of,
 )
 from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
-from stepwell_measurement.use_cases.evaluating import Question, tallies
+from stepwell_measurement.use_cases.evaluating import Question, tallies, tallies_of_each
 from stepwell_measurement.use_cases.site import site_file
 
 # Product defaults: a year of figures, a year before it for the charts; figures are made anew this often.
@@ -134,7 +134,7 @@ def months_before(first_of_month: date, months: int) -> date:
 async def _counts(runtime: Runtime, tenant: str, measure: Measure, start: date, end: date) -> Counts:
     """What is counted of a measure, small counts and all: for `sheets_of` alone."""
     count = partial(_counted, runtime, tenant)
-    by = {name: await count(Question(measure.id, start, end, strata=(name,))) for name in measure.dimensions}
+    by = await tallies_of_each(runtime, tenant, Question(measure.id, start, end, strata=measure.dimensions))
     if not measure.criteria.on:  # what is true now, and of no month
         return Counts(added((await count(Question(measure.id, start, end))).values()), by=by)
     months = await count(Question(measure.id, months_before(start, MONTHS_BEFORE), end, by="month"))

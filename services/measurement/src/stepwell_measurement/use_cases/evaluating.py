@@ -8,7 +8,7 @@ be added up over organisations (`figures.added`), and is for nobody's eyes.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -141,19 +141,39 @@ def measure_of(question: Question) -> Measure:
 async def tallies(runtime: Runtime, tenant: str, question: Question) -> dict[GroupKey, Tally]:
     """What is counted of each group, nothing kept back. Raises FhirError as `evaluate` does."""
     measure = measure_of(question)
-    last = min(question.end, runtime.clock().date())
-    statement, arguments = _statement(measure, question, last)
-
-    async def scan(connection: Connection) -> list[Any]:
-        await connection.execute("SET LOCAL jit = off")
-        rows: list[Any] = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
-        return rows
-
     found: dict[GroupKey, dict[str, Decimal]] = {}
-    for row in await runtime.reader.read(tenant, scan):
+    for row in await _scanned(runtime, tenant, measure, question):
         key = GroupKey(row["since"], tuple(row[f"s{place}"] for place in range(len(question.strata))))
         _count(measure, found.setdefault(key, {}), row)
     return {key: tally for key, tally in found.items() if any(tally.values())}
+
+
+async def tallies_of_each(runtime: Runtime, tenant: str, question: Question) -> dict[str, dict[str, Tally]]:
+    """What is counted by each of the strata for itself, all in one scan: by stratum and value, nothing kept back.
+    Raises FhirError for what no Measure has."""
+    measure = measure_of(replace(question, strata=()))
+    found: dict[str, dict[str, dict[str, Decimal]]] = {name: {} for name in question.strata}
+    for row in await _scanned(runtime, tenant, measure, question, is_each=True):
+        for place, name in enumerate(question.strata):
+            if (value := row[f"s{place}"]) is not None:  # the others are not told in this row
+                _count(measure, found[name].setdefault(value, {}), row)
+    return {
+        name: {value: tally for value, tally in groups.items() if any(tally.values())} for name, groups in found.items()
+    }
+
+
+async def _scanned(
+    runtime: Runtime, tenant: str, measure: Measure, question: Question, *, is_each: bool = False
+) -> Sequence[Mapping[str, Any]]:
+    last = min(question.end, runtime.clock().date())
+    statement, arguments = _statement(measure, question, last, is_each=is_each)
+
+    async def scan(connection: Connection) -> Sequence[Mapping[str, Any]]:
+        await connection.execute("SET LOCAL jit = off")
+        rows: Sequence[Mapping[str, Any]] = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
+        return rows
+
+    return await runtime.reader.read(tenant, scan)
 
 
 async def members(runtime: Runtime, tenant: str, question: Question) -> list[Member]:
@@ -173,15 +193,20 @@ async def members(runtime: Runtime, tenant: str, question: Question) -> list[Mem
     return [Member(row["person"], bool(row["followed"]), bool(row["having"])) for row in rows]
 
 
-def _statement(measure: Measure, question: Question, last: date) -> tuple[str, list[Any]]:
-    """The scan. All text of it ships with the product; what a caller says is among its arguments."""
+def _statement(measure: Measure, question: Question, last: date, *, is_each: bool) -> tuple[str, list[Any]]:
+    """The scan, by all strata together or by each for itself. All text of it ships with the product; what a caller says
+    is among its arguments."""
     criteria = measure.criteria
     groups = [_dimension(measure, name) for name in question.strata]
     since = f"date_trunc('{question.by}', {criteria.on})::date" if question.by else "NULL::date"
     conditions, arguments = conditions_of(measure, question, last)
     counted, also = _counted(measure)
     named = [f"{since} AS since", *(f"{group} AS s{place}" for place, group in enumerate(groups))]
-    by = ", ".join(str(place) for place in range(1, len(named) + also + 1))
+    places = [str(place) for place in range(1, len(named) + also + 1)]
+    if is_each:
+        told = slice(1, len(named))
+        places[told] = [f"GROUPING SETS ({', '.join(f'({place})' for place in places[told])})"]
+    by = ", ".join(places)
     selected = ", ".join([*named, *counted])
     return bound(f"SELECT {selected} FROM {criteria.table} WHERE {conditions} GROUP BY {by}"), arguments
 
