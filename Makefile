@@ -16,7 +16,7 @@ SOURCES := shared/src shared/scripts services/screening/src services/routing/src
 # More for pytest: make test ARGS="-k safety -x"
 ARGS ?=
 
-.PHONY: help run test rows check chaos fuzz lint types imports openapi migrate bench lock clean
+.PHONY: help run test rows check chaos fuzz lint types imports openapi site migrate bench lock clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -62,6 +62,9 @@ imports: $(INSTALLED) ## the import directions of .importlinter
 
 openapi: $(INSTALLED) ## write openapi/<service>.yaml and openapi/collections from the code
 	@$(BIN)/stepwell openapi
+
+site: $(INSTALLED) ## the documentation as pages for a browser, in build/site
+	@$(BIN)/mkdocs build --quiet
 
 migrate: $(INSTALLED) ## bring the databases to the newest schema
 	@$(BIN)/stepwell migrate

@@ -75,7 +75,6 @@ async def test_a_setting_that_is_missing_ends_with_1_and_a_line_that_says_where_
 
 async def test_people_get_a_table_of_what_is_not_good_and_a_sum(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEPWELL_ROUTING_URL", "http://127.0.0.1:9/routing/fhir")
-    monkeypatch.setenv("COLUMNS", "200")
     told = await doctor(suite, monkeypatch, "--no-audit")
     assert told.exit_code == 1
     assert "no answer: ConnectError" in told.output

@@ -67,11 +67,7 @@ class Installation:
 
     def run(self, text: str) -> subprocess.CompletedProcess[str]:
         """Runs what a page says, with our ports and our Python for those that it names."""
-        text = text.replace(".venv/bin/stepwell", STEPWELL).replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
-        for offset in range(4):
-            text = text.replace(f":{FIRST_PORT + offset}/", f":{self.first_port + offset}/")
-        text = text.replace(f":{LISTENER_PORT}/", f":{self.listener_port}/")
-        text = text.replace(f"--port {LISTENER_PORT} ", f"--port {self.listener_port} ")
+        text = self._here(text)
         with subprocess.Popen(
             ["bash", "-c", text],
             env={**self.environment, **self._addresses()},
@@ -97,7 +93,7 @@ class Installation:
         script, expected = ["set -eu"], []
         for number, block in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8"))):
             script += [f"echo '=== {number}'", block["commands"]]
-            expected.append((block["commands"], (block["answer"] or "").strip()))
+            expected.append((block["commands"], self._here(block["answer"] or "").strip()))
         done = self.run("\n".join(script))
         answers = re.split(r"^=== \d+\n", done.stdout, flags=re.MULTILINE)[1:]
         for (commands, wanted), answer in zip(expected, answers, strict=False):
@@ -105,6 +101,13 @@ class Installation:
             assert got == sorted(wanted.splitlines()), f"{page}:\n{commands}\nanswered\n{answer}\n{done.stderr}"
         assert (done.returncode, len(answers)) == (0, len(expected)), f"{page}:\n{done.stderr}"
         return len(expected)
+
+    def _here(self, text: str) -> str:
+        text = text.replace(".venv/bin/stepwell", STEPWELL).replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
+        for offset in range(4):
+            text = text.replace(f":{FIRST_PORT + offset}/", f":{self.first_port + offset}/")
+        text = text.replace(f":{LISTENER_PORT}/", f":{self.listener_port}/")
+        return text.replace(f"--port {LISTENER_PORT} ", f"--port {self.listener_port} ")
 
     def _addresses(self) -> Mapping[str, str]:
         names = ("screening", "routing", "referral", "measurement")

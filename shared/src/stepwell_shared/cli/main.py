@@ -16,6 +16,7 @@ from stepwell_shared.cli.deliveries import add_delivery_commands
 from stepwell_shared.cli.demo.command import add_demo_command
 from stepwell_shared.cli.deployment import FIRST_PORT, HOST, TENANT_HOOKS
 from stepwell_shared.cli.doctor.command import add_doctor_command
+from stepwell_shared.cli.erasing import add_erase_command
 from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.cli.exporting import add_export_command
 from stepwell_shared.cli.importing import add_import_command
@@ -49,6 +50,7 @@ add_partner_commands(app)
 add_policy_commands(app)
 add_import_command(app)
 add_export_command(app)
+add_erase_command(app)
 add_worklist_command(app)
 add_report_command(app)
 add_thresholds_command(app)

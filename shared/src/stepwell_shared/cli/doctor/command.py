@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from stepwell_shared.cli.errors import FAILED
 from stepwell_shared.http_client import http_client
 from stepwell_shared.settings import SERVICES
 
+WIDTH_OF_FILES = 400
 COLOURS = {State.GOOD: "green", State.LOOK: "yellow", State.OPEN: "yellow", State.WRONG: "bold red"}
 NEEDED = (
     "issuer_url",
@@ -113,6 +115,8 @@ def add_doctor_command(app: typer.Typer) -> None:
         if as_json:
             typer.echo(json.dumps([asdict(each) for each in found], indent=1))
         else:
-            show(Console(highlight=False), found, everything=everything)
+            # Commands are there to be copied: where no person looks, no line is folded.
+            console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+            show(console, found, everything=everything)
         if any(each.state is State.WRONG for each in found):
             raise typer.Exit(FAILED)
