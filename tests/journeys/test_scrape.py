@@ -98,7 +98,7 @@ async def test_many_who_scrape_at_once_find_everything_and_nobody_waiting_for_th
     assert types(pages[0].text)["stepwell_request_seconds"] == "histogram"
 
 
-async def test_what_runbooks_ask_postgresql_can_be_asked(suite: Suite) -> None:
+async def test_what_runbooks_ask_the_services_and_postgresql_can_be_asked(suite: Suite) -> None:
     pages = [path.read_text(encoding="utf-8") for path in sorted(RUNBOOKS.glob("*.md"))]
     asked = [block for page in pages for block in re.findall(r"```sql\n(.*?)```", page, re.S)]
     assert len(asked) >= 4
@@ -108,6 +108,12 @@ async def test_what_runbooks_ask_postgresql_can_be_asked(suite: Suite) -> None:
             assert await connection.fetch(statement)
     finally:
         await connection.close()
+    addresses = {each for page in pages for each in re.findall(r"`GET /(\w+)/fhir/([^`]+)`", page)}
+    assert addresses
+    async with suite.clinic() as clinic:
+        for service, path in addresses:
+            answer = await clinic.call("GET", service, path, headers={"Prefer": "handling=strict"})
+            assert answer.status_code == 200, path
 
 
 def labels_of(page: str) -> set[str]:
