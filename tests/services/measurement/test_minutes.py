@@ -41,7 +41,7 @@ async def test_who_is_no_leader_writes_nothing_and_what_cannot_be_kept_is_not(ru
     for name, value in (
         ("said", " "), ("done", "x" * (TEXT_MAX + 1)), ("said", "a\x00bc"), ("decided", "soon"), ("decided", tomorrow),
         ("decided", "0001-01-01"), ("standing", "else"), ("measure", "else"), ("language", "xx"), ("version", "-1"),
-        ("suggestion", "absent"),
+        ("suggestion", "absent"), ("suggestion", "a\x00b"),
     ):  # fmt: skip
         assert await written(runtime, LEADER, **{name: value}) == 422, name
     assert await written(runtime, id="absent") == 404

@@ -161,6 +161,7 @@ async def test_leaders_alone_read_sort_and_erase_and_it_is_on_record(opened: Run
     assert await sorted_out(LEADER, "s1", "read", "forged") == 403
     assert await sorted_out(ANALYST, "s1", "read") == 403
     assert await sorted_out(ELSEWHERE, "s1", "erased") == 404
+    assert await sorted_out(LEADER, "s\x001", "erased") == 404
     assert [await sorted_out(LEADER, "s1", to) for to in ("new", "else")] == [400, 400]
     assert [await sorted_out(LEADER, "s1", to) for to in ("read", "erased", "read")] == [303, 303, 409]
     assert {each.id: (each.text, each.status) for each in await kept_suggestions(opened.database, NORTH)} == {

@@ -1,5 +1,6 @@
 """What people suggest, and what a board decides about it: decisions keep every version, suggestions name nobody."""
 
+import re
 from datetime import date
 from typing import ClassVar, NamedTuple
 
@@ -54,6 +55,7 @@ class SuggestionRow(SQLModel, table=True):
 
 _COLUMNS = insert_columns(SQLModel.metadata.tables["suggestion"])
 LISTED_MAX = 500
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 TABLES: tuple[type[SQLModel], ...] = (BoardDecisionRow, SuggestionRow)
 
 
@@ -108,7 +110,9 @@ async def kept_suggestions(database: Database, tenant: str) -> list[Suggestion]:
 
 
 async def suggestion_of(database: Database, tenant: str, id_: str) -> Suggestion | None:
-    """One suggestion."""
+    """One suggestion; none of an id that no suggestion can have."""
+    if not _ID.fullmatch(id_):
+        return None
     async with database.transaction(tenant) as connection:
         row = await connection.fetchrow(
             f"SELECT {_SUGGESTION} FROM suggestion WHERE tenant = $1 AND id = $2", tenant, id_
