@@ -50,6 +50,10 @@ class Engine:
         runtime = ["--runtime=runc", "--read-only-tmpfs=false"] if self.is_podman else []
         return [self.program, "run", "--rm", *runtime, *LIMITS, *RESTRICTED, *NO_SHELL, *options, image, *arguments]
 
+    def remove(self, container: str) -> None:
+        """Removes a container, if it is there."""
+        subprocess.run([self.program, "rm", "--force", container], capture_output=True, check=False)
+
     def said(self, *arguments: str) -> str:
         """What the engine answers."""
         return self._run([self.program, *arguments]).strip()
