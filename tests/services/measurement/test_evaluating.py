@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stepwell_measurement.care_tables import COUNTED, CarePersonRow, table_of
 from stepwell_measurement.data.measures import dimensions, measures
-from stepwell_measurement.use_cases.evaluating import Question, evaluate, recent, renew, tallies, tallies_of_each
+from stepwell_measurement.use_cases.evaluating import Question, evaluate, tallies, tallies_of_each
 from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.proportions import Group, wilson
@@ -170,23 +170,6 @@ async def test_every_measure_can_be_told_by_each_of_its_dimensions_by_period_and
             found = await tallies(runtime, NORTH, question)
             total = await tallies(runtime, NORTH, Question(name, *YEAR))
             assert len(found) == len(total)
-
-
-async def test_a_recent_report_is_given_at_once_and_renewed_meanwhile(runtime: Runtime) -> None:
-    question = Question("recovery", *YEAR)
-    first, counted_at = await recent(runtime, NORTH, question)
-    assert first.whole.eligible == 0
-    await put(runtime, "care_course", *COURSES)
-    again, same = await recent(runtime, NORTH, question)
-    assert (again, same) == (first, counted_at)
-    await renew(runtime)
-    assert await recent(runtime, NORTH, question) == (first, counted_at)
-    for _ in range(40):  # each look at the clock is a second
-        await recent(runtime, NORTH, question)
-    await renew(runtime)
-    found, as_of = await recent(runtime, NORTH, question)
-    assert (found.whole.having, as_of > counted_at) == (12, True)
-    assert (await recent(runtime, SOUTH, question))[0].whole.eligible == 0
 
 
 @pytest.mark.parametrize("name", ["recovery", "reach", "waits"])

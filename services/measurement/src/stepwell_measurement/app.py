@@ -20,7 +20,7 @@ from stepwell_measurement.subscriptions import (
     TOPICS,
 )
 from stepwell_measurement.tables import FUNCTIONS, TABLES
-from stepwell_measurement.use_cases import backfilling, counting, dashboards, evaluating
+from stepwell_measurement.use_cases import backfilling, counting, dashboards
 from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
 from stepwell_measurement.use_cases.scores import keep_scores
@@ -50,7 +50,6 @@ service = Service(
     loops=lambda runtime: [
         *backfilling.loops(runtime),
         *counting.loops(runtime),
-        *evaluating.loops(runtime),
         *dashboards.loops(runtime),
     ],
     # A draft is no referral yet.

@@ -1,20 +1,18 @@
 """Counts a Measure: one scan of its narrow rows, added up by stratum in the database, then the figures of the rules.
 
 `evaluate(runtime, tenant, Question("recovery", start, end, strata=("practice", "age")))` gives the `Report` of
-rules/measures/reports.py: `report.whole` and `report.rows`, each with a `Figure`. `recent` gives one that may be some
-seconds old at once: pages show it with `as_of`. `tallies` gives what was counted before anything is kept back: it can
-be added up over organisations (`figures.added`), and is for nobody's eyes.
+rules/measures/reports.py: `report.whole` and `report.rows`, each with a `Figure`. `tallies` gives what
+was counted before anything is kept back: it can be added up over organisations (`figures.added`), and is for nobody's
+eyes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
-from functools import partial
 from typing import Any, NamedTuple
 
-from stepwell_shared.background import poll
 from stepwell_shared.database.pool import Connection
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
@@ -44,9 +42,6 @@ from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 STRATA_MAX = 3
 PERIODS = ("month", "quarter", "year")
 SECONDS_MAX = 20.0
-RECENT = timedelta(seconds=30)
-KEPT = timedelta(minutes=10)
-KEPT_MAX = 500
 NAMED_MAX = 10_000
 
 
@@ -72,53 +67,10 @@ class Member(NamedTuple):
     having: bool
 
 
-@dataclass
-class _Recent:
-    tenant: str
-    question: Question
-    found: Report
-    as_of: datetime
-    is_wanted: bool = False
-
-
 async def evaluate(runtime: Runtime, tenant: str, question: Question, *, below: int = SMALL_BELOW) -> Report:
     """The report as things stand now. Raises FhirError INVALID for what cannot be asked, NOT_FOUND for no Measure."""
     found = await tallies(runtime, tenant, question)
     return await asyncio.to_thread(report, measure_of(question), found, below=below)
-
-
-async def recent(runtime: Runtime, tenant: str, question: Question) -> tuple[Report, datetime]:
-    """A report and when it was counted: one that is not quite new is given at once, and counted anew meanwhile."""
-    now = runtime.clock()
-    key = ("measures", tenant, question)
-    known = runtime.cache.get(key)
-    if not isinstance(known, _Recent) or now - known.as_of > KEPT:
-        found = await evaluate(runtime, tenant, question)
-        runtime.cache[key] = known = _Recent(tenant, question, found, now)
-        _forget(runtime)
-    elif now - known.as_of > RECENT:
-        known.is_wanted = True
-    return known.found, known.as_of
-
-
-async def renew(runtime: Runtime) -> None:
-    """Counts anew what was asked for since it is no longer new, one report at a time."""
-    for known in [each for each in runtime.cache.values() if isinstance(each, _Recent) and each.is_wanted]:
-        known.is_wanted, now = False, runtime.clock()
-        known.found, known.as_of = await evaluate(runtime, known.tenant, known.question), now
-
-
-def loops(runtime: Runtime) -> Sequence[Callable[[], Awaitable[None]]]:
-    """What runs beside the requests."""
-    return [partial(poll, runtime, lambda _: renew(runtime), "recent reports")]
-
-
-def _forget(runtime: Runtime) -> None:
-    """Drops what nobody has asked for in a while, so that questions of all kinds do not fill the memory."""
-    kept = {key: each for key, each in runtime.cache.items() if isinstance(each, _Recent)}
-    if len(kept) > KEPT_MAX:
-        for key in sorted(kept, key=lambda each: kept[each].as_of)[: len(kept) - KEPT_MAX]:
-            del runtime.cache[key]
 
 
 def measure_of(question: Question) -> Measure:
