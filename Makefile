@@ -37,8 +37,8 @@ check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, confor
 clients: $(INSTALLED) ## FHIR clients of npm and PyPI at the four services, and their validators on what we emit
 	@$(BIN)/python -m tests.external clients opinions
 
-browser: $(INSTALLED) ## forms and worklist in headless Chromium, held to WCAG by axe; BROWSER_PICTURES=folder
-	@$(BIN)/python -m tests.external browser worklist
+browser: $(INSTALLED) ## forms, worklist, dashboards and reference in headless Chromium, held to WCAG by axe; BROWSER_PICTURES=folder
+	@$(BIN)/python -m tests.external browser worklist dashboards reference
 
 conformance: $(INSTALLED) ## the HL7 validator on everything that we define or emit
 	@$(BIN)/python -m tests.external conformance

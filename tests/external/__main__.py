@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tests.browser import dashboards, forms, worklist
+from tests.browser import dashboards, forms, reference, worklist
 from tests.clients import collections, journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import (
@@ -30,6 +30,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "browser": ("the form pages in a real browser", forms.run),
     "worklist": ("the coordinators' worklist in a real browser", worklist.run),
     "dashboards": ("the dashboards in a real browser", dashboards.run),
+    "reference": ("the reference of each service in a real browser", reference.run),
     "spark": ("an export read by Spark as by DuckDB", spark_example.run),
     "pgbouncer": ("the main journey and tests of the engine through a transaction pooler", pgbouncer.run),
     "postgresql": ("the same on every version of PostgreSQL from 15 on", postgresql_versions.run),

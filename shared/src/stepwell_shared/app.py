@@ -1,7 +1,7 @@
 """Start here: one web application per service, assembled from its declarations. The same for all four."""
 
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +44,7 @@ from stepwell_shared.http_client import http_client
 from stepwell_shared.migrations import superseded
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.pages.door import READ
+from stepwell_shared.pages.reference import reference
 from stepwell_shared.pages.refusing import taking
 from stepwell_shared.receiving import Receiving, receiving
 from stepwell_shared.runtime import Page, Runtime, Service, open_runtime
@@ -154,8 +155,7 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
             yield
 
     app = Application(_limits(service, settings), title=service.title, lifespan=lifespan,
-                      # No page of documentation: it would run scripts from elsewhere where sessions of staff are.
-                      docs_url=None, redoc_url=None,
+                      docs_url=None, redoc_url=None,  # pages/reference.py: FastAPI's own run scripts from elsewhere
                       openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
     # Made when it is first asked for, and kept: most processes are never asked. To replace the method is FastAPI's
     # documented way.
@@ -304,6 +304,7 @@ def _doors(
             f"{prefix}/metadata": _seen(runtime.watch, "capabilities", _fhir_page(encode(statement))),
             f"{prefix}/.well-known/smart-configuration": _page(encode(configuration), "application/json"),
             f"/{service.name}/notifications": taking(("POST",), received.take),
+            **{each.path: _page(*each[1:]) for each in reference(service.name, service.title)},
         },
         fhir_base=prefix,
         fhir_below=f"{prefix}/",
@@ -322,10 +323,11 @@ def _seen(watch: Watch, interaction: str, page: Page) -> Page:
     return answer
 
 
-def _page(body: bytes, media_type: str) -> Page:
+def _page(body: bytes, media_type: str, more: Mapping[str, str] | None = None) -> Page:
     """A page for everybody, which takes no other method than those that read it."""
     tag = f'W/"{sha256(body).hexdigest()[:16]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}  # it may be kept, and is asked for again
+    # It may be kept, and is asked for again.
+    headers = {**(more or {}), "ETag": tag, "Cache-Control": "no-cache"}
 
     async def answer(exchange: Exchange) -> None:
         if tag in exchange.headers.get("if-none-match", ""):
