@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from stepwell_shared.app import create_app
 from stepwell_shared.cli.access import add_access_commands
 from stepwell_shared.cli.audit import add_audit_commands
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
@@ -75,6 +74,8 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = HOST,
 ) -> None:
     """Run one service; its settings come from the environment (STEPWELL_...)."""
+    from stepwell_shared.app import create_app  # noqa: PLC0415  half of what a command takes to start, and no other needs it
+
     application = create_app(service_named(service), settings := Settings())  # type: ignore[call-arg]  # by environment
     is_https = settings.url_of(service).startswith("https:")
     serve_application(application, host=host, port=port, is_https=is_https, drain_seconds=settings.drain_seconds)
