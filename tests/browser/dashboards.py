@@ -37,7 +37,7 @@ def run() -> bool:
 
 
 async def _look(suite: Suite, folder: Path) -> bool:
-    await register(suite.deployment, f"{NORTH}.board", "analyst")
+    await register(suite.deployment, f"{NORTH}.board", "leader", "Practitioner/board")
     await _fill(suite)
     base = suite.deployment.url_of("measurement").removesuffix("/fhir") + "/dashboard"
     plan = {

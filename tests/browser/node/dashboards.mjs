@@ -43,7 +43,9 @@ try {
   await page.goto(plan.link);
   check(page.url() === address(), "the link stays in the address bar");
   for (const [state, path] of [["region", ""], ["practice", "/practices/riverside"], ["measure", "/measures/reliable-recovery"],
-    ["waits", "/measures/waits"], ["cost", "/measures/cost-per-reliable-improvement"]]) {
+    ["waits", "/measures/waits"], ["cost", "/measures/cost-per-reliable-improvement"],
+    ["report", "/report"], ["report-practice", "/report?practice=riverside"], ["thresholds", "/thresholds"],
+    ["suggestions", "/suggestions"], ["minutes", "/minutes"]]) {
     const began = performance.now();
     const answer = await page.goto(address(path));
     await answer.body();
@@ -59,7 +61,7 @@ try {
   }
   await page.goto(address());
   await page.emulateMedia({ media: "print" });
-  check(await page.locator("nav").isHidden(), "what cannot be used on paper is printed");
+  check(await page.locator("nav:visible").count() === 0, "what cannot be used on paper is printed");
   if (plan.pictures) await page.pdf({ path: `${plan.pictures}/dashboard.pdf`, format: "A4" });
   const open = await visitor({ javaScriptEnabled: false });
   const answer = await open.goto(address(`/public/${plan.tenant}`));

@@ -30,10 +30,6 @@ class _BehindError(Exception):
     """The standby has not heard of anything for too long."""
 
 
-class _WorkTookLongError(Exception):
-    """It did so on the standby; the primary would take as long."""
-
-
 @dataclass
 class Reader:
     """Reads one tenant's rows on the standby if there is one and it is fresh, and else on the primary."""
@@ -48,12 +44,22 @@ class Reader:
 
         Raises TimeoutError when the work itself took too long, wherever that was.
         """
+        took_long = False
+
+        async def watched(connection: Connection) -> Answer:
+            nonlocal took_long
+            try:
+                return await work(connection)
+            except TimeoutError:
+                took_long = True
+                raise
+
         if self.standby is not None and monotonic() >= self._not_before:
             try:
-                return await self._on(self.standby, tenant, work)
-            except _WorkTookLongError as error:
-                raise TimeoutError from error
+                return await self._on(self.standby, tenant, watched)
             except (*UNAVAILABLE_ERRORS, asyncpg.SerializationError, _BehindError) as error:
+                if took_long:  # the primary would take as long; leaving the transaction may have failed besides
+                    raise TimeoutError from error
                 self._not_before = monotonic() + PAUSE_SECONDS
                 log.warning("the standby is passed over: %s", type(error).__name__)
         async with self.primary.transaction(tenant) as connection:
@@ -63,7 +69,4 @@ class Reader:
         async with standby.transaction(tenant) as connection:
             if not await connection.fetchval(IS_FRESH, self.staleness_seconds_max):
                 raise _BehindError
-            try:
-                return await work(connection)
-            except TimeoutError as error:
-                raise _WorkTookLongError from error
+            return await work(connection)

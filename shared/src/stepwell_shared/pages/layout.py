@@ -18,7 +18,7 @@ STYLE = Markup(
     "th,td{border:1px solid #76828c;padding:.25rem .75rem}th{text-align:start}td{vertical-align:top}"
     "thead th{background:var(--wash)}svg{max-width:100%;height:auto;display:block}"
     "button,input,select,textarea{font:inherit;color:inherit;padding:.4rem .75rem;border:1px solid #5d6972;"
-    "border-radius:.25rem;background:var(--paper)}"
+    "border-radius:.25rem;background:var(--paper);max-width:100%}"
     "button{background:var(--accent);border-color:var(--accent);color:#fff;cursor:pointer}"
     ".skip{position:absolute;left:-100vw}.skip:focus{position:static}.faint{color:var(--faint)}"
     ".scroll{overflow-x:auto}.unsafe{border:4px solid #9b1c1c;padding:1rem}"

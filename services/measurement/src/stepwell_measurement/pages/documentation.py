@@ -24,9 +24,12 @@ MINUTES = (
     "public",
     "csrf",
 )
-QUARTER = {"type": "string", "pattern": "^2[0-9]{3}-Q[1-4]$"}
 FILE = {"type": "string", "format": "binary"}
 ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
+# In a query nothing stands for what was left blank in a form.
+ID_OR_BLANK = {"type": "string", "pattern": "^([A-Za-z0-9.-]{1,64})?$"}
+MONTH_OR_BLANK = {"type": "string", "pattern": "^(2[0-9]{3}-(0[1-9]|1[0-2]))?$"}
+QUARTER_OR_BLANK = {"type": "string", "pattern": "^(2[0-9]{3}-Q[1-4])?$"}
 
 Json = dict[str, Any]
 
@@ -45,14 +48,14 @@ def _dashboards() -> Json:
     since = _parameter(
         "since",
         "query",
-        {"type": "string", "pattern": "^2[0-9]{3}-(0[1-9]|1[0-2])$"},
+        MONTH_OR_BLANK,
         "The month in which something changed: the ones before it set the limits of the charts.",
     )
     practice = _parameter("practice", "path", ID, "The id of the practice's Organization.", required=True)
     measure = _parameter("measure", "path", {"enum": list(measures())}, "The id of the Measure.", required=True)
     tenant = _parameter("tenant", "path", ID, "The tenant that publishes its figures.", required=True)
-    quarter = _parameter("quarter", "query", QUARTER, "Such as 2026-Q3; without it the last one that is over.")
-    of_practice = _parameter("practice", "query", ID, "The id of a practice's Organization: its own report.")
+    quarter = _parameter("quarter", "query", QUARTER_OR_BLANK, "Such as 2026-Q3; without it the last one that is over.")
+    of_practice = _parameter("practice", "query", ID_OR_BLANK, "The id of a practice's Organization: its own report.")
     format_ = _parameter("_format", "query", {"enum": ["html", "pdf"]}, "As Accept, and before it.")
     report = "The figures of a quarter beside the one before, with what was done, as a page or as PDF"
     region = "Access, waits, outcomes, equity, bottlenecks and effects of changes, of all practices together"
@@ -93,7 +96,9 @@ def _page(operation_id: str, summary: str, parameters: list[Json]) -> Json:
 
 def _said(tenant: Json) -> Json:
     """Suggestions and minutes: pages with a form."""
-    suggestion = _parameter("suggestion", "query", ID, "The suggestion that a new decision answers.")
+    suggestion = _parameter(
+        "suggestion", "query", {"type": "string"}, "The suggestion that a new decision answers, if there is one."
+    )
     sent = _parameter("sent", "query", {"enum": ["yes"]}, "That the last form was taken.")
     public = "A form on which everybody can suggest something without a token; nothing is kept of who does"
     parameter = _parameter("parameter", "query", {"type": "string"}, "The cut-off; without it what was tried last.")
