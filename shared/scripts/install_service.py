@@ -29,6 +29,8 @@ PROGRAMS = ("python", "stepwell")
 # What packages bring along for those who build or test them.
 SOURCES = (".c", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyx")
 SUITE = "suite"
+# Swagger UI comes with another page of documentation that nobody is shown.
+UNUSED = ("fastapi_offline/static/redoc.standalone.js",)
 TESTS = ("greenlet/tests", "sqlalchemy/testing", "alembic/testing", "mako/testing", "certifi/tests")
 
 
@@ -85,6 +87,8 @@ def slim(packages: Path) -> None:
     """Takes away a third: symbols for debuggers, which is most of what some libraries weigh, sources of C and tests."""
     for name in TESTS:
         shutil.rmtree(packages / name, ignore_errors=True)
+    for name in UNUSED:
+        (packages / name).unlink(missing_ok=True)
     files = [path for path in packages.rglob("*") if path.is_file()]
     for path in files:
         if path.suffix in SOURCES:
