@@ -31,7 +31,7 @@ test: lint types imports ## everything that needs only pip packages, on real Pos
 rows: $(INSTALLED) ## the FHIR checklist as a table with its tests; ROWS=owasp, asvs, threats or hazards for another
 	@$(BIN)/python -m pytest -q -n 2 -p tests.support.rows --ignore tests/external $(ARGS)
 
-check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, conformance and the published examples
+check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, browsers, databases, images, manifests, conformance
 	@$(BIN)/python -m tests.external
 
 clients: $(INSTALLED) ## FHIR clients of npm and PyPI at the four services, and their validators on what we emit
