@@ -129,7 +129,7 @@ def _where_to_look(deployment: LocalDeployment, console: Console, patient: Resou
     console.print()
     for service in deployment.ports:
         base = deployment.url_of(service)
-        console.print(f"   {service:<12} {base}/metadata", soft_wrap=True)
+        console.print(f"   {service:<12} {base.removesuffix('/fhir')}/docs   {base}/metadata", soft_wrap=True)
     console.print("\n   Tokens live five minutes, so each line asks for one:\n")
     reference = _reference(patient)
     for service, path in (
