@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 
 from tests.browser import dashboards, forms, reference, worklist
@@ -59,6 +60,9 @@ def main(names: list[str]) -> int:
             print(f"SKIPPED {title}: {reason}", flush=True)
             skipped += 1
             continue
+        except (Exception, SystemExit):  # noqa: BLE001  the other parts have their say as well
+            traceback.print_exc(file=sys.stdout)
+            good = False
         print(f"{'passed' if good else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
         passed += good
         failed += not good

@@ -31,7 +31,12 @@ OURS = "stepwell-"
 ADVISORIES = "SUPPLY_ADVISORIES"
 SPECIFICATION = "1.6"
 UV = Path(sys.executable).parent / "uv"
-AUDIT_TROUBLE = (*NETWORK_TROUBLE, "ConnectionError", "404 Client Error", "ServiceError", "Name or service not known")
+AUDIT_TROUBLE = (
+    *NETWORK_TROUBLE,
+    *("ConnectionError", "404 Client Error", "ServiceError", "Name or service not known", "SSLError"),
+)
+# Trust what the system trusts: behind some proxies nothing else works.
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True, order=True)
@@ -214,7 +219,8 @@ def _asked(tools: Path, packages: list[Package]) -> dict[str, Any] | None:
     listed.write_text("".join(f"{each.name}=={each.version}\n" for each in packages), encoding="utf-8")
     command = [str(tools.with_name("pip-audit")), "--no-deps", "--disable-pip", "--progress-spinner", "off"]
     command += ["--format", "json", "--timeout", "15", "--requirement", str(listed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    trusted = {"REQUESTS_CA_BUNDLE": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**trusted, **os.environ})
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
