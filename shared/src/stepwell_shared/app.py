@@ -326,8 +326,8 @@ def _seen(watch: Watch, interaction: str, page: Page) -> Page:
 def _page(body: bytes, media_type: str, more: Mapping[str, str] | None = None) -> Page:
     """A page for everybody, which takes no other method than those that read it."""
     tag = f'W/"{sha256(body).hexdigest()[:16]}"'
-    # It may be kept, and is asked for again.
-    headers = {**(more or {}), "ETag": tag, "Cache-Control": "no-cache"}
+    # It may be kept, and is asked for again, unless it says otherwise.
+    headers = {"ETag": tag, "Cache-Control": "no-cache", **(more or {})}
 
     async def answer(exchange: Exchange) -> None:
         if tag in exchange.headers.get("if-none-match", ""):

@@ -35,10 +35,9 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-# Swagger UI sets style attributes as it draws; its pictures are in its style sheet.
-_HEADERS = security_headers(
-    script_src="'self'", style_src="'self' 'unsafe-inline'", img_src="'self' data:", connect_src="'self'"
-)
+_HEADERS = security_headers(script_src="'self'", style_src="'self'", img_src="'self' data:", connect_src="'self'")
+# A page is kept by no browser; what it is made of may be, and is asked for again.
+_KEPT = {**_HEADERS, "Cache-Control": "no-cache"}
 
 
 class Part(NamedTuple):
@@ -55,6 +54,6 @@ def reference(service: str, title: str) -> Iterator[Part]:
     page = _PAGE.format(title=escape(title), style=_STYLE, script=_SCRIPT, start=_START)
     below = f"/{service}/docs"
     yield Part(below, page.encode(), "text/html", _HEADERS)
-    yield Part(f"{below}/{_STYLE}", (_FILES / _STYLE).read_bytes(), "text/css", _HEADERS)
-    yield Part(f"{below}/{_SCRIPT}", (_FILES / _SCRIPT).read_bytes(), "text/javascript", _HEADERS)
-    yield Part(f"{below}/{_START}", _STARTING.encode(), "text/javascript", _HEADERS)
+    yield Part(f"{below}/{_STYLE}", (_FILES / _STYLE).read_bytes(), "text/css", _KEPT)
+    yield Part(f"{below}/{_SCRIPT}", (_FILES / _SCRIPT).read_bytes(), "text/javascript", _KEPT)
+    yield Part(f"{below}/{_START}", _STARTING.encode(), "text/javascript", _KEPT)
