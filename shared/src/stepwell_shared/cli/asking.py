@@ -14,7 +14,7 @@ from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.cli.access import AccessSettings, fetch_token
 from stepwell_shared.cli.errors import SetupError
-from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse
+from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
 
 NOT_ALLOWED = frozenset({401, 403})
 LATER = frozenset({429, 500, 502, 503, 504})
@@ -119,6 +119,22 @@ class Token:
                     raise SetupError(str(error)) from error
                 self._until = time.monotonic() + TOKEN_SECONDS_USED
         return self._text
+
+
+async def asked_once(
+    settings: AccessSettings, client_id: str, method: str, service: str, page: str, key_file: Path | None = None
+) -> HttpResponse:
+    """The answer of a service's page, beside its FHIR addresses, to a client whose key is here.
+
+    Raises KeyFileError, TokenRequestError, and SetupError when nobody answers.
+    """
+    token = await fetch_token(settings, client_id, key_file=key_file)
+    url = f"{settings.text(f'{service}_url').removesuffix('/fhir')}/{page}"
+    async with http_client() as http:
+        try:
+            return await http.request(method, url, headers={"Authorization": f"Bearer {token}"})
+        except HttpError as error:
+            raise SetupError(f"{service.capitalize()} does not answer: is the suite running?") from error
 
 
 def asks_to_wait(answer: HttpResponse) -> bool:

@@ -9,9 +9,9 @@ import typer
 
 from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
-from stepwell_shared.cli.access import AccessSettings, fetch_token
-from stepwell_shared.cli.errors import SetupError
-from stepwell_shared.http_client import HttpError, http_client
+from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.asking import asked_once
+from stepwell_shared.cli.errors import SetupError, told_plainly
 
 FORMATS = {".pdf": "pdf", ".html": "html"}
 
@@ -23,14 +23,8 @@ async def quarterly_report(
 
     Raises KeyFileError, TokenRequestError, and SetupError when measurement does not give it.
     """
-    token = await fetch_token(settings, client_id, key_file=key_file)
     query = urlencode({name: value for name, value in asked.items() if value})
-    url = f"{settings.text('measurement_url').removesuffix('/fhir')}/dashboard/report?{query}"
-    async with http_client() as http:
-        try:
-            answer = await http.request("GET", url, headers={"Authorization": f"Bearer {token}"})
-        except HttpError as error:
-            raise SetupError("Measurement does not answer: is the suite running?") from error
+    answer = await asked_once(settings, client_id, "GET", "measurement", f"dashboard/report?{query}", key_file)
     if answer.status_code != 200:
         raise SetupError(f"Measurement gives {client_id} no such report ({answer.status_code}).")
     return answer.content
@@ -57,9 +51,6 @@ def add_report_command(app: typer.Typer) -> None:
     ) -> None:
         """Write the quarterly report to a file, as PDF or HTML."""
         asked = {"quarter": quarter, "practice": practice, "language": language}
-        try:
+        with told_plainly(KeyFileError, TokenRequestError):
             asked["_format"] = format_of(file)
             file.write_bytes(asyncio.run(quarterly_report(AccessSettings(), client, asked, key_file)))
-        except (SetupError, KeyFileError, TokenRequestError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error

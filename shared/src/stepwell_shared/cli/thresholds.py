@@ -17,7 +17,7 @@ from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.canonical import CANONICAL
 from stepwell_shared.cli.access import AccessSettings, fetch_token
-from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.cli.errors import SetupError, told_plainly
 from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
 
 PARAMETER = f"{CANONICAL}/StructureDefinition/policy-parameter"
@@ -148,9 +148,6 @@ def add_thresholds_command(app: typer.Typer) -> None:
         """Try other values of a cut-off on people of the past, for leaders to review."""
         asked = {"start": start, "end": end, "cohort": cohort}
         work = try_values(AccessSettings(), client, policy, parameter, value or (), asked, capacity or (), key_file)
-        try:
+        with told_plainly(KeyFileError, TokenRequestError):
             tried = asyncio.run(work)
-        except (SetupError, KeyFileError, TokenRequestError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
         typer.echo(f"tried {', '.join(map(str, tried))}: see /measurement/dashboard/thresholds")

@@ -8,9 +8,9 @@ import typer
 
 from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.service_tokens import TokenRequestError
-from stepwell_shared.cli.access import AccessSettings, fetch_token
+from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.asking import asked_once
 from stepwell_shared.cli.errors import SetupError, told_plainly
-from stepwell_shared.http_client import HttpError, http_client
 
 
 async def worklist_link(settings: AccessSettings, client_id: str, key_file: Path | None = None) -> str:
@@ -18,13 +18,7 @@ async def worklist_link(settings: AccessSettings, client_id: str, key_file: Path
 
     Raises KeyFileError, TokenRequestError, and SetupError when referral does not give one.
     """
-    token = await fetch_token(settings, client_id, key_file=key_file)
-    url = f"{settings.text('referral_url').removesuffix('/fhir')}/worklist/sign-in"
-    async with http_client() as http:
-        try:
-            answer = await http.request("POST", url, headers={"Authorization": f"Bearer {token}"})
-        except HttpError as error:
-            raise SetupError("Referral does not answer: is the suite running?") from error
+    answer = await asked_once(settings, client_id, "POST", "referral", "worklist/sign-in", key_file)
     if answer.status_code != 200:
         raise SetupError(f"Referral gives {client_id} no link ({answer.status_code}): has it a role for staff?")
     return str(answer.json()["link"])
