@@ -30,6 +30,14 @@ OF_THE_LOAD = frozenset({"tenant", "version", "recorded", "number"})
 OF_ROUTING = frozenset({Kind.EPISODE.value, Kind.STEP.value})
 COMPARED = ("trajectory", "care_person", "care_fact", "care_referral", "care_contact")
 
+# Events that a service has not delivered, and why.
+OWED = """SELECT s.topic, s.status, s.attempts, s.last_error, s.cursor_transaction::text, o.transaction::text, o.focus,
+    e.event_number, e.status AS event_status, e.attempts AS event_attempts, e.reason
+  FROM subscription_state AS s JOIN outbox AS o ON o.tenant = s.tenant AND o.topic = s.topic
+  LEFT JOIN subscription_event AS e
+    ON e.tenant = s.tenant AND e.subscription_id = s.subscription_id AND e.outbox_position = o.position
+  WHERE e.status <> 'sent' OR e.status IS NULL"""
+
 Row = tuple[tuple[str, object], ...]
 
 
@@ -51,7 +59,7 @@ async def test_a_region_through_the_apis_is_the_region_that_is_copied_and_comes_
     copied = PeopleRows(region, TENANT, runtime, urls, with_episodes=False).rows(range(PEOPLE))
     for table in COMPARED:
         wanted = sorted(_told(_columns(table), row) for row in copied[table])
-        await _until(partial(_rows, suite, table), wanted, table)
+        await _until(suite, partial(_rows, suite, table), wanted, table)
     bodies = {str(row[1]): _resource(row[4]) for row in copied["fhir_observation"]}
     stored = await _observations(suite, list(bodies))
     assert {id_: _said(body) for id_, body in stored.items()} == {id_: _said(body) for id_, body in bodies.items()}
@@ -85,13 +93,14 @@ def _columns(table: str) -> list[str]:
     return [*columns_by_table()[table], *COUNTED_BESIDE.get(table, ())]
 
 
-async def _until(read: Callable[[], Awaitable[list[Row]]], wanted: list[Row], what: str) -> None:
-    """Events are on their way: looks until all is there."""
+async def _until(suite: Suite, read: Callable[[], Awaitable[list[Row]]], wanted: list[Row], what: str) -> None:
+    """Events are on their way: looks until all is there. What does not come is told with where it stopped."""
     deadline = time.monotonic() + 60
     while (found := await read()) != wanted:
         if time.monotonic() > deadline:
             missing, more = sorted(set(wanted) - set(found))[:2], sorted(set(found) - set(wanted))[:2]
-            pytest.fail(f"{what}: {len(found)} of {len(wanted)}; missing {missing}, more {more}")
+            owed = {name: [dict(row) for row in await _fetch(suite, name, OWED)] for name in SERVICES}
+            pytest.fail(f"{what}: {len(found)} of {len(wanted)}; missing {missing}, more {more}; owed {owed}")
         await asyncio.sleep(0.2)
 
 
