@@ -20,6 +20,7 @@ from stepwell_shared.auth.audit_chain import keep_sealing
 from stepwell_shared.auth.endpoints import issuer_router, smart_configuration
 from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.service_tokens import ServiceTokens
+from stepwell_shared.auth.shares import Shares
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.background import run_while_open
@@ -219,7 +220,10 @@ async def _start(
         proxies = networks(settings.proxies_trusted)
         app.include_router(issuer_router(issuer, proxies=proxies), prefix=f"/{service.name}/auth")
     app.router.routes += app.health.routes(runtime.database, superseded(service))
-    app.doors = _doors(service, registry, runtime, verifier, received)
+    shares = Shares(
+        settings.client_requests_per_minute, max(1, int(app.guard.limits.in_flight_max * settings.client_share_max))
+    )
+    app.doors = _doors(service, registry, runtime, verifier, received, shares)
     if service.pages is not None:
         app.doors.people_below, app.doors.people = service.pages(runtime)
     if service.staff_pages is not None:
@@ -278,7 +282,12 @@ async def _seed(service: Service, runtime: Runtime) -> None:
 
 
 def _doors(
-    service: Service, registry: Registry, runtime: Runtime, verifier: TokenVerifier, received: Receiving
+    service: Service,
+    registry: Registry,
+    runtime: Runtime,
+    verifier: TokenVerifier,
+    received: Receiving,
+    shares: Shares,
 ) -> Doors:
     """Discovery, notifications and FHIR."""
     prefix = f"/{service.name}/fhir"
@@ -297,6 +306,8 @@ def _doors(
         authenticate=verifier.authenticate,
         access_record=_access_record(runtime),
         watch=runtime.watch,
+        shares=shares,
+        urgent=service.urgent,
     )
     return Doors(
         watch=runtime.watch,

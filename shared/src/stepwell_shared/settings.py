@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 SERVICES = ("screening", "routing", "referral", "measurement")
 # The one that partner organisations speak with.
 EXCHANGING_SERVICE = "referral"
+# The one that sends figures to those of them that take them.
+REPORTING_SERVICE = "measurement"
 
 
 class Settings(BaseSettings):
@@ -46,6 +48,15 @@ class Settings(BaseSettings):
     database_connections_max: int = Field(default=16, ge=2, description="size of the connection pool")
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="larger request bodies are answered 413")
     body_seconds_max: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")
+    client_requests_per_minute: int = Field(
+        default=300_000,
+        ge=1,
+        description="FHIR requests that one client may send to one process, all at once or spread over a minute;"
+        " more are answered 429 (docs/security.md)",
+    )
+    client_share_max: float = Field(
+        default=0.5, gt=0, le=1, description="share of a process's places for requests that one client may hold at once"
+    )
     bundle_entries_max: int = Field(default=1000, ge=1, description="Bundles of more entries are answered 413")
     idempotency_hours: float = Field(
         default=24.0, gt=0, description="how long the answer to a request with an Idempotency-Key is given again"

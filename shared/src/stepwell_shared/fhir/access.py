@@ -1,7 +1,9 @@
 """What the engine asks of a caller. Who the caller is and how that was proved is not the engine's business."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+from stepwell_shared.fhir.outcome import FhirError
 
 
 class Access(Protocol):
@@ -28,3 +30,22 @@ class Access(Protocol):
 
     def filters(self, resource_type: str, interaction: str) -> Sequence[str]:
         """Search queries of which a resource must match at least one; empty means unrestricted."""
+
+
+class Share(Protocol):
+    """What one client takes of the process; whoever was given one lowers `at_work` once the request is answered."""
+
+    at_work: int
+
+
+class Shares(Protocol):
+    """How much of the process each client may take."""
+
+    def take(self, access: Any, /) -> Share | None:
+        """Counts one more request of this client; None when there is no room for it."""
+
+    def take_anyway(self, access: Any, /) -> Share:
+        """The same for a request that cannot wait."""
+
+    def refusal(self, access: Any, /) -> FhirError:
+        """What is said to a client for which there is no room."""

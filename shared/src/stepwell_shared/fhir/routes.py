@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir import interactions
-from stepwell_shared.fhir.access import Access
+from stepwell_shared.fhir.access import Access, Share, Shares
 from stepwell_shared.fhir.bundle import process
 from stepwell_shared.fhir.definitions import resource_types
 from stepwell_shared.fhir.idempotency import keyed
@@ -75,24 +75,41 @@ class Asked:
 
 @dataclass(frozen=True)
 class Door:
-    """What every request passes: who asks, and what is kept on record."""
+    """What every request passes: who asks, whether there is room for one more of theirs, and what is kept on record.
+
+    A new resource of a type in `urgent` of whose body the test says that it cannot wait is let in without room.
+    """
 
     engine: Engine
     authenticate: Callable[[str | None], Awaitable[Access]]
     access_record: AccessRecord
     watch: Watch = field(default_factory=Watch)
+    shares: Shares | None = None
+    urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
 
     async def answer(self, exchange: Exchange, asked: Asked) -> None:
         """Runs one verb for one request; whatever happens, the answer is FHIR."""
         served_type = asked.resource_type if asked.address.is_served else ""
         with self.watch.request(asked.interaction, served_type, exchange.headers.get("traceparent")) as seen:
-            seen.status = await self._answer(exchange, asked)
+            held: list[Share] = []
+            try:
+                response, media_type = await self._answer(exchange, asked, held)
+                await exchange.answer(response, media_type)
+            finally:
+                for share in held:
+                    share.at_work -= 1
+            seen.status = response.status
 
-    async def _answer(self, exchange: Exchange, asked: Asked) -> int:
+    async def _answer(self, exchange: Exchange, asked: Asked, held: list[Share]) -> tuple[Response, str]:
+        """The answer and its media type; what `held` gets is the client's until the answer is sent."""
         access: Access | None = None
         media_type = FHIR_JSON
         try:
-            access = await self.authenticate(exchange.headers.get("authorization"))
+            caller = await self.authenticate(exchange.headers.get("authorization"))
+            if self.shares is not None:
+                share = self.shares.take(caller)
+                held.append(share or await self._share_of_the_urgent(self.shares, caller, exchange, asked))
+            access = caller
             if not asked.address.others:
                 media_type = accepted(exchange)
             verb, _ = asked.address.verbs.get(exchange.method, (_nothing, ""))
@@ -100,13 +117,23 @@ class Door:
             if not response.witnessed:
                 await self._keep(access, asked, response.id or asked.id, response.status)
         except FhirError as error:
-            log.log(WIRE[error.category].log_level, "refused", status=error.status, interaction=asked.interaction)
+            if error.category is not Category.THROTTLED or access is not None:  # else it is said by who refused it
+                log.log(WIRE[error.category].log_level, "refused", status=error.status, interaction=asked.interaction)
             response = await self._failure(error, access, asked)
         except Exception:
             log.exception("request failed", interaction=asked.interaction, request_id=asked.request_id)
             response = await self._failure(FhirError(Category.FAULT, FAULT), access, asked)
-        await exchange.answer(response, media_type)
-        return response.status
+        return response, media_type
+
+    async def _share_of_the_urgent(self, shares: Shares, caller: Access, exchange: Exchange, asked: Asked) -> Share:
+        """Room for a request of a client that has none left, if it cannot wait. Raises THROTTLED.
+
+        What is refused for its number is not put on record: a row for each would be what the limit is to prevent.
+        """
+        test = self.urgent.get(asked.resource_type) if asked.interaction == Interaction.CREATE.value else None
+        if test is None or not test(await exchange.body()):
+            raise shares.refusal(caller)
+        return shares.take_anyway(caller)
 
     async def _request(self, exchange: Exchange, access: Access, asked: Asked) -> Request:
         address, parts, method = asked.address, asked.parts, exchange.method

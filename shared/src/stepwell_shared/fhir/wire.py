@@ -31,10 +31,22 @@ _FHIR_VERSIONS = {"4.0", "4.0.1"}
 class Exchange:
     """One request and the way to answer it. Header names are lower case; several of one name are one list."""
 
-    __slots__ = ("_receive", "_send", "headers", "is_answered", "method", "parameters", "path", "request_id", "status")
+    __slots__ = (
+        "_body",
+        "_receive",
+        "_send",
+        "headers",
+        "is_answered",
+        "method",
+        "parameters",
+        "path",
+        "request_id",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
+        self._body: bytes | None = None
         self.is_answered = False
         self.status = 0  # of the answer, once there is one
         self.method: str = scope["method"]
@@ -50,6 +62,11 @@ class Exchange:
 
     async def body(self) -> bytes:
         """The body; the guard at the door counts its bytes and its seconds. Raises INVALID when it is cut off."""
+        if self._body is None:
+            self._body = await self._read()
+        return self._body
+
+    async def _read(self) -> bytes:
         parts: list[bytes] = []
         while True:
             message = await self._receive()

@@ -22,12 +22,12 @@ REFUSALS = {
     "414": "The URL is too long; long searches go to POST _search.",
     "415": "The body is not FHIR JSON.",
     "422": "A business rule or the Questionnaire is not met; every finding says where.",
-    "429": "Too much of this is going on already; Retry-After says when to ask again.",
+    "429": "This client asks too often, or too much of this is going on already; Retry-After says when to ask again.",
     "431": "There are too many headers, or they are too long.",
     "503": "The database does not answer, or too much is being worked on; try again shortly.",
 }
 ALWAYS = ("414", "431", "503")
-READING = ("400", "401", "403", "404", "406", *ALWAYS)
+READING = ("400", "401", "403", "404", "406", "429", *ALWAYS)
 WRITING = (*READING, "408", "409", "412", "413", "415", "422")
 
 

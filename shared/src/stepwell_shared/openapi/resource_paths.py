@@ -210,8 +210,8 @@ def operation_item(each: Operation, name: str, tag: str | None, result: str) -> 
 def _asynchronous_item(each: Operation, name: str, tag: str | None) -> Json:
     """https://hl7.org/fhir/R4/async.html"""
     summary = f"${each.name}"
-    get = operation(f"get-{name}", summary, None, status="202", more=("410", "422", "429"), tag=tag)
-    post = operation(name, summary, None, status="202", body="Parameters", more=("410", "429"), tag=tag)
+    get = operation(f"get-{name}", summary, None, status="202", more=("410", "422"), tag=tag)
+    post = operation(name, summary, None, status="202", body="Parameters", more=("410",), tag=tag)
     post["requestBody"]["required"] = False
     get["parameters"] = [*parameters.query(dict(each.parameters)), parameters.HANDLING]
     post["parameters"] = [parameters.HANDLING]

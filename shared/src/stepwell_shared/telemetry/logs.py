@@ -19,6 +19,7 @@ FIELDS_ALLOWED = frozenset(
         "timestamp",
         "service",
         "tenant",
+        "client",
         "interaction",
         "status",
         "request_id",
