@@ -33,7 +33,6 @@ from stepwell_shared.events.notification import Addressee, NumberedEvent, notifi
 from stepwell_shared.events.outbox import decode_payload, event
 from stepwell_shared.events.standing import Standing, standing
 from stepwell_shared.federation.cards import write_card
-from stepwell_shared.federation.partners import SHARED
 from stepwell_shared.federation.terms import ANY_REFERRAL, Terms
 from stepwell_shared.http_client import HttpClient, HttpResponse, http_client
 from stepwell_shared.settings import SERVICES
@@ -237,7 +236,7 @@ class Organisation:
 async def introduce(
     guest: Organisation,
     host: Organisation,
-    shared: Collection[str] = SHARED,
+    shared: Collection[str] = ("contact", "reasons", "notes"),
     *,
     taken: Terms = ANY_REFERRAL,
     **agreed: bool,

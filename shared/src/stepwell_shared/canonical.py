@@ -4,6 +4,8 @@ import hashlib
 from datetime import UTC, datetime
 
 CANONICAL = "https://stepwell.health/fhir"
+# Identifiers of the reports that measurement makes for a partner.
+FIGURES_SYSTEM = f"{CANONICAL}/NamingSystem/figures"
 
 
 def code_system(name: str) -> str:

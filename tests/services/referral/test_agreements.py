@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 from stepwell_referral.app import service
-from stepwell_referral.use_cases.exchanging import note_heard
 from stepwell_referral.use_cases.partners import outgoing
 from stepwell_shared.federation.pairing import pair
 from stepwell_shared.federation.partners import save_partner
@@ -15,6 +14,7 @@ from stepwell_shared.federation.registry import endpoints_of, organization_of
 from stepwell_shared.federation.terms import Terms
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
+from stepwell_shared.partnering import note_heard
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals

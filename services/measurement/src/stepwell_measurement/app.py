@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
+from stepwell_shared.federation.tables import PartnerLinkRow, PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 
 from stepwell_measurement import board_tables, care_tables, improvement_tables
@@ -20,9 +21,10 @@ from stepwell_measurement.subscriptions import (
     TOPICS,
 )
 from stepwell_measurement.tables import FUNCTIONS, TABLES
-from stepwell_measurement.use_cases import backfilling, counting, dashboards
+from stepwell_measurement.use_cases import backfilling, counting, dashboards, region
 from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
+from stepwell_measurement.use_cases.partners import exchange
 from stepwell_measurement.use_cases.scores import keep_scores
 from stepwell_measurement.use_cases.shipping import ship_measures
 from stepwell_measurement.use_cases.strata import keep_person
@@ -51,10 +53,19 @@ service = Service(
         *backfilling.loops(runtime),
         *counting.loops(runtime),
         *dashboards.loops(runtime),
+        *region.loops(runtime),
     ],
     # A draft is no referral yet.
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
-    tables=(*TABLES, *care_tables.TABLES, *board_tables.TABLES, *improvement_tables.TABLES),
+    exchange=exchange,
+    tables=(
+        *TABLES,
+        *care_tables.TABLES,
+        *board_tables.TABLES,
+        *improvement_tables.TABLES,
+        PartnerRow,
+        PartnerLinkRow,
+    ),
     functions=(*FUNCTIONS, *care_tables.FUNCTIONS, *improvement_tables.FUNCTIONS),
     seed=ship_measures,
     staff_pages=staff_pages,

@@ -10,12 +10,12 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stepwell_shared.auth.keys import ALGORITHMS, FOREIGN_ALGORITHMS
-from stepwell_shared.auth.roles import PARTNER_ROLE, ROLES
+from stepwell_shared.auth.roles import FIGURES_ROLE, PARTNER_ROLE, ROLES
 from stepwell_shared.auth.scopes import ScopeError, Scopes
 from stepwell_shared.database.pool import TENANT_PATTERN
 
 # Roles that a token of somebody else never has: one of our own services, and a partner whose keys we registered.
-OWN_ROLES: Final = frozenset({"service", PARTNER_ROLE})
+OWN_ROLES: Final = frozenset({"service", PARTNER_ROLE, FIGURES_ROLE})
 FOREIGN_ROLES: Final = tuple(each for each in ROLES if each not in OWN_ROLES)
 ROLE_PREFIX: Final = "role:"
 

@@ -20,13 +20,13 @@ from stepwell_shared.auth.clients import Client
 from stepwell_shared.auth.key_ring import KeyRing
 from stepwell_shared.auth.keys import SigningKey, public_key_set
 from stepwell_shared.auth.limits import INTROSPECTIONS_PER_MINUTE, TOKENS_PER_MINUTE, Buckets, ClientLimits
-from stepwell_shared.auth.roles import PARTNER_ROLE
+from stepwell_shared.auth.roles import FIGURES_ROLE, PARTNER_ROLE
 from stepwell_shared.auth.scopes import ScopeError, Scopes
 from stepwell_shared.auth.signatures import sign
 from stepwell_shared.auth.verification import caller_of
 from stepwell_shared.database.pool import Database
 from stepwell_shared.http_client import HttpClient
-from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES, Settings
+from stepwell_shared.settings import EXCHANGING_SERVICE, REPORTING_SERVICE, SERVICES, Settings
 
 _log = structlog.get_logger("stepwell.audit")
 
@@ -78,7 +78,10 @@ class Issuer:
             audiences=[settings.url_of(service) for service in SERVICES],
             database=database,
             client_keys=ClientKeys(http, guarded=settings.issuer_url.startswith("https://")),
-            audiences_by_role={PARTNER_ROLE: [settings.url_of(EXCHANGING_SERVICE)]},
+            audiences_by_role={
+                PARTNER_ROLE: [settings.url_of(EXCHANGING_SERVICE)],
+                FIGURES_ROLE: [settings.url_of(REPORTING_SERVICE)],
+            },
         )
 
     def audiences_of(self, client: Client) -> list[str]:

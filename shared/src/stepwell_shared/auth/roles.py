@@ -10,6 +10,8 @@ from stepwell_shared.auth.scopes import Scopes
 
 # Another organisation's service. It is no set of scopes: what a partner may do is agreed with each.
 PARTNER_ROLE: Final = "partner"
+# The same organisation's measurement service, which reports figures.
+FIGURES_ROLE: Final = "partner-figures"
 
 # Who may break the glass (break_glass.py). By itself it lets do nothing.
 BREAK_GLASS_ROLE: Final = "emergency"

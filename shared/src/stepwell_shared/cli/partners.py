@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,12 +11,21 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from stepwell_shared.auth import tenants
 from stepwell_shared.auth.clients import NAME_PATTERN, Client, ClientError, find_client, register_client, remove_client
-from stepwell_shared.auth.keys import KeyFileError, load_private_keys, public_key_set
+from stepwell_shared.auth.keys import KeyFileError
 from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.cli.access import AccessSettings
 from stepwell_shared.cli.errors import SetupError, database_told_plainly, fail
+from stepwell_shared.cli.partner_services import (
+    Figures,
+    add_figures,
+    change_figures,
+    exchanging,
+    figures_of,
+    our_figures,
+    public_keys,
+    remove_figures,
+)
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.federation.cards import (
@@ -29,14 +38,11 @@ from stepwell_shared.federation.cards import (
     refuse_unknown,
     write_card,
 )
-from stepwell_shared.federation.exchange import Exchange
 from stepwell_shared.federation.links import LinkState, link_states
 from stepwell_shared.federation.pairing import pair, unpair
 from stepwell_shared.federation.partners import SHARED, Partner, list_partners, partner_scopes
 from stepwell_shared.federation.terms import ANY_REFERRAL, KINDS, Terms
-from stepwell_shared.installed import service_named
-from stepwell_shared.runtime import Runtime, attach
-from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES
+from stepwell_shared.settings import EXCHANGING_SERVICE
 
 Answer = TypeVar("Answer")
 
@@ -54,7 +60,9 @@ commands = typer.Typer(no_args_is_help=True)
 
 def add_partner_commands(app: typer.Typer) -> None:
     """Adds the command `partner`."""
-    app.add_typer(commands, name="partner", help="Partners: organisations with which referrals are exchanged.")
+    app.add_typer(
+        commands, name="partner", help="Partners: organisations with which referrals and figures are exchanged."
+    )
 
 
 @commands.command("card")
@@ -122,8 +130,9 @@ def change(
 @commands.command("show")
 def show_one(tenant: TenantName, name: PartnerName) -> None:
     """Show one partner: where it is, its keys, what was agreed, and how the line to it stands."""
-    state = _run(_state(AccessSettings(), tenant, name))
-    for line in describe(state, datetime.now(UTC)):
+    state, figures = _run(_state(AccessSettings(), tenant, name))
+    now = datetime.now(UTC)
+    for line in (*describe(state, now), *describe_figures(figures, now)):
         typer.echo(line)
 
 
@@ -169,8 +178,9 @@ async def add_partner(
     )
     now = datetime.now(UTC)
     async with AsyncExitStack() as stack:
-        database, runtime, exchange = await _exchanging(settings, tenant, stack)
+        database, runtime, exchange = await exchanging(settings, EXCHANGING_SERVICE, tenant, stack)
         issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
+        await add_figures(settings, theirs, partner, issuer, now)
         scopes = partner_scopes(partner, runtime.engine.base_url)
         client = Client(partner.client_here, scopes, jwks=theirs.jwks, roles=(PARTNER_ROLE,))
         await register_client(issuer, client, now)
@@ -184,7 +194,7 @@ async def change_partner(
     """Keeps other terms for a partner; None leaves them as they are. Raises CardError and SetupError."""
     refuse_unknown(shared or (), taken or ANY_REFERRAL)
     async with AsyncExitStack() as stack:
-        database, runtime, exchange = await _exchanging(settings, tenant, stack)
+        database, runtime, exchange = await exchanging(settings, EXCHANGING_SERVICE, tenant, stack)
         found = await _one(database, tenant, name)
         changed = replace(
             found,
@@ -197,6 +207,7 @@ async def change_partner(
         if client is not None:
             scopes = partner_scopes(changed, runtime.engine.base_url)
             await register_client(issuer, replace(client, scopes=scopes), now)
+        await change_figures(settings, changed, issuer, now)
         await pair(database, runtime.engine, changed, exchange.topic, now, exchange.advice)
         return changed
 
@@ -204,11 +215,13 @@ async def change_partner(
 async def remove_partner(settings: AccessSettings, tenant: str, name: str) -> None:
     """Forgets a partner and its client. Raises SetupError when there is none."""
     async with AsyncExitStack() as stack:
-        database, runtime, exchange = await _exchanging(settings, tenant, stack)
+        database, runtime, exchange = await exchanging(settings, EXCHANGING_SERVICE, tenant, stack)
         found = await _one(database, tenant, name)
         issuer = await stack.enter_async_context(Database.open(settings.issuer_database, connections_max=1))
+        now = datetime.now(UTC)
         await remove_client(issuer, found.client_here)
-        await unpair(database, runtime.engine, found, exchange.topic, datetime.now(UTC), exchange.advice)
+        await remove_figures(settings, found, issuer, now)
+        await unpair(database, runtime.engine, found, exchange.topic, now, exchange.advice)
 
 
 def our_card(
@@ -226,17 +239,18 @@ def our_card(
         title=title,
         base_url=settings.text(f"{EXCHANGING_SERVICE}_url"),
         issuer_url=settings.text("issuer_url"),
-        jwks=_public_keys(settings),
+        jwks=public_keys(settings, EXCHANGING_SERVICE),
         own_organization=organization,
         taken=taken,
+        figures=our_figures(settings),
     )
 
 
 async def _card(settings: AccessSettings, tenant: str, name: str, title: str, organization: str) -> str:
     async with AsyncExitStack() as stack:
-        database, _, _ = await _exchanging(settings, tenant, stack)
+        database, _, _ = await exchanging(settings, EXCHANGING_SERVICE, tenant, stack)
         known = next((each for each in await list_partners(database, tenant) if each.name == name), None)
-    taken = known.taken_here if known is not None and known.refers_here else None
+    taken = known.taken_here if known is not None and (known.refers_here or known.gives_figures) else None
     return write_card(our_card(settings, tenant, name, title, organization, taken)).decode()
 
 
@@ -247,37 +261,18 @@ async def _one(database: Database, tenant: str, name: str) -> Partner:
     return found
 
 
-async def _state(settings: AccessSettings, tenant: str, name: str) -> LinkState:
+async def _state(settings: AccessSettings, tenant: str, name: str) -> tuple[LinkState, Figures | None]:
     async with AsyncExitStack() as stack:
-        database, runtime, _ = await _exchanging(settings, tenant, stack)
+        database, runtime, _ = await exchanging(settings, EXCHANGING_SERVICE, tenant, stack)
         found = await _one(database, tenant, name)
         (state,) = await link_states(database, runtime.engine.base_url, [found])
-        return state
+        return state, await figures_of(settings, found)
 
 
 async def _list(settings: AccessSettings, tenant: str) -> list[Partner]:
     async with AsyncExitStack() as stack:
-        database, _, _ = await _exchanging(settings, tenant, stack)
+        database, _, _ = await exchanging(settings, EXCHANGING_SERVICE, tenant, stack)
         return await list_partners(database, tenant)
-
-
-async def _exchanging(
-    settings: AccessSettings, tenant: str, stack: AsyncExitStack
-) -> tuple[Database, Runtime, Exchange]:
-    """The database, the runtime outside its process, and the exchange of the service that exchanges."""
-    url = settings.text(f"{EXCHANGING_SERVICE}_database_url")
-    database = await stack.enter_async_context(Database.open(url, connections_max=2))
-    if tenant not in await tenants.list_tenants(database):
-        raise SetupError(f"There is no tenant {tenant}: run `stepwell tenant add {tenant}` first.")
-    runtime, service = Runtime(), service_named(EXCHANGING_SERVICE)
-    urls = {name: settings.text(f"{name}_url").rstrip("/") for name in SERVICES}
-    attach(runtime, service, service.resources(runtime), database, urls, cursor_key=b"no pages here")
-    assert service.exchange is not None, f"{EXCHANGING_SERVICE} declares its exchange"
-    return database, runtime, service.exchange(runtime)
-
-
-def _public_keys(settings: AccessSettings) -> Mapping[str, Any]:
-    return public_key_set(load_private_keys(settings.key_file(f"service-{EXCHANGING_SERVICE}")))
 
 
 def describe(state: LinkState, now: datetime) -> Iterator[str]:
@@ -294,6 +289,25 @@ def describe(state: LinkState, now: datetime) -> Iterator[str]:
         yield f"they take  {_taken(partner.taken_there)}"
         yield f"we share  {', '.join(sorted(partner.shared)) or 'the least'}"
     yield f"heard    {'never' if state.heard_at is None else _ago(state.heard_at, now)}"
+    yield from _owed(state, now)
+
+
+def describe_figures(figures: Figures | None, now: datetime) -> Iterator[str]:
+    """How figures stand with a partner, a fact a line; nothing where none were agreed."""
+    if figures is None:
+        return
+    partner = figures.link.partner
+    if partner.is_given_figures:
+        yield f"figures to    {partner.base_url}"
+        yield from _owed(figures.link, now)
+    if figures.came_at is not None:
+        came = f"{figures.reports} reports, for periods until {figures.until}, the last {_ago(figures.came_at, now)}"
+        yield f"figures from  {came}"
+    elif partner.gives_figures:
+        yield "figures from  none came yet"
+
+
+def _owed(state: LinkState, now: datetime) -> Iterator[str]:
     for feed, owed in state.owed:
         oldest = "" if owed.oldest is None else f", the oldest of {_ago(owed.oldest, now)}"
         tried = f"; tried {owed.attempts} times: {owed.last_error}" if owed.attempts else ""
@@ -324,6 +338,8 @@ def _ways(partner: Partner) -> str:
     ways = [
         *(["they refer to us"] if partner.refers_here else []),
         *(["we refer to them"] if partner.referred_to else []),
+        *(["they send us figures"] if partner.gives_figures else []),
+        *(["we send them figures"] if partner.is_given_figures else []),
     ]
     return " and ".join(ways)
 

@@ -1,7 +1,7 @@
 """The card that two organisations hand each other when they pair: where we are, our keys, and who you are here."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import msgspec
@@ -16,9 +16,10 @@ from stepwell_shared.federation.partners import (
     Partner,
     client_of,
     feed_id,
+    figures_client_of,
     organization_of,
 )
-from stepwell_shared.federation.terms import ANY_REFERRAL, KINDS, Terms
+from stepwell_shared.federation.terms import ANY_REFERRAL, FIGURES, KINDS, Terms
 
 CARD_BYTES_MAX = 65_536
 # The one that ships with the catalogue; a site may name another.
@@ -35,6 +36,7 @@ class Card:
 
     `client_id`, `organization` and `subscription` are who the reader of the card is at the writer's;
     `own_organization` is what the writer's data call the writer; `takes` says what the writer takes from the reader.
+    Figures go between the measurement services of both: where the writer's is, its keys, and its name for the reader's.
     """
 
     title: str
@@ -47,6 +49,9 @@ class Card:
     subscription: str
     own_organization: str = OWN_ORGANIZATION
     takes: dict[str, list[str]] = field(default_factory=dict)
+    figures_url: str = ""
+    figures_jwks: dict[str, Any] = field(default_factory=dict)
+    figures_client_id: str = ""
 
 
 def card_for(
@@ -59,11 +64,14 @@ def card_for(
     jwks: Mapping[str, Any],
     own_organization: str = OWN_ORGANIZATION,
     taken: Terms | None = None,
+    figures: tuple[str, Mapping[str, Any]] | None = None,
 ) -> Card:
     """The card that we hand to the partner that we call `name`; `base_url` and `issuer_url` are ours.
 
-    `taken` is what we take from it, where that is agreed already.
+    `taken` is what we take from it, where that is agreed already; `figures` the address and the public keys of our
+    measurement service.
     """
+    figures_url, figures_jwks = figures or ("", {})
     base_url = base_url.rstrip("/")
     return Card(
         title=title,
@@ -76,6 +84,9 @@ def card_for(
         subscription=f"{base_url}/Subscription/{feed_id(base_url, tenant, name, Feed.STATUS)}",
         own_organization=own_organization,
         takes=orjson.loads(taken.text()) if taken is not None else {},
+        figures_url=figures_url.rstrip("/"),
+        figures_jwks=dict(figures_jwks),
+        figures_client_id=figures_client_of(tenant, name) if figures else "",
     )
 
 
@@ -99,12 +110,15 @@ def read_card(text: bytes) -> Card:
         raise CardError(f"this is no card that `stepwell partner card` has written: {error}") from error
     try:
         usable = read_public_keys(card.jwks)
+        if card.figures_url and not read_public_keys(card.figures_jwks):
+            usable = []
     except KeyFileError as error:
         raise CardError(str(error)) from error
     if not usable:
         raise CardError("the card holds no key that can be used: EC P-384, or RSA of 2048 bits or more")
     organizations = (card.organization, card.own_organization)
-    if tenant_of(card.client_id) is None or not all(each.startswith("Organization/") for each in organizations):
+    clients = (card.client_id, *([card.figures_client_id] if card.figures_url else []))
+    if not all(map(tenant_of, clients)) or not all(each.startswith("Organization/") for each in organizations):
         raise CardError("the card does not say who we are there")
     if unknown := set(card.takes) - {each.name for each in fields(Terms)}:
         raise CardError(f"{min(unknown)} is nothing that a card says is taken")
@@ -127,7 +141,8 @@ def partner_of(
     Every address is looked up again whenever it is called, and must then still be on the public internet unless this
     deployment allows its host.
     """
-    urls = (card.base_url, card.notifications_url, card.issuer_url, card.subscription)
+    figures_urls = [card.figures_url] if card.figures_url else []
+    urls = (card.base_url, card.notifications_url, card.issuer_url, card.subscription, *figures_urls)
     for url in urls:
         if not endpoints.may_post(url):
             raise CardError(
@@ -136,9 +151,11 @@ def partner_of(
             )
     if not card.subscription.startswith(f"{card.base_url}/Subscription/"):
         raise CardError("the subscription on the card is not one of that service")
-    if not (refers_here or referred_to):
+    if not (refers_here or referred_to or FIGURES in shared | taken.kinds):
         raise CardError("say who refers: they to us, we to them, or both")
     refuse_unknown(shared, taken)
+    if FIGURES in shared | taken.kinds and not card.figures_url:
+        raise CardError("the card names no measurement service: figures cannot be exchanged by it")
     return Partner(
         tenant=tenant,
         name=name,
@@ -156,6 +173,19 @@ def partner_of(
         keys=tuple(thumbprints(card.jwks)),
         taken_here=taken,
         taken_there=Terms(**{name: frozenset(values) for name, values in card.takes.items()}),
+    )
+
+
+def for_figures(card: Card, partner: Partner) -> Partner:
+    """The same partner as our measurement service knows it: nothing but figures goes between these two."""
+    return replace(
+        partner,
+        base_url=card.figures_url,
+        client_id=card.figures_client_id,
+        subscription_there="",
+        refers_here=False,
+        referred_to=False,
+        keys=tuple(thumbprints(card.figures_jwks)),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from stepwell_shared.canonical import FIGURES_SYSTEM
 from stepwell_shared.events.answers import Answer, Verdict, read_answer
 from stepwell_shared.events.courier import Courier, TokenProvider
 from stepwell_shared.events.endpoints import EndpointPolicy
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 PARTNER_ANSWER_BYTES_MAX = 1024 * 1024
 FHIR_JSON = "application/fhir+json"
 # How the filter of each subscription that feeds a partner begins (`pairing.feed_subscription`).
-FED_BY = ("owner=", "requester=")
+FED_BY = ("owner=", "requester=", f"identifier={FIGURES_SYSTEM}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""Pairs a tenant with a partner: the partner's Organization, and our subscriptions that feed it. Twice is once."""
+"""Pairs a tenant with a partner: the partner's Organization, and our subscriptions that feed it. Twice is once.
+
+Referral exchanges what is asked of a partner, measurement figures: each keeps the partner in its own database."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from stepwell_shared.canonical import FIGURES_SYSTEM
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.standing import standing
 from stepwell_shared.events.subscriptions import CONTENT_URL, FILTER_URL, SUBSCRIPTION_PROFILE, SubscriptionRow
@@ -28,14 +31,26 @@ async def pair(
     await save_partner(database, partner, now)
     await keep_registry(engine, partner)
     for feed, about, is_agreed in _feeds(partner, topic, advice):
-        subscription, row = feed_subscription(engine.base_url, partner, feed, about, is_on=is_agreed)
-        if not is_agreed and not await standing(database, [partner.tenant], [row.subscription_id]):
-            continue  # there is nothing to end
-        arrays = [[value] for value in row.values()]
-        places = ", ".join(f"${n}" for n in range(2, len(arrays) + 2))
-        await database.fetch(f"SELECT insert_subscription_state($1, {places})", partner.tenant, *arrays)
-        if is_agreed:
-            await ship(engine, partner.tenant, subscription)
+        await _feed(database, engine, partner, feed, about, is_agreed=is_agreed)
+
+
+async def pair_figures(database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime) -> None:
+    """Keeps the partner for measurement and begins to send it figures, or ends that. Progress is kept."""
+    await save_partner(database, partner, now)
+    await _feed(database, engine, partner, Feed.FIGURES, topic, is_agreed=partner.is_given_figures)
+
+
+async def _feed(
+    database: Database, engine: Engine, partner: Partner, feed: Feed, topic: Topic, *, is_agreed: bool
+) -> None:
+    subscription, row = feed_subscription(engine.base_url, partner, feed, topic, is_on=is_agreed)
+    if not is_agreed and not await standing(database, [partner.tenant], [row.subscription_id]):
+        return  # there is nothing to end
+    arrays = [[value] for value in row.values()]
+    places = ", ".join(f"${n}" for n in range(2, len(arrays) + 2))
+    await database.fetch(f"SELECT insert_subscription_state($1, {places})", partner.tenant, *arrays)
+    if is_agreed:
+        await ship(engine, partner.tenant, subscription)
 
 
 async def unpair(
@@ -43,6 +58,12 @@ async def unpair(
 ) -> None:
     """Ends all feeds and forgets the partner; what was exchanged stays, and so does its Organization."""
     await pair(database, engine, replace(partner, refers_here=False, referred_to=False), topic, now, advice)
+    await remove_partner(database, partner.tenant, partner.name)
+
+
+async def unpair_figures(database: Database, engine: Engine, partner: Partner, topic: Topic, now: datetime) -> None:
+    """Ends what measurement sends and forgets the partner; what it reported stays."""
+    await pair_figures(database, engine, replace(partner, shared=frozenset()), topic, now)
     await remove_partner(database, partner.tenant, partner.name)
 
 
@@ -57,6 +78,8 @@ def feed_subscription(
     focus_type, *_ = topic.focus_types
     endpoint, owner = (partner.base_url, "owner") if feed.is_sent else (partner.notifications_url, "requester")
     criterion = f"{focus_type}?{owner}={partner.organization}"
+    if feed is Feed.FIGURES:
+        criterion = f"{focus_type}?identifier={FIGURES_SYSTEM}|"
     subscription_id = feed_id(base_url, partner.tenant, partner.name, feed)
     subscription = {
         "resourceType": "Subscription",

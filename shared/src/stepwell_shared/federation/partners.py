@@ -17,10 +17,10 @@ from stepwell_shared.auth.clients import tenant_of
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.canonical import derived_id
 from stepwell_shared.database.pool import Database
-from stepwell_shared.federation.terms import ADVICE, ANY_REFERRAL, Terms, terms_from
+from stepwell_shared.federation.terms import ADVICE, ANY_REFERRAL, FIGURES, Terms, terms_from
 
-# What may be agreed on beyond what a referral cannot do without.
-SHARED: Final = ("contact", "reasons", "notes")
+# What may be agreed on beyond what a referral cannot do without; figures go beside referrals, and without any.
+SHARED: Final = ("contact", "reasons", "notes", FIGURES)
 CACHE_SECONDS: Final = 2.0
 
 _COLUMNS = (
@@ -46,11 +46,13 @@ class Feed(StrEnum):
     # Advice without transfer of care goes by itself: nothing that counts referrals hears of it.
     QUESTIONS = "questions"
     ANSWERS = "answers"
+    # What measurement reports of groups.
+    FIGURES = "figures"
 
     @property
     def is_sent(self) -> bool:
         """Whether it brings transaction Bundles: what we ask of a partner. The others are notifications."""
-        return self in {Feed.REFERRALS, Feed.QUESTIONS}
+        return self in {Feed.REFERRALS, Feed.QUESTIONS, Feed.FIGURES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,16 @@ class Partner:
         return self.refers_here and ADVICE in self.taken_here.kinds
 
     @property
+    def is_given_figures(self) -> bool:
+        """Whether our figures go to it: we share them, and it takes them."""
+        return FIGURES in self.shared and FIGURES in self.taken_there.kinds
+
+    @property
+    def gives_figures(self) -> bool:
+        """Whether we take its figures."""
+        return FIGURES in self.taken_here.kinds
+
+    @property
     def subscriptions_there(self) -> frozenset[str]:
         """The subscriptions that tell us what became of what we asked."""
         if not self.subscription_there:
@@ -123,6 +135,11 @@ def organization_of(name: str) -> str:
 def client_of(tenant: str, name: str) -> str:
     """The client id of a partner of this name."""
     return f"{tenant}.partner-{name}"
+
+
+def figures_client_of(tenant: str, name: str) -> str:
+    """The client id as which the measurement service of a partner of this name comes."""
+    return f"{tenant}.figures-{name}"
 
 
 def feed_id(base_url: str, tenant: str, name: str, feed: Feed) -> str:
@@ -149,6 +166,11 @@ def partner_scopes(partner: Partner, base_url: str) -> Scopes:
             "system/HealthcareService.rs",
         ]
     return Scopes.parse(" ".join(texts))
+
+
+def figures_scopes(partner: Partner) -> Scopes:
+    """All that the measurement service of a partner may do here: write reports that name its own Organization."""
+    return Scopes.parse(f"system/MeasureReport.u?reporter={partner.organization}" if partner.gives_figures else "")
 
 
 def _told(partner: Partner) -> Iterator[Feed]:

@@ -1,4 +1,4 @@
-"""What one organisation takes from another: kinds of requests, tiers, programmes. Pure; agreed by people."""
+"""What one organisation takes from another: kinds of what is sent, tiers, programmes. Pure; agreed by people."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ import orjson
 
 REFERRAL: Final = "referral"
 ADVICE: Final = "advice"
-KINDS: Final = (REFERRAL, ADVICE)
+# Figures about groups: the summary reports of measurement.
+FIGURES: Final = "figures"
+KINDS: Final = (REFERRAL, ADVICE, FIGURES)
 
 
 @dataclass(frozen=True, slots=True)

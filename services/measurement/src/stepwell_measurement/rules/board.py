@@ -25,6 +25,7 @@ from stepwell_measurement.rules.measures.figures import (
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.measures.waits import WaitsOfDay, survival
 from stepwell_measurement.rules.publishing import Key, Table, published
+from stepwell_measurement.rules.tallies import told_tally
 
 BASELINE_MIN = 6
 """So few months before a change set no limits: a product default, as too few points make limits that mean nothing."""
@@ -44,6 +45,8 @@ class Group(NamedTuple):
     figure: Figure
     # of waits: the share for whom it is over, by day
     curve: tuple[tuple[int, float], ...] = ()
+    # of a month or quarter of the period: what others may add up; None where anything is kept back
+    tally: Tally | None = None
 
 
 class Mixed(NamedTuple):
@@ -159,9 +162,13 @@ def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None]
     def plain(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
         return tuple(each._replace(curve=()) for each in groups(of, dimension, tallies))
 
-    months = groups(BEFORE_PERIOD, MONTH, counts.before) + groups(PERIOD, MONTH, counts.months)
+    def told(parts: tuple[Group, ...], tallies: Tallies) -> tuple[Group, ...]:
+        return tuple(each._replace(tally=told_tally(measure, tallies[each.value], each.figure)) for each in parts)
+
+    within = told(groups(PERIOD, MONTH, counts.months), counts.months)
+    months = groups(BEFORE_PERIOD, MONTH, counts.before) + within
     by = {name: groups(PERIOD, name, tallies) for name, tallies in counts.by.items()}
-    quarters = plain(PERIOD, QUARTER, counts.quarters())
+    quarters = told(plain(PERIOD, QUARTER, counts.quarters()), counts.quarters())
     practices = {
         quarter: plain(PERIOD | key_of(QUARTER, quarter), PRACTICE, tallies)
         for quarter, tallies in counts.practices.items()

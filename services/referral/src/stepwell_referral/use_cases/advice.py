@@ -17,6 +17,7 @@ from stepwell_shared.fhir.interactions.reach import query_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, Write
 from stepwell_shared.fhir.unit import Stored
+from stepwell_shared.partnering import partners_of
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
@@ -27,7 +28,6 @@ from stepwell_referral.rules.transitions import TERMINAL
 from stepwell_referral.rules.waits import urgency_of
 from stepwell_referral.subscriptions import ADVICE_CHANGED
 from stepwell_referral.timers import timer_effect
-from stepwell_referral.use_cases.exchanging import partners_of
 from stepwell_referral.use_cases.messaging import write_message
 from stepwell_referral.use_cases.progress import content, subject_key
 from stepwell_referral.use_cases.tasks import CHANGEABLE

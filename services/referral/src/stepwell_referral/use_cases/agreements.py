@@ -10,10 +10,10 @@ from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, Reader
+from stepwell_shared.partnering import partners_of
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral.builders import tokens
-from stepwell_referral.use_cases.exchanging import partners_of
 from stepwell_referral.use_cases.progress import content
 from stepwell_referral.use_cases.requests import tier_of
 

@@ -18,6 +18,7 @@ from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.search.terms import escape
 from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import Stored, UnitOfWork
+from stepwell_shared.partnering import note_heard, partners_of
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import data
@@ -28,7 +29,6 @@ from stepwell_referral.rules.forecast import Pace
 from stepwell_referral.rules.matching import CARE, Place
 from stepwell_referral.use_cases.catalogue import announce_capacity
 from stepwell_referral.use_cases.directory import directory_of
-from stepwell_referral.use_cases.exchanging import note_heard, partners_of
 from stepwell_referral.use_cases.offers import queues_of, waits_at
 from stepwell_referral.use_cases.paces import paces_of
 from stepwell_referral.use_cases.persons import person_of

@@ -17,6 +17,7 @@ from stepwell_shared.fhir.interactions.reach import query_of, stored_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import Interaction, Reader, Write
 from stepwell_shared.fhir.unit import Stored
+from stepwell_shared.partnering import partners_of
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
@@ -26,7 +27,6 @@ from stepwell_referral.rules.authorisation import authorises
 from stepwell_referral.rules.transitions import Actor, check_transition
 from stepwell_referral.use_cases.advice import change_advice, take_advice_task, take_back_advice
 from stepwell_referral.use_cases.agreements import not_taken
-from stepwell_referral.use_cases.exchanging import partners_of
 from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.orders import take_order, take_order_task
 from stepwell_referral.use_cases.part_orders import take_part

@@ -18,6 +18,7 @@ from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import UnitOfWork
+from stepwell_shared.partnering import note_heard, partners_of
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders
@@ -29,7 +30,6 @@ from stepwell_referral.use_cases.advice_exchange import question_of, take_answer
 from stepwell_referral.use_cases.agreements import not_taken
 from stepwell_referral.use_cases.capacity import learn
 from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
-from stepwell_referral.use_cases.exchanging import note_heard, partners_of
 from stepwell_referral.use_cases.following import follow_up
 from stepwell_referral.use_cases.news import copies_of, news
 from stepwell_referral.use_cases.progress import referral_with_request, subject_key
