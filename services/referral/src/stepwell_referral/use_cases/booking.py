@@ -235,10 +235,8 @@ async def announce_event(
     runtime: Runtime, unit: UnitOfWork, task: Resource, event: str, now: datetime, *, status: str | None = None
 ) -> None:
     """Adds to the unit what happened to the first appointment of a referral, what follows, and the event that tells."""
-    stored = await runtime.store.read(unit.tenant, "Task", task["id"])
-    if stored is not None:
-        appointed = builders.appointed_task(task, event=event, at=now, status=status)
-        await follow_up(await referral_with_request(runtime, unit, task, stored, appointed, now))
+    appointed = builders.appointed_task(task, event=event, at=now, status=status)
+    await follow_up(await referral_with_request(runtime, unit, task, appointed, now))
 
 
 def _own_claim(act: _Act, opened: Opened) -> Claim | None:

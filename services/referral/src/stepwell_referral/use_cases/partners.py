@@ -234,7 +234,7 @@ async def change_referral(
             unit.changes.append(change)
             unit.effects.append(advice_changed(runtime, change.stored, task, [], runtime.clock()))
         else:
-            await follow_up(await referral_with_request(runtime, unit, before, stored, task, runtime.clock()))
+            await follow_up(await referral_with_request(runtime, unit, before, task, runtime.clock()))
         try:
             await runtime.store.commit(unit)
         except WriteConflictError:

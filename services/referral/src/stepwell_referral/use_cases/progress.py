@@ -135,10 +135,13 @@ def content(stored: Stored | None) -> Resource:
 
 
 async def referral_with_request(
-    runtime: Runtime, unit: UnitOfWork, before: Resource, previous: Stored, task: Resource, now: datetime
+    runtime: Runtime, unit: UnitOfWork, before: Resource, task: Resource, now: datetime
 ) -> Progress:
-    """Adds the next version of a referral Task to the unit of work, with its event."""
-    change = built(runtime.engine, task, now, version=previous.version + 1)
+    """Adds the next version of a referral Task to the unit of work, with its event.
+
+    It is the version after the one that `before` says it is, so that what somebody wrote since is not overwritten.
+    """
+    change = built(runtime.engine, task, now, version=int(before["meta"]["versionId"]) + 1)
     unit.changes.append(change)
     request = await request_of(partial(runtime.store.read, unit.tenant), task)
     progress = Progress(runtime, unit, before, task, change.stored, request, now)

@@ -13,7 +13,7 @@ from stepwell_shared.canonical import derived_id
 from stepwell_shared.events.outbox import event
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.store import WriteConflictError
-from stepwell_shared.fhir.unit import Stored, UnitOfWork
+from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from stepwell_referral import builders as task_builders
@@ -84,8 +84,11 @@ async def _renew(runtime: Runtime, tenant: str, service_id: str) -> None:
     service, stored = found
     queue = await waiting_at(runtime, tenant, service_id)
     pace = await reckoned(runtime, tenant, service, queue, now)
-    for standing in standings(queue, pace, now):
-        await _renew_one(runtime, tenant, service, standing, now)
+    overtaken = [
+        each for each in standings(queue, pace, now) if not await _renew_one(runtime, tenant, service, each, now)
+    ]
+    if overtaken:
+        raise WriteConflictError  # the others have been told; these are reckoned anew
     unit = UnitOfWork(tenant)
     before = (await figures_of(runtime.database, tenant)).get(service_id)
     if _is_other_capacity(pace, pace_from(before) if before else None):
@@ -112,32 +115,33 @@ def standings(queue: list[Waiting], pace: Pace, now: datetime) -> list[Standing]
     return found
 
 
-async def _renew_one(runtime: Runtime, tenant: str, service: Resource, standing: Standing, now: datetime) -> None:
+async def _renew_one(runtime: Runtime, tenant: str, service: Resource, standing: Standing, now: datetime) -> bool:
+    """False when somebody has changed the referral since the queue was read."""
     task = standing.waiting.task
     told = promised_of(task)
     unit = UnitOfWork(tenant)
-    stored = await runtime.store.read(tenant, "Task", task["id"])
-    if stored is None:
-        return
     if told is None or is_news(told, standing.wait):
-        await _tell(runtime, unit, service, standing, stored, now)
+        await _tell(runtime, unit, service, standing, now)
     if not standing.wait.keepable and urgency_of(standing.waiting.entry.priority, data.urgency_classes()).rank < 3:
         await _contingency(runtime, unit, service, standing, now)
-    await runtime.store.commit(unit)
+    try:
+        await runtime.store.commit(unit)
+    except WriteConflictError:
+        return False
+    return True
 
 
-async def _tell(
-    runtime: Runtime, unit: UnitOfWork, service: Resource, standing: Standing, stored: Stored, now: datetime
-) -> None:
+async def _tell(runtime: Runtime, unit: UnitOfWork, service: Resource, standing: Standing, now: datetime) -> None:
     """The referral says the new wait, and the person is told."""
     task = standing.waiting.task
     words = wait_words(standing.wait, service.get("name", service["id"]), data.wait_templates())
     renewed = task_builders.renewed_task(task, at=now, wait=standing.wait, words=words)
-    await follow_up(await referral_with_request(runtime, unit, task, stored, renewed, now))
+    progress = await referral_with_request(runtime, unit, task, renewed, now)
+    await follow_up(progress)
     key = standing.waiting.person
     language = await language_of(runtime, unit.tenant, key, task.get("language", "en"))
     text = told_text("wait-changed", language, wait=support.said_in(renewed, language), is_waiting=True)
-    cause = ("wait", task["id"], str(stored.version + 1))
+    cause = ("wait", task["id"], str(progress.stored.version))
     tell_person(runtime, unit, renewed, cause, subject_key=key, language=language, text=text, now=now)
 
 

@@ -92,7 +92,7 @@ async def join(runtime: Runtime, unit: UnitOfWork, person: Resource, members: li
         reference = {"reference": runtime.engine.localise(member.reference)}
         team = builders.with_member(team, reference, _coding(member.role), now)
     if team != before:
-        await _put(runtime, unit, team, now)
+        _put(runtime, unit, before, team, now)
 
 
 async def write_team(runtime: Runtime, write: Write) -> None:
@@ -123,7 +123,7 @@ async def end_unconsented(runtime: Runtime, tenant: str, person: Resource) -> No
         team = await _team(runtime, unit, id_)
         gone = [] if team is None else await _unconsented(runtime, tenant, team)
         if team is not None and gone:
-            await _put(runtime, unit, builders.without_members(team, gone, now), now)
+            _put(runtime, unit, team, builders.without_members(team, gone, now), now)
             await runtime.store.commit(unit)
 
     await until_committed(attempt)
@@ -159,7 +159,7 @@ async def _rest(progress: Progress) -> None:
     id_ = team_id(progress.runtime, progress.tenant, progress.subject_key)
     team = await _team(progress.runtime, progress.unit, id_)
     if team is not None and team.get("status") == "active":
-        await _put(progress.runtime, progress.unit, builders.rested_team(team, progress.now), progress.now)
+        _put(progress.runtime, progress.unit, team, builders.rested_team(team, progress.now), progress.now)
 
 
 async def _is_open_elsewhere(progress: Progress) -> bool:
@@ -189,14 +189,14 @@ async def _team(runtime: Runtime, unit: UnitOfWork, id_: str) -> Resource | None
     return content(await runtime.store.read(unit.tenant, TEAM, id_)) or None
 
 
-async def _put(runtime: Runtime, unit: UnitOfWork, team: Resource, now: datetime) -> None:
-    stored = await runtime.store.read(unit.tenant, TEAM, team["id"])
-    change = built(runtime.engine, team, now, version=1 if stored is None else stored.version + 1)
+def _put(runtime: Runtime, unit: UnitOfWork, before: Resource | None, team: Resource, now: datetime) -> None:
+    """Adds the version after `before`, or takes the place of `before` where that is in the unit of work itself."""
+    version = 0 if before is None else int(before["meta"]["versionId"])
     names = [(each.stored.resource_type, each.stored.id) for each in unit.changes]
     if (TEAM, team["id"]) in names:
-        unit.changes[names.index((TEAM, team["id"]))] = change
+        unit.changes[names.index((TEAM, team["id"]))] = built(runtime.engine, team, now, version=version)
     else:
-        unit.changes.append(change)
+        unit.changes.append(built(runtime.engine, team, now, version=version + 1))
 
 
 def _problems(runtime: Runtime, participant: Resource, place: str) -> list[Issue]:
