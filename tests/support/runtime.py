@@ -2,12 +2,13 @@
 
 import re
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -60,7 +61,13 @@ class Clock:
 
 @asynccontextmanager
 async def running(
-    service: Service, urls: DatabaseUrls, folder: Path, *, is_prepared: bool = False, start: datetime = START
+    service: Service,
+    urls: DatabaseUrls,
+    folder: Path,
+    *,
+    is_prepared: bool = False,
+    start: datetime = START,
+    settings_changed: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[Runtime]:
     """The service's Runtime with the runtime login, as its process would have it; nothing is delivered.
 
@@ -69,7 +76,7 @@ async def running(
     key_file = folder / "service-key.json"
     key_file.write_text("a key that signs nothing")
     settings = _settings().model_copy(
-        update={"database_url": SecretStr(urls.runtime), "service_key_file": key_file},
+        update={"database_url": SecretStr(urls.runtime), "service_key_file": key_file, **settings_changed},
     )
     runtime = Runtime(clock=Clock(start))
     async with open_runtime(service, service.resources(runtime), runtime, settings) as opened:

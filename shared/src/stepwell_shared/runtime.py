@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from pydantic import SecretStr
 from sqlmodel import SQLModel
 
 from stepwell_shared.auth.audit import AUDIT_TABLE
 from stepwell_shared.auth.audit_chain import SEAL_FUNCTION
 from stepwell_shared.auth.tables import AssertionSeen, Audit, AuditSeal, Client, IssuerKeySet, Tenant
+from stepwell_shared.database.follower import Follower
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import Database
 from stepwell_shared.database.standby import Reader
@@ -79,6 +81,8 @@ class Runtime:
     _database: Database | None = None
     _reader: Reader | None = None
     _http: HttpClient | None = None
+    # a standby that answers what clients search for, where there is one
+    follower: Follower | None = None
     cache: dict[object, object] = field(default_factory=dict)
 
     @property
@@ -193,12 +197,13 @@ def attach(
     queue_max: int = 4096,
     bundle_entries_max: int = 1000,
     committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
+    follower: Follower | None = None,
 ) -> None:
     """Fills the runtime with an engine on this database. `urls` are the public base URLs by service name."""
-    runtime._database, runtime._reader = database, Reader(database)
+    runtime._database, runtime._reader, runtime.follower = database, Reader(database), follower
     runtime._engine = Engine(
         registry=registry,
-        store=Store(database, queue_max=queue_max, committed=committed, pacing=runtime.pacing),
+        store=Store(database, queue_max=queue_max, committed=committed, pacing=runtime.pacing, follower=follower),
         base_url=urls[service.name].rstrip("/"),
         localise=localiser(urls.values()),
         cursor_key=cursor_key,
@@ -217,12 +222,19 @@ async def open_runtime(
     committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
 ) -> AsyncIterator[Runtime]:
     """The runtime of a process, filled while the context lasts."""
-    connections_max, standby_url = settings.database_connections_max, settings.read_database_url
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            Database.open(settings.database_url.get_secret_value(), connections_max=connections_max)
-        )
+
+        async def opened(url: SecretStr) -> Database:
+            opening = Database.open(url.get_secret_value(), connections_max=settings.database_connections_max)
+            return await stack.enter_async_context(opening)
+
         runtime._settings = settings
+        database = await opened(settings.database_url)
+        standby = None if settings.read_database_url is None else await opened(settings.read_database_url)
+        follower = None
+        if standby is not None and settings.read_searches:
+            follower = Follower(database, standby)
+            stack.push_async_callback(follower.close)
         attach(
             runtime,
             service,
@@ -233,10 +245,8 @@ async def open_runtime(
             queue_max=settings.write_queue_max,
             bundle_entries_max=settings.bundle_entries_max,
             committed=committed,
+            follower=follower,
         )
-        if standby_url is not None:
-            standby = await stack.enter_async_context(
-                Database.open(standby_url.get_secret_value(), connections_max=connections_max)
-            )
+        if standby is not None:
             runtime._reader = Reader(database, standby, settings.read_staleness_seconds_max)
         yield runtime

@@ -40,10 +40,14 @@ class Settings(BaseSettings):
         default=(), description="addresses or networks of proxies that say in X-Forwarded-For from whom a request came"
     )
     read_database_url: SecretStr | None = Field(
-        default=None, description="PostgreSQL URL of a standby of this database, for figures of measures and dashboards"
+        default=None,
+        description="PostgreSQL URL of a standby of this database, for figures over everybody, and searches",
     )
     read_staleness_seconds_max: float = Field(
         default=10.0, gt=0, description="a standby that is further behind is passed over: the primary answers"
+    )
+    read_searches: bool = Field(
+        default=False, description="what clients search for is read on the standby too, once it has every write before"
     )
     database_connections_max: int = Field(default=16, ge=2, description="size of the connection pool")
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="larger request bodies are answered 413")

@@ -84,6 +84,13 @@ def watch_stores(runtime: Runtime) -> None:
         (),
         _one(lambda: runtime.settings.write_queue_max),
     )
+    if (follower := runtime.follower) is not None:
+        metrics.watch(
+            "stepwell_searches_by_server_total",
+            "What clients searched for, by who was asked in the end",
+            ("server",),
+            lambda: [(("standby",), follower.answered), (("primary",), follower.passed_over)],
+        )
 
 
 class Looked:

@@ -74,3 +74,13 @@ async def test_while_the_server_is_away_the_error_says_that_it_may_come_back() -
     async with Database.open("postgresql://nobody@127.0.0.1:1/none", connections_max=1) as database:
         with pytest.raises(UNAVAILABLE_ERRORS):
             await database.fetch("SELECT 1")
+
+
+async def test_a_statement_at_work_when_the_pool_is_closed_ends_in_peace(empty_database: DatabaseUrls) -> None:
+    async with Database.open(empty_database.runtime, connections_max=1) as database:
+        await pid_of(database)
+        asked = asyncio.create_task(database.fetch("SELECT pg_sleep(0.3)"))
+        for _ in range(100):  # it asks the pool without waiting for anything else
+            await asyncio.sleep(0)
+        assert database.load.used == 1
+    assert len(await asked) == 1

@@ -68,6 +68,7 @@ class Database:
         # to ask for it again costs as much as a small statement, so only what nobody wants for a while goes there.
         self._at_hand: list[tuple[Connection, float]] = []
         self._waiting = 0
+        self._is_closing = False
 
     @classmethod
     @asynccontextmanager
@@ -131,6 +132,13 @@ class Database:
         await self._give_back(connection)
         return rows
 
+    async def drop_idle(self) -> None:
+        """Ends the connections that nobody uses at the moment; the next ones are made anew."""
+        while self._at_hand:
+            connection, _ = self._at_hand.pop()
+            connection.terminate()
+            await self._pool.release(connection)
+
     async def _take(self) -> Connection:
         """A connection that is at hand and alive, or else the pool's next one."""
         while self._at_hand:
@@ -147,8 +155,8 @@ class Database:
             self._waiting -= 1
 
     async def _give_back(self, connection: Connection) -> None:
-        """Keeps the connection at hand, unless somebody waits for one at the pool."""
-        if self._waiting or not _is_alive(connection):
+        """Keeps the connection at hand, unless somebody waits for one at the pool, or for all of them at the end."""
+        if self._waiting or self._is_closing or not _is_alive(connection):
             await self._pool.release(connection)
         else:
             self._at_hand.append((connection, monotonic()))
@@ -160,6 +168,7 @@ class Database:
         await self._pool.release(connection)
 
     async def _close(self) -> None:
+        self._is_closing = True
         while self._at_hand:
             await self._pool.release(self._at_hand.pop()[0])
         await self._pool.close()

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.follower import Follower
 from stepwell_shared.database.functions import VERSION_CONFLICT
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database, TooSlowError
@@ -75,9 +76,11 @@ class Store:
         search_seconds_max: float = SEARCH_SECONDS_MAX,
         committed: Callable[[str, frozenset[str]], None] = lambda tenant, tables: None,
         pacing: Pacing | None = None,
+        follower: Follower | None = None,
     ) -> None:
-        """`pacing` lets those wait who write faster than what follows from it is done."""
+        """`pacing` lets those wait who write faster than what follows from it is done; `follower` is a standby."""
         self._database = database
+        self._follower = follower
         self._pacing = pacing
         self._queue_max = queue_max
         self._search_seconds_max = search_seconds_max
@@ -258,6 +261,30 @@ class Store:
         than one search may, unless it may take so long."""
         return await self._searched(in_tenant(statement), tenant, values, seconds_max=seconds_max)
 
+    async def search_elsewhere(
+        self, tenant: str, statement: str, values: Sequence[str | None], *, is_brief: bool
+    ) -> list[asyncpg.Record] | None:
+        """The same rows from a standby that has all that was committed; None when the primary has to be asked, as it is
+        for what is brief by its nature: to ask how far the standby must be takes no less.
+
+        For what clients look for: what is decided here rests on the primary.
+        """
+        if self._follower is None or is_brief:
+            return None
+        try:
+            return await self._follower.fetch(
+                in_tenant(statement), tenant, values, seconds_max=self._search_seconds_max
+            )
+        except TooSlowError as error:
+            raise _too_costly() from error
+
+    async def search_anywhere(
+        self, tenant: str, statement: str, values: Sequence[str | None], *, is_brief: bool
+    ) -> list[asyncpg.Record]:
+        """The same rows from whoever has them."""
+        found = await self.search_elsewhere(tenant, statement, values, is_brief=is_brief)
+        return await self.search(tenant, statement, values) if found is None else found
+
     async def _searched(
         self, statement: str, *arguments: object, seconds_max: float | None = None
     ) -> list[asyncpg.Record]:
@@ -265,8 +292,7 @@ class Store:
         try:
             return await self._database.fetch(statement, *arguments, seconds_max=limit)
         except TooSlowError as error:
-            text = "this search would look at too much; narrow it, for instance by patient, or sort it otherwise"
-            raise FhirError(Category.INVALID, [Issue(text, "too-costly")]) from error
+            raise _too_costly() from error
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
 
@@ -307,6 +333,11 @@ def _statement(tenant: str, rows: dict[str, list[tuple[object, ...]]]) -> tuple[
 
 def _update_first(function: str) -> tuple[bool, str]:
     return not function.startswith("update_"), function
+
+
+def _too_costly() -> FhirError:
+    text = "this search would look at too much; narrow it, for instance by patient, or sort it otherwise"
+    return FhirError(Category.INVALID, [Issue(text, "too-costly")])
 
 
 def _translated(error: Exception) -> Exception:

@@ -46,7 +46,10 @@ async def search_types(engine: Engine, request: Request) -> Response:
     paging = _paging(engine, request, queries, given, plain)
     count = queries[0].count if queries else 0
     statement = page_of_types(queries, paging.cursor, count + 1)
-    records = await engine.store.search(request.access.tenant, *statement) if count else []
+    records = []
+    if count:
+        is_brief = all(query.plan.is_anchored for query in queries)
+        records = await engine.store.search_anywhere(request.access.tenant, *statement, is_brief=is_brief)
     page = records[:count][:: -1 if paging.is_backward else 1]
     around = paging.links(ends_of_types(queries, page), is_full=len(records) > count > 0)
     links = [(relation, address_of(engine.base_url, parameters)) for relation, parameters in around]
@@ -120,8 +123,9 @@ async def _total(engine: Engine, request: Request, queries: list[SearchQuery]) -
         return None
     total = 0
     for query in queries:
-        counted = (await engine.store.search(request.access.tenant, *query.total_statement()))[0]["total"]
-        if counted is None:
+        is_brief, statement = query.plan.is_anchored, query.total_statement()
+        (row,) = await engine.store.search_anywhere(request.access.tenant, *statement, is_brief=is_brief)
+        if row["total"] is None:
             return None
-        total += counted
+        total += row["total"]
     return total

@@ -23,9 +23,11 @@ async def search(engine: Engine, request: Request) -> Response:
     view = view_of(request.parameters)
     query = await resolved_query(engine, request, served_type, request.parameters, granted, strict=request.strict)
     tenant = request.access.tenant
-    is_witnessed = request.stands_alone and query.count > 0
-    records = await _page(engine, request, query, is_witnessed=is_witnessed) if query.count else []
-    total = (await engine.store.search(tenant, *query.total_statement()))[0]["total"] if query.total != "none" else None
+    records, is_witnessed = await _page(engine, request, query) if query.count else ([], False)
+    total = None
+    if query.total != "none":
+        is_brief = query.plan.is_anchored
+        total = (await engine.store.search_anywhere(tenant, *query.total_statement(), is_brief=is_brief))[0]["total"]
     paging = paging_of(query)
     page = records[: query.count][:: -1 if paging.is_backward else 1]
     address = f"{engine.base_url}/{request.resource_type}"
@@ -43,20 +45,26 @@ async def search(engine: Engine, request: Request) -> Response:
     return Response(200, bundle("searchset", total, links, entries, engine.clock()), witnessed=is_witnessed)
 
 
-async def _page(engine: Engine, request: Request, query: SearchQuery, *, is_witnessed: bool) -> list[asyncpg.Record]:
-    """The rows of one page; the record of the search goes with them, where it stands alone."""
-    tenant, (statement, values) = request.access.tenant, query.page_statement()
-    if not is_witnessed:
-        return await engine.store.search(tenant, statement, values)
+async def _page(engine: Engine, request: Request, query: SearchQuery) -> tuple[list[asyncpg.Record], bool]:
+    """The rows of one page, and whether the record of the search went with them: so it is where it stands alone, unless
+    a standby answers, which keeps nothing."""
+    store, tenant, (statement, values) = engine.store, request.access.tenant, query.page_statement()
+    is_brief = query.plan.is_anchored
+    found = await store.search_elsewhere(tenant, statement, values, is_brief=is_brief)
+    if found is not None:
+        return found, False
+    if not request.stands_alone:
+        return await store.search(tenant, statement, values), False
     is_plain = query.served_type.mask is None and not query.includes and view_of(request.parameters).is_whole
-    return await engine.store.recorded.search(
+    found = await store.recorded.search(
         tenant,
         statement,
         values,
         request.witness(Interaction.SEARCH_TYPE, request.id, 200),
-        is_brief=query.plan.is_anchored,
+        is_brief=is_brief,
         selected=f"f.id, f.body{query.order.taken}" if is_plain else "f.*",
     )
+    return found, True
 
 
 async def _find(engine: Engine, request: Request, resource_type: str, name: str, value: str) -> list[Stored]:
@@ -68,5 +76,6 @@ async def _find(engine: Engine, request: Request, resource_type: str, name: str,
         return []
     query = query_of(engine, served_type, [(name, value)], granted, strict=True)
     query.count = INCLUDED_MAX
-    records = await engine.store.search(request.access.tenant, *query.page_statement())
+    tenant, statement = request.access.tenant, query.page_statement()
+    records = await engine.store.search_anywhere(tenant, *statement, is_brief=query.plan.is_anchored)
     return [stored_of(served_type, record) for record in records]
