@@ -6,10 +6,12 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from stepwell_shared.auth.audit import LOGIN
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.routes import Door, FhirApplication
+from stepwell_shared.fhir.unit import UnitOfWork
 
 from tests.conftest import DatabaseOf
 from tests.support.engine import NORTH, SOUTH, Bench, FakeAccess, access_record, patient
@@ -122,3 +124,23 @@ async def test_pages_of_events_follow_each_other_without_a_gap(http: httpx.Async
             (link["url"].partition("/screening/fhir")[2] for link in bundle["link"] if link["relation"] == "next"), None
         )
     assert seen == [f"Patient/p{number}" for number in reversed(range(7))]
+
+
+async def test_a_token_is_an_event_of_its_own_type_given_or_refused(bench: Bench, http: httpx.AsyncClient) -> None:
+    for status in (200, 401):
+        caller = FakeAccess(token_id="t" if status == 200 else "", fhir_user=None)
+        await bench.engine.store.commit(
+            UnitOfWork(NORTH, effects=[access_record(caller, LOGIN, "", "", status, f"r{status}")])
+        )
+    await http.get("/Patient")
+    dicom = "http://dicom.nema.org/resources/ontology/DCM"
+    events = await found(http, f"type={dicom}|110114")
+    assert [event["outcome"] for event in events] == ["4", "0"]
+    for event in events:
+        assert event["type"]["code"] == "110114"
+        assert event["subtype"] == [{"system": dicom, "code": "110122", "display": "Login"}]
+        assert event["action"] == "E"
+        assert [each["requestor"] for each in event["agent"]] == [True, False]
+        validation.check(orjson.dumps(event), "AuditEvent")
+    assert await found(http, "subtype=110122&outcome=4") == events[:1]
+    assert kinds(await found(http, "type=rest")) == ["search-type"] * 3

@@ -52,7 +52,8 @@ async def claims(http: httpx.AsyncClient, key: ECKey, client_id: str, **form: st
 async def entries(database: Database) -> list[tuple[object, ...]]:
     columns = "interaction, resource_type, resource_id, client_id, fhir_user, status, split_part(token_id, '.', 2)"
     async with database.transaction("north") as connection:
-        return [tuple(row) for row in await connection.fetch(f"SELECT {columns} FROM audit ORDER BY id")]
+        statement = f"SELECT {columns} FROM audit WHERE interaction = '$break-glass' ORDER BY id"
+        return [tuple(row) for row in await connection.fetch(statement)]
 
 
 def test_the_emergency_reads_and_does_nothing_else() -> None:
@@ -129,10 +130,10 @@ async def test_it_is_on_record_before_the_token_is_out(
 async def test_without_a_record_there_is_no_token(
     http: httpx.AsyncClient, issuer_key: ECKey, hospital: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def away(*_: object, **_named: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("stepwell_shared.auth.issuer._put_on_record", away)
+    monkeypatch.setattr("stepwell_shared.auth.token_record._record", away)
     refused = await asked(http, issuer_key, hospital, **EMERGENCY)
     assert (refused.status_code, "access_token" in refused.json()) == (503, False)
 

@@ -13,6 +13,7 @@ from stepwell_shared.auth.tables import Audit
 from stepwell_shared.database.functions import Effect
 
 AUDIT_TABLE: Final = str(Audit.__tablename__)
+LOGIN: Final = "login"  # a client asked for a token: no access to data, and an AuditEvent of another type
 
 # http://hl7.org/fhir/audit-event-action: create, read, update, delete, execute (searches are executed).
 _ACTIONS: Final[Mapping[str, str]] = {"c": "C", "r": "R", "u": "U", "d": "D", "s": "E"}

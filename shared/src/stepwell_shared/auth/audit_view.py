@@ -5,12 +5,15 @@ https://hl7.org/fhir/R4/auditevent.html, https://profiles.ihe.net/ITI/BALP/ (RES
 
 from typing import Final
 
+from stepwell_shared.auth.audit import LOGIN
 from stepwell_shared.auth.break_glass import NUMBER_PREFIX, PURPOSE, REASONS
 from stepwell_shared.fhir.registry import Interaction, ServedType, View, served
 
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 _DICOM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 _REASONS: Final = f"{_TERMINOLOGY}/v3-ActReason"
+# https://dicom.nema.org/medical/dicom/current/output/chtml/part16/sect_CID_400.html, CID 401
+_AUTHENTICATION_CODE, _LOGIN_CODE = "110114", "110122"
 # Only tokens of our own issuer have such a number: those of others begin with the issuer's name and a colon.
 _GLASS: Final = f"a.token_id LIKE '{NUMBER_PREFIX}%'"
 _RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
@@ -35,9 +38,10 @@ PARAMETERS: Final = (
 )
 
 DOCUMENTATION: Final = (
-    "Who saw or did what, and when: one for every access, refused ones too. They can neither be written nor changed"
-    " here, and `stepwell audit verify` says whether anybody did. `altid` is the client, `agent` the person who acts;"
-    " `entity` is what was accessed. Answers, names and searches are not in it."
+    "Who saw or did what, and when: one for every access, and with type 110114 for every token, refused ones too."
+    " They can neither be written nor changed here, and `stepwell audit verify` says whether anybody did. `altid` is"
+    " the client, `agent` the person who acts; `entity` is what was accessed. Answers, names and searches are not in"
+    " it."
 )
 
 
@@ -46,16 +50,26 @@ def _coding(system: str, code: str, display: str) -> str:
 
 
 def _code_of_kind() -> str:
-    """The interaction as a code of FHIR."""
+    """The interaction as a code of FHIR, or that a token was asked for as one of DICOM."""
     known = ", ".join(f"'{each}'" for each in _INTERACTIONS)
-    return f"CASE WHEN a.interaction IN ({known}) THEN a.interaction ELSE 'operation' END"
+    other = f"CASE WHEN a.interaction = '{LOGIN}' THEN '{_LOGIN_CODE}' ELSE 'operation' END"
+    return f"CASE WHEN a.interaction IN ({known}) THEN a.interaction ELSE {other} END"
 
 
 def _subtypes() -> str:
     """The interaction, and behind it the operation by its name."""
     named = "CASE WHEN a.interaction LIKE '$%' THEN json_build_object('display', a.interaction) END"
     first = f"json_build_object('system', '{_RESTFUL}', 'code', {_code_of_kind()})"
-    return f"array_to_json(array_remove(ARRAY[({first})::text, ({named})::text], NULL)::json[])"
+    access = f"array_to_json(array_remove(ARRAY[({first})::text, ({named})::text], NULL)::json[])"
+    token = f"json_build_array({_coding(_DICOM, _LOGIN_CODE, 'Login')})"
+    return f"CASE WHEN a.interaction = '{LOGIN}' THEN {token} ELSE {access} END"
+
+
+def _types() -> str:
+    """Whether data were asked for, or a token."""
+    token = _coding(_DICOM, _AUTHENTICATION_CODE, "User Authentication")
+    access = _coding(f"{_TERMINOLOGY}/audit-event-type", "rest", "RESTful Operation")
+    return f"CASE WHEN a.interaction = '{LOGIN}' THEN {token} ELSE {access} END"
 
 
 def _agents(service: str) -> str:
@@ -120,7 +134,7 @@ def audit_events(service: str) -> ServedType:
     body = (
         "json_build_object('resourceType', 'AuditEvent', 'id', a.id::text,"
         f" 'meta', json_build_object('versionId', '1', 'lastUpdated', {moment}),"
-        f" 'type', {_coding(f'{_TERMINOLOGY}/audit-event-type', 'rest', 'RESTful Operation')},"
+        f" 'type', {_types()},"
         f" 'subtype', {_subtypes()}, 'action', a.action, 'recorded', {moment}, 'outcome', {outcome},"
         f" 'agent', {_agents(service)},"
         f" 'source', json_build_object('observer', json_build_object('display', 'Stepwell {service}'),"
@@ -150,8 +164,8 @@ def audit_events(service: str) -> ServedType:
                 "p_policy": "NULL::text",
                 "p_source": "NULL::text",
                 "p_subtype": _code_of_kind(),
-                "p_type": "'rest'::text",
+                "p_type": f"CASE WHEN a.interaction = '{LOGIN}' THEN '{_AUTHENTICATION_CODE}' ELSE 'rest' END",
             },
-            {"subtype": _RESTFUL, "type": f"{_TERMINOLOGY}/audit-event-type"},
+            {"subtype": (_RESTFUL, _DICOM), "type": (f"{_TERMINOLOGY}/audit-event-type", _DICOM)},
         ),
     )

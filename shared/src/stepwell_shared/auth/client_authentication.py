@@ -26,9 +26,15 @@ STATUS: Final[Mapping[str, int]] = {
 
 
 class OAuthError(Exception):
-    """A refused request: an error code of RFC 6749 section 5.2 or its kin, and a sentence for the integrator."""
+    """A refused request: an error code of RFC 6749 section 5.2 or its kin, and a sentence for the integrator.
 
-    def __init__(self, code: str, description: str, retry_after_seconds: int | None = None) -> None:
+    `client` is the registered one that the request named, proved or not, once it was looked up.
+    """
+
+    def __init__(
+        self, code: str, description: str, retry_after_seconds: int | None = None, client: Client | None = None
+    ) -> None:
+        self.client = client
         self.code = code
         self.description = description
         self.retry_after_seconds = retry_after_seconds
@@ -65,13 +71,14 @@ async def authenticate_client(
     client_id = unverified.claims.get("iss")
     claimed = client_id if isinstance(client_id, str) and tenant_of(client_id) else ""
     attempt = _let_in(limits, address, claimed, now)
+    client = None
     try:
         client = await _registered(database, claimed, form.get("client_id"))
         claims = verify(assertion, unverified, await _key(client_keys, client, unverified))
         checked = check_assertion_claims(claims, client.client_id, audiences, now)
         await remember_assertion(database, client.tenant, client.client_id, checked, now)
     except (SignatureRefusedError, FetchError) as error:
-        raise OAuthError("invalid_client", str(error)) from error
+        raise OAuthError("invalid_client", str(error), client=client) from error
     except UNAVAILABLE_ERRORS:
         limits.give_back(attempt)
         raise

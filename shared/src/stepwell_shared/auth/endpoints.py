@@ -17,6 +17,7 @@ from stepwell_shared.auth.client_authentication import OAuthError
 from stepwell_shared.auth.introspection import introspect
 from stepwell_shared.auth.issuer import Issuer, issue_token
 from stepwell_shared.auth.keys import ALGORITHMS
+from stepwell_shared.auth.token_record import record_refusal
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -101,10 +102,13 @@ def issuer_router(
             ",".join(request.headers.getlist("x-forwarded-for")),
             proxies,
         )
+        now = clock()
         try:
-            answer = await work(issuer, await _form(request), clock(), address)
-        except OAuthError as error:
-            return _refusal(error.status, error.code, error.description, error.retry_after_seconds)
+            try:
+                answer = await work(issuer, await _form(request), now, address)
+            except OAuthError as error:
+                await record_refusal(issuer.database, issuer.refusal_limits, error, now)
+                return _refusal(error.status, error.code, error.description, error.retry_after_seconds)
         except UNAVAILABLE_ERRORS:
             return _refusal(503, "temporarily_unavailable", "the database does not answer; try again shortly", 1)
         return JSONResponse(answer, headers=NEVER_STORED)

@@ -6,14 +6,9 @@ SMART App Launch 2.2, "Backend Services"; RFC 6749 sections 4.4 and 5; RFC 7523.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-import structlog
-
-from stepwell_shared.auth.audit import AUDIT_TABLE, audit_effect
-from stepwell_shared.auth.break_glass import EMERGENCY_SCOPES, BrokenGlass, broken_glass
-from stepwell_shared.auth.caller import Caller
+from stepwell_shared.auth.break_glass import EMERGENCY_SCOPES, broken_glass
 from stepwell_shared.auth.client_authentication import OAuthError, authenticate_client, required
 from stepwell_shared.auth.client_keys import ClientKeys
 from stepwell_shared.auth.clients import Client
@@ -23,19 +18,20 @@ from stepwell_shared.auth.limits import INTROSPECTIONS_PER_MINUTE, TOKENS_PER_MI
 from stepwell_shared.auth.roles import FIGURES_ROLE, PARTNER_ROLE
 from stepwell_shared.auth.scopes import ScopeError, Scopes
 from stepwell_shared.auth.signatures import sign
+from stepwell_shared.auth.token_record import (
+    RefusalLimits,
+    Telling,
+    record_broken_glass,
+    record_given,
+    tell_nobody,
+)
 from stepwell_shared.auth.verification import caller_of
 from stepwell_shared.database.pool import Database
 from stepwell_shared.http_client import HttpClient
 from stepwell_shared.settings import EXCHANGING_SERVICE, REPORTING_SERVICE, SERVICES, Settings
 
-_log = structlog.get_logger("stepwell.audit")
-
 TOKEN_SECONDS: Final = 300
 TYPE_HEADER: Final = "at+jwt"  # RFC 9068, so that no other signed token is taken for an access token
-
-
-_RECORD: Final = f"""INSERT INTO {AUDIT_TABLE} (tenant, recorded, action, interaction, resource_type, resource_id,
-  client_id, token_id, request_id, status, fhir_user) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"""
 
 
 class Keys(Protocol):
@@ -63,9 +59,13 @@ class Issuer:
     audiences_by_role: Mapping[str, Sequence[str]] = field(default_factory=dict)
     limits: ClientLimits = field(default_factory=lambda: ClientLimits(Buckets(TOKENS_PER_MINUTE)))
     introspection_limits: ClientLimits = field(default_factory=lambda: ClientLimits(Buckets(INTROSPECTIONS_PER_MINUTE)))
+    refusal_limits: RefusalLimits = field(default_factory=RefusalLimits)
+    telling: Telling = tell_nobody
 
     @classmethod
-    def from_settings(cls, settings: Settings, database: Database, http: HttpClient) -> "Issuer | None":
+    def from_settings(
+        cls, settings: Settings, database: Database, http: HttpClient, telling: Telling = tell_nobody
+    ) -> "Issuer | None":
         """The issuer that this process hosts; None when it has no signing key. Raises KeyFileError.
 
         Clients' own key URLs are guarded wherever the deployment itself is on https.
@@ -82,6 +82,7 @@ class Issuer:
                 PARTNER_ROLE: [settings.url_of(EXCHANGING_SERVICE)],
                 FIGURES_ROLE: [settings.url_of(REPORTING_SERVICE)],
             },
+            telling=telling,
         )
 
     def audiences_of(self, client: Client) -> list[str]:
@@ -117,34 +118,29 @@ async def issue_token(issuer: Issuer, form: Mapping[str, str], now: float, addre
         address=address,
         now=now,
     )
+    try:
+        return await _given(issuer, form, client, now)
+    except OAuthError as error:
+        error.client = client
+        raise
+
+
+async def _given(issuer: Issuer, form: Mapping[str, str], client: Client, now: float) -> dict[str, Any]:
+    """The answer to a client that proved itself, on record before it is out. Raises OAuthError."""
     glass = broken_glass(form, client)
     scopes = _granted(client if glass is None else replace(client, scopes=EMERGENCY_SCOPES), form.get("scope", ""))
     claims = _claims(issuer, client, scopes, now)
-    if glass is not None:
+    if glass is None:
+        await record_given(issuer.database, caller_of(claims), now)
+    else:
         claims |= glass.claims(secrets.token_urlsafe(16))
-        await _put_on_record(issuer.database, caller_of(claims), glass, now)
+        await record_broken_glass(issuer.database, caller_of(claims), glass, now, issuer.telling)
     return {
         "access_token": sign(claims, issuer.keys.signing(), kind=TYPE_HEADER),
         "token_type": "bearer",
         "expires_in": TOKEN_SECONDS,
         "scope": str(scopes),
     }
-
-
-async def _put_on_record(database: Database, caller: Caller, glass: BrokenGlass, now: float) -> None:
-    """An entry of the audit before the token is out, and a line in the log that an alert can rest on."""
-    row = audit_effect(
-        caller,
-        recorded=datetime.fromtimestamp(now, UTC),
-        interaction="$break-glass",
-        resource_type="Patient",
-        resource_id=glass.patient,
-        request_id=caller.token_id,
-        status=200,
-    )
-    async with database.transaction(caller.tenant) as connection:
-        await connection.execute(_RECORD, caller.tenant, *row.values)
-    _log.warning("the glass was broken", tenant=caller.tenant, client=caller.client_id, reason=glass.reason)
 
 
 def _granted(client: Client, requested: str) -> Scopes:

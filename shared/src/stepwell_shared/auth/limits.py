@@ -54,6 +54,13 @@ class Buckets:
         if len(self._levels) > self._keys_max:
             self._levels.popitem(last=False)
 
+    def admits(self, key: object, now: float) -> bool:
+        """Counts one if there is room for it, and says whether there was."""
+        if self._level(key, now) < 1:
+            return False
+        self.take(key, now)
+        return True
+
     def _level(self, key: object, now: float) -> float:
         level, then = self._levels.get(key, (self._capacity, now))
         return min(self._capacity, level + max(0.0, now - then) * self._per_second)

@@ -53,8 +53,8 @@ class SearchParameter:
     is_single: bool = False
     patient_column: str = ""
     reads_absence: bool = False
-    # of plain codes that R4 does not bind: the one system that they are of
-    system: str = ""
+    # of plain codes that R4 does not bind: the systems that they are of
+    systems: tuple[str, ...] = ()
 
     def may_read(self, members: Iterable[str]) -> bool:
         """Whether a resource with these members can have a value; a choice is spelt with its type after its name."""

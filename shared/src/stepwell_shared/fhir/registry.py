@@ -118,8 +118,8 @@ class View:
     source: str
     body: str
     values: Mapping[str, str]
-    # of codes: the system that they are of, by the name of the search parameter
-    systems: Mapping[str, str] = field(default_factory=dict)
+    # of codes: the systems that they are of, by the name of the search parameter
+    systems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ def served(
     if view is not None:
         for name_, each in parameters.items():
             if each.column in view.values and each.storage is Storage.ROWS:
-                parameters[name_] = replace(each, storage=Storage.COLUMN, system=view.systems.get(name_, ""))
+                parameters[name_] = replace(each, storage=Storage.COLUMN, systems=view.systems.get(name_, ()))
     for parameter in {each.removeprefix("-") for index in indexes for each in index}:
         if parameters[parameter].storage not in _IN_COLUMNS:
             parameters[parameter] = coded(parameters[parameter])

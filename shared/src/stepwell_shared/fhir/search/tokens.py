@@ -83,8 +83,8 @@ def _one_of(column: str, keys: list[str], found: Values) -> str:
 
 def _systems(parameter: SearchParameter) -> frozenset[str]:
     """The systems that the element's required binding implies; none when R4 does not enumerate them."""
-    if parameter.system:
-        return frozenset({parameter.system})
+    if parameter.systems:
+        return frozenset(parameter.systems)
     return frozenset(required_codes(parameter.codes)) if parameter.codes is not None else frozenset()
 
 
