@@ -33,7 +33,7 @@ from stepwell_measurement.use_cases.strata import person_strata
 from stepwell_screening import builders as screening_builders
 from stepwell_screening.instruments import Instrument, instruments
 from stepwell_screening.rules.aggregation import ScoreResult
-from stepwell_shared.canonical import derived_id, instant
+from stepwell_shared.canonical import derived_beside, derived_id, instant
 from stepwell_shared.cli.demo import resources
 from stepwell_shared.cli.demo.courses import ITEMS, Answers
 from stepwell_shared.cli.demo.courses import Attendance as Came
@@ -166,7 +166,8 @@ class PeopleRows:
         """One response's score and the id of its Observation, whose rows are added."""
         result = self._scored(answers)
         response = self._id("QuestionnaireResponse", "screening", "response", person.number, number)
-        id_ = derived_id(self.urls["screening"], self.tenant, "score", response, str(result.score.code["code"]))
+        cause = "score", response, str(result.score.code["code"])
+        id_ = derived_beside(response, self.urls["screening"], self.tenant, *cause)
         if OBSERVATIONS in self.parts:
             pattern = self._patterns.of((answers.form, result.value), lambda: self._score_marked(answers.form, result))
             values = {"id": id_, "response": response, "patient": self.patient_id(person)}
@@ -221,9 +222,8 @@ class PeopleRows:
         parameters = trajectory_parameters()[code]
         first, last = path.baseline.reference, path.last.reference
         instrument = parameters.change.instrument
-        id_ = derived_id(
-            self.urls["measurement"], self.tenant, "reliable-change", instrument, last.removeprefix(f"{OBSERVATION}/")
-        )
+        score = last.removeprefix(f"{OBSERVATION}/")
+        id_ = derived_beside(score, self.urls["measurement"], self.tenant, "reliable-change", instrument, score)
         key = (
             *(code, path.baseline.value, path.best.value, path.last.value, path.count, path.response, path.remission),
             *(path.recovery, path.important_change, path.stalled, path.relapse, path.track, path.standing),

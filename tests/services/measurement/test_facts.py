@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 from stepwell_measurement.app import service
+from stepwell_measurement.care_tables import COUNTED
 from stepwell_measurement.use_cases import backfilling
 from stepwell_measurement.use_cases.counting import Counting, rows_of
 from stepwell_shared.canonical import code_system
@@ -108,6 +109,27 @@ async def test_whoever_is_marked_again_meanwhile_is_counted_by_what_is_known_las
         stale = [rows[0]["person"]], [rows[0]["number"]]
         assert await connection.fetch("SELECT * FROM settle_care($1, $2, $3)", NORTH, *stale) == []
     assert await counted(runtime) == NOBODY
+
+
+async def written(runtime: Runtime) -> dict[str, list[tuple[str, ...]]]:
+    """Which transaction wrote each counted row."""
+    async with runtime.database.transaction(NORTH) as connection:
+        text = "SELECT item, xmin::text FROM {} ORDER BY item"
+        return {table: [tuple(row) for row in await connection.fetch(text.format(table))] for table in COUNTED}
+
+
+async def test_what_is_counted_is_written_again_only_where_it_has_changed(runtime: Runtime) -> None:
+    await hear(runtime, *STORY)
+    await hear_scores(runtime, finalized("q1", 20, week=-34))
+    await counted(runtime)
+    before = await written(runtime)
+    await hear_scores(runtime, finalized("q2", 12))  # long after care ended
+    await counted(runtime)
+    assert await written(runtime) == before
+    await hear_scores(runtime, finalized("q3", 4, week=-25))  # care led to this
+    await counted(runtime)
+    after = await written(runtime)
+    assert [table for table in COUNTED if after[table] != before[table]] == ["care_course"]
 
 
 async def test_a_score_of_somebody_without_care_marks_nobody(runtime: Runtime) -> None:

@@ -1,26 +1,29 @@
 """Counted rows are kept true beside the requests: whoever was marked has them made anew from everything that is known.
 
 What is made is a pure function of what is stored (rules/care_record.py), so that it is the same in whatever order
-things became known, and the same as if all rows were made anew.
+things became known, and the same as if all rows were made anew. What is so already is not written again: most scores
+leave all rows as they were.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from stepwell_shared.background import poll
+from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.database.pool import Connection
 from stepwell_shared.runtime import Runtime
 
-from stepwell_measurement.care_tables import COUNTED, Mark, fact_of, person_of
+from stepwell_measurement.care_tables import COUNTED, Mark, fact_of, person_of, table_of
 from stepwell_measurement.data.strata import age_starts
 from stepwell_measurement.rules.care_record import NOBODY_KNOWN, Rows, counted_rows
 from stepwell_measurement.rules.compact import points_of
 from stepwell_measurement.rules.reliable_change import Score
 from stepwell_measurement.use_cases.site import parameters_of
 
-PEOPLE_AT_ONCE = 200
+PEOPLE_AT_ONCE = 50
 
 _SET_DAYS = """UPDATE care_person SET attended = $3
   WHERE tenant = $1 AND person = $2 AND attended IS DISTINCT FROM $3"""
@@ -79,16 +82,17 @@ async def rows_of(runtime: Runtime, tenant: str, people: Sequence[str]) -> dict[
     known = await fetch("SELECT * FROM care_person_of($1, $2)", tenant, people)
     strata = {row["person"]: person_of(row) for row in known}
     parameters = parameters_of(runtime, tenant)
-    return {
-        person: counted_rows(
+    made = {}
+    for person in people:
+        made[person] = counted_rows(
             [fact_of(row) for row in facts.get(person, ())],
             {row["code"]: scores_in(row["series"]) for row in series.get(person, ()) if row["measures"] is not None},
             strata.get(person, NOBODY_KNOWN),
             parameters,
             age_starts(),
         )
-        for person in people
-    }
+        await asyncio.sleep(0)  # requests that came meanwhile go first
+    return made
 
 
 def scores_in(series: str) -> list[Score]:
@@ -100,13 +104,23 @@ async def _replace(connection: Connection, tenant: str, made: Mapping[str, Rows]
     people = sorted(made)
     days = [(tenant, person, made[person].days_attended) for person in people]
     await connection.executemany(_SET_DAYS, days)
-    for table in COUNTED:
-        await connection.execute(f"DELETE FROM {table} WHERE tenant = $1 AND person = ANY($2)", tenant, people)
-        rows = [(person, *row) for person in people for row in getattr(made[person], table)]
+    for table, row_class in COUNTED.items():
+        of_people = f"FROM {table} WHERE tenant = $1 AND person = ANY($2)"
+        columns = ", ".join(column.name for column in insert_columns(table_of(row_class)))
+        kept = _by_person(await connection.fetch(f"SELECT {columns} {of_people} ORDER BY person", tenant, people))
+        changed = [each for each in people if {*getattr(made[each], table)} != _counted(kept.get(each, ()))]
+        if changed:
+            await connection.execute(f"DELETE {of_people}", tenant, changed)
+        rows = [(person, *row) for person in changed for row in getattr(made[person], table)]
         if rows:
             arrays = [list(column) for column in zip(*rows, strict=True)]
             places = ", ".join(f"${place}" for place in range(2, len(arrays) + 2))
             await connection.execute(f"SELECT insert_{table}($1, {places})", tenant, *arrays)
+
+
+def _counted(rows: Iterable[Any]) -> set[tuple[object, ...]]:
+    """Stored rows as they are made: without the person."""
+    return {tuple(row)[1:] for row in rows}
 
 
 def _by_person(rows: Iterable[Any]) -> dict[str, list[Any]]:

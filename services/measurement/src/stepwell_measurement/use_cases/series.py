@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from stepwell_shared.canonical import code_system, derived_id
+from stepwell_shared.canonical import code_system, derived_beside
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.events.outbox import Content, Version, event
 from stepwell_shared.fhir import values
@@ -230,7 +230,7 @@ def _record_origin(revision: _Revision, stored: Stored, path: Trajectory) -> Non
     target = f"Observation/{stored.id}/_history/{stored.version}"
     engine, unit = revision.runtime.engine, revision.unit
     provenance = builders.reliable_change_provenance(
-        provenance_id=derived_id(engine.base_url, unit.tenant, "provenance", target),
+        provenance_id=derived_beside(stored.id, engine.base_url, unit.tenant, "provenance", target),
         target=target,
         sources=[_versioned(revision, score) for score in (path.baseline, path.last)],
         result=path.reliable_change,
@@ -266,7 +266,9 @@ async def _announce(revision: _Revision, key: SeriesKey, path: Trajectory | None
 def _result_id(revision: _Revision, id_: str) -> str:
     """The id of the reliable change of one score on one instrument."""
     instrument = revision.parameters.change.instrument
-    return derived_id(revision.runtime.engine.base_url, revision.unit.tenant, "reliable-change", instrument, id_)
+    return derived_beside(
+        id_, revision.runtime.engine.base_url, revision.unit.tenant, "reliable-change", instrument, id_
+    )
 
 
 async def _subject_of(revision: _Revision, id_: str) -> Resource:

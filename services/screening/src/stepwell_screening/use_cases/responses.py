@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from stepwell_shared.canonical import CANONICAL, derived_id
+from stepwell_shared.canonical import CANONICAL, derived_beside
 from stepwell_shared.events.outbox import Content, event
 from stepwell_shared.fhir.body import same_content
 from stepwell_shared.fhir.interactions import built
@@ -77,7 +77,7 @@ def _announce_wishes(runtime: Runtime, write: Write, subject: Subject, response:
 
 def observation_id(runtime: Runtime, tenant: str, response_id: str, score: ScoreDefinition) -> str:
     """The id that this score of a response has in measurement; an amended response changes the same Observation."""
-    return derived_id(runtime.engine.base_url, tenant, "score", response_id, score.code["code"])
+    return derived_beside(response_id, runtime.engine.base_url, tenant, "score", response_id, score.code["code"])
 
 
 def _context(instrument: Instrument | Assembled, subject: Subject) -> Context | None:
@@ -156,7 +156,9 @@ def _record_origin(runtime: Runtime, write: Write, instrument: Instrument | Asse
     """Provenance: this software, from this version of the response, made these."""
     version = f"QuestionnaireResponse/{write.stored.id}/_history/{write.stored.version}"
     provenance = builders.provenance(
-        provenance_id=derived_id(runtime.engine.base_url, write.access.tenant, "provenance", version),
+        provenance_id=derived_beside(
+            write.stored.id, runtime.engine.base_url, write.access.tenant, "provenance", version
+        ),
         targets=targets,
         response_version=version,
         questionnaire=instrument.canonical,
