@@ -125,6 +125,28 @@ def test_a_running_server_is_used_and_only_its_starter_stops_it(cluster: Path) -
     assert not first.running()
 
 
+def test_a_server_that_is_stopping_is_waited_for_and_started_again(cluster: Path) -> None:
+    def wait_until_it_stops(data: Path) -> None:
+        while "stopping" not in (data / "postmaster.pid").read_text(encoding="utf-8"):
+            time.sleep(0.01)
+
+    async def start_while_the_last_client_is_there(first: EmbeddedPostgres, second: EmbeddedPostgres) -> None:
+        connection = await asyncpg.connect(first.url())
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGTERM)  # smart: it stops once its clients have gone
+        await asyncio.to_thread(wait_until_it_stops, first.data)
+        starting = asyncio.create_task(asyncio.to_thread(second.start))
+        assert not (await asyncio.wait({starting}, timeout=0.3))[0]
+        await connection.close()
+        await starting
+
+    first, second = (EmbeddedPostgres(cluster, durable=False) for _ in range(2))
+    with first:
+        asyncio.run(start_while_the_last_client_is_there(first, second))
+        assert second.started_here
+        assert ask(second, "SELECT 1") == 1
+
+
 def test_a_killed_server_starts_again_and_says_that_its_lock_was_stale(cluster: Path) -> None:
     sentences: list[str] = []
     postgres = EmbeddedPostgres(cluster, durable=False, say=sentences.append).start()

@@ -73,10 +73,12 @@ class EmbeddedPostgres:
     def start(self) -> Self:
         """Makes the cluster on first use, starts it, and returns when it takes connections.
 
-        A server that already runs on the folder is used as it is. Raises SetupError with what to do next.
+        A server that already runs on the folder is used as it is, and one that is on its way out is waited for.
+        Raises SetupError with what to do next.
         """
         self._make_home()
         with _locked(self.home / "lock"):
+            self._wait_until_stopped()
             if self.running():
                 return self
             if not (self.data / "PG_VERSION").exists():
@@ -232,6 +234,14 @@ class EmbeddedPostgres:
         for left_over in (self.home / "socket").glob(".s.PGSQL.*"):  # the socket and its own lock, in our folder
             left_over.unlink()
         self.say(f"PostgreSQL was not stopped properly last time: its stale lock (process {pid}) is cleared.")
+
+    def _wait_until_stopped(self) -> None:
+        """Waits for a server that is stopping, as line 8 of postmaster.pid says."""
+        deadline = time.monotonic() + COMMAND_SECONDS_MAX
+        while self.running() and "stopping" in self._lock_lines()[7:8]:
+            if time.monotonic() > deadline:
+                raise SetupError(f"The PostgreSQL in {self.home} has been stopping for long: see {self.log}.")
+            time.sleep(0.1)
 
     def _launch(self) -> None:
         options = {
