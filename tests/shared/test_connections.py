@@ -5,10 +5,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
-from stepwell_shared.connections import BoundedProtocol, EagerServer, JoinedWrites
+from stepwell_shared.connections import BoundedProtocol, EagerServer, Standing
 
 CROWD = 300
 TURNS_MAX = 20
@@ -77,8 +78,8 @@ class Wire:
         self.is_closed = False
 
     def write(self, data: bytes) -> None:
-        assert not self.is_closed
-        self.writes.append(data)
+        if data:
+            self.writes.append(data)
 
     def close(self) -> None:
         self.is_closed = True
@@ -86,30 +87,72 @@ class Wire:
     def is_closing(self) -> bool:
         return self.is_closed
 
+    def get_extra_info(self, _name: str) -> None:
+        return None
 
-HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", b"hello"
-
-
-async def test_a_head_that_nothing_follows_is_sent_at_the_end_of_the_turn_or_with_the_connection() -> None:
-    wire, closed = Wire(), Wire()
-    JoinedWrites(wire).write(HEAD)  # type: ignore[arg-type]  # as much of a transport as it uses
-    ends = JoinedWrites(closed)  # type: ignore[arg-type]  # the same
-    ends.write(HEAD)
-    ends.close()
-    assert (wire.writes, closed.writes, ends.is_closing()) == ([], [HEAD], True)
-    await asyncio.sleep(0)
-    assert (wire.writes, closed.writes) == ([HEAD], [HEAD])
+    def resume_reading(self) -> None:
+        return None
 
 
-async def test_head_and_body_are_one_write_and_order_is_kept() -> None:
-    wire = Wire()
-    joined = JoinedWrites(wire)  # type: ignore[arg-type]  # the same
-    joined.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    for part in (HEAD, BODY, HEAD, BODY, BODY):
-        joined.write(part)
-    await asyncio.sleep(0)
-    assert wire.writes == [b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD, BODY, HEAD + BODY, BODY]
-    assert b"".join(wire.writes) == b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + BODY + HEAD + BODY + BODY
+Headers = list[tuple[bytes, bytes]]
+
+
+async def written(headers: Headers, *parts: bytes | Exception, method: bytes = b"GET") -> Wire:
+    """What an application that says this leaves on the wire; a part that is an error is raised."""
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for number, part in enumerate(parts, 1):
+            if isinstance(part, Exception):
+                raise part
+            await send({"type": "http.response.body", "body": part, "more_body": number < len(parts)})
+
+    config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
+    config.load()
+    standing, wire = Standing(), Wire()
+    standing.default_headers = [(b"date", b"today")]
+    protocol = BoundedProtocol(config, standing, {})
+    protocol.connection_made(wire)  # type: ignore[arg-type]  # as much of a transport as it uses
+    protocol.data_received(method + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.gather(*standing.tasks)
+    protocol.connection_lost(None)
+    return wire
+
+
+SIZED = [(b"etag", b'W/"1"'), (b"content-length", b"5")]
+HEAD = b'HTTP/1.1 200 OK\r\ndate: today\r\netag: W/"1"\r\ncontent-length: 5\r\n\r\n'
+
+
+async def test_head_and_body_are_one_write() -> None:
+    assert (await written(SIZED, b"hello")).writes == [HEAD + b"hello"]
+
+
+async def test_an_answer_in_parts_and_one_without_a_body_are_as_uvicorn_writes_them() -> None:
+    parts = await written([], b"hel", b"lo", b"")
+    assert b"".join(parts.writes).endswith(b"chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n")
+    assert (await written(SIZED, b"", method=b"HEAD")).writes == [HEAD]
+
+
+async def test_a_connection_that_is_to_end_is_ended_after_the_answer() -> None:
+    wire = await written([*SIZED, (b"connection", b"close")], b"hello")
+    assert (b"".join(wire.writes).endswith(b"connection: close\r\n\r\nhello"), wire.is_closed) == (True, True)
+
+
+@pytest.mark.parametrize("control", [b"\n", b"\r\n", b"\0", b"\x7f"])
+async def test_a_header_that_would_end_its_line_is_never_sent(control: bytes) -> None:
+    wire = await written([(b"location", b"a" + control + b"set-cookie: b"), *SIZED], b"hello")
+    assert b"set-cookie" not in b"".join(wire.writes)
+    assert wire.writes[0].startswith(b"HTTP/1.1 500 ")
+
+
+async def test_what_fails_before_the_body_has_not_begun_to_answer() -> None:
+    wire = await written(SIZED, ValueError("no body"))
+    assert b"".join(wire.writes).startswith(b"HTTP/1.1 500 ")
+
+
+async def test_an_answer_that_is_shorter_or_longer_than_it_says_ends_the_connection() -> None:
+    for body in (b"hell", b"hello!"):
+        assert (await written(SIZED, body)).is_closed
 
 
 def test_an_answer_reaches_the_client_whole() -> None:

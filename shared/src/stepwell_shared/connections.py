@@ -10,15 +10,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from stepwell_shared.fhir.identifiers import new_id
@@ -34,51 +34,77 @@ STARTUP_FAILED = 3  # as uvicorn exits
 # And where clients come by https: they shall come no other way (RFC 6797; two years, as browsers' own lists ask for).
 SAID_ALWAYS = (("x-content-type-options", "nosniff"),)
 SAID_BY_HTTPS = (("strict-transport-security", "max-age=63072000; includeSubDomains"),)
+# What may not stand in a header (RFC 9110 section 5.5).
+_CONTROLS = bytes({*range(32), 127} - {9})
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
-
-
-class JoinedWrites:
-    """A transport that sends the head of an answer together with what is written next in the same turn of the loop.
-
-    uvicorn writes head and body apart and uvloop sends each at once: two system calls, a quarter of what a read costs.
-    """
-
-    __slots__ = ("_held", "_loop", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._held = b""
-
-    def write(self, data: bytes) -> None:
-        """Holds a head until the end of the turn; anything else goes at once, after what is held."""
-        if self._held:
-            self._transport.write(self._held + data)
-            self._held = b""
-        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
-            self._held = data
-            self._loop.call_soon(self._send_held)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Sends what is held, then closes as a transport does."""
-        self._send_held()
-        self._transport.close()
-
-    def _send_held(self) -> None:
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class Standing(ServerState):
     """What uvicorn's connections share, and whether the server is about to go."""
 
     is_leaving = False
+    _said: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
+
+    @property
+    def said_always(self) -> bytes:
+        """The lines that are in every head. uvicorn makes its list of them anew once a second, with the date."""
+        if self._said[0] is not self.default_headers:
+            self._said = self.default_headers, _lines(self.default_headers)
+        return self._said[1]
+
+
+class JoinedAnswer(RequestResponseCycle):
+    """Sends the head of an answer together with its body.
+
+    uvicorn writes them apart and uvloop sends each at once: two system calls, a quarter of what a read costs. What is
+    no whole answer on a connection that goes on, such as one in parts, is left to uvicorn.
+    """
+
+    standing: Standing
+    _start: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Holds the start back until the body comes, or its first part."""
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is None:
+            await super().send(message)
+        elif message["type"] == "http.response.body" and self._is_whole(start, message):
+            self._send_whole(start, message.get("body", b""))
+        else:
+            await super().send(start)
+            await super().send(message)
+
+    def _is_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+        """Whether nothing follows, as the last header says, and the client is there to hear it."""
+        headers, length = start["headers"], len(message.get("body", b""))
+        return (
+            isinstance(headers, list)
+            and headers[-1:] == [(b"content-length", b"%d" % length)]
+            and not message.get("more_body", False)
+            and self.keep_alive
+            and not self.flow.write_paused
+            and not self.disconnected
+        )
+
+    def _send_whole(self, start: HTTPResponseStartEvent, body: bytes) -> None:
+        head = STATUS_LINE[start["status"]] + self.standing.said_always + _lines(start["headers"])
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        self.transport.write(b"%b\r\n%b" % (head, body))
+        self.on_response()
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent. Raises RuntimeError, as uvicorn does, when one holds what would end its line."""
+    lines = [b"%b: %b\r\n" % each for each in headers]
+    text = b"".join(lines)
+    if len(text) - len(text.translate(None, _CONTROLS)) != len(b"\r\n") * len(lines):
+        raise RuntimeError("Invalid HTTP header value.")
+    return text
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -88,9 +114,10 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False
     _head_timer: asyncio.TimerHandle | None = None
     server_state: Standing
+    cycle: JoinedAnswer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]  # as much of one as uvicorn uses
+        super().connection_made(transport)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -119,6 +146,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self.cycle is not None:
+            # uvicorn makes it and takes no other; nothing of it has run yet
+            self.cycle.__class__ = JoinedAnswer
+            self.cycle.standing = self.server_state
         if self.server_state.is_leaving and self.cycle is not None:
             self.cycle.keep_alive = False  # the answer says so, and the next request goes to somebody else
 

@@ -14,6 +14,7 @@ from stepwell_shared.canonical import instant
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_OF_SERVER = frozenset({"resourceType", "id", "meta"})
 _META_OF_SERVER = frozenset({"versionId", "lastUpdated"})
 
 
@@ -23,16 +24,17 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
     Tags, profiles and security labels of a received meta are kept; its version and time are replaced.
     """
     members = _members.decode(body)
-    meta = {"versionId": orjson.dumps(str(version)), "lastUpdated": orjson.dumps(instant(last_updated))}
+    meta = b'"versionId":"%d","lastUpdated":"%b"' % (version, instant(last_updated).encode())
     if "meta" in members:
-        received = _members.decode(members["meta"])
-        meta |= {name: bytes(value) for name, value in received.items() if name not in _META_OF_SERVER}
-    own = {"resourceType": orjson.dumps(resource["resourceType"]), "id": orjson.dumps(id_), "meta": _object(meta)}
-    return _object(own | {name: bytes(value) for name, value in members.items() if name not in own})
+        meta += _further(_members.decode(members["meta"]), _META_OF_SERVER)
+    kind = orjson.dumps(resource["resourceType"])
+    further = _further(members, _OF_SERVER)
+    return b'{"resourceType":%b,"id":%b,"meta":{%b}%b}' % (kind, orjson.dumps(id_), meta, further)
 
 
-def _object(members: dict[str, bytes]) -> bytes:
-    return b"{%b}" % b",".join([_named(name) + value for name, value in members.items()])
+def _further(members: dict[str, msgspec.Raw], without: frozenset[str]) -> bytes:
+    """Members that follow others, as they were received."""
+    return b"".join([b",%b%b" % (_named(name), value) for name, value in members.items() if name not in without])
 
 
 @lru_cache(maxsize=1024)  # the names of R4 are few; a client's own are forgotten again

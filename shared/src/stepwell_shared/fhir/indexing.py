@@ -42,7 +42,7 @@ def columns_of(served_type: ServedType, resource: dict[str, Any] | None, localis
         elif parameter.storage is Storage.CODED:
             found[place : place + 3] = _only_coding(parameter, resource) or (None, None, None)
         else:
-            found[place] = next(_texts(parameter, resource, localise), None)
+            found[place] = _text(parameter, resource, localise)
     return tuple(found)
 
 
@@ -85,7 +85,8 @@ def _rows(
         for key, exact in values.strings(value):
             yield (name, values.index_key(exact), key), None
     elif parameter.type == "reference":
-        for address in values.references(value, localise):
+        address = values.reference(value, localise)
+        if address is not None:
             yield (name, "", values.index_key(address)), None
     else:
         yield (name, "", values.index_key(str(value))), None
@@ -128,14 +129,18 @@ def _coded(value: Any) -> Iterator[values.Measured]:
         yield values.index_key(system), token_key(system, code), None, None, None
 
 
-def _texts(parameter: SearchParameter, resource: dict[str, Any], localise: Localise) -> Iterator[str]:
+def _text(parameter: SearchParameter, resource: dict[str, Any], localise: Localise) -> str | None:
+    """The first value, as it stands in a column."""
     for value in parameter.extract(resource):
         if parameter.type == "reference":
-            yield from map(values.index_key, values.references(value, localise))
+            found = values.reference(value, localise)
         elif parameter.type == "token":
-            yield from (values.index_key(code) for _, code in values.tokens(value))
+            found = value if isinstance(value, str) else next((code for _, code in values.tokens(value)), None)
         else:
-            yield values.index_key(str(value))
+            found = str(value)
+        if found is not None:
+            return values.index_key(found)
+    return None
 
 
 def _only_coding(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[str, str, str | None] | None:
@@ -153,4 +158,6 @@ def _interval(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[obj
     intervals = [found for value in parameter.extract(resource) if (found := values.period(value))]
     if not intervals:
         return None, None
+    if len(intervals) == 1:
+        return intervals[0]
     return min(low for low, _ in intervals), max(high for _, high in intervals)

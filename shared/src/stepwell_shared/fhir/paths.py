@@ -175,7 +175,7 @@ def _members(nodes: list[Any], step: _Step) -> list[Any]:
                     found += value
                 elif value is not None:
                     found.append(value)
-    return [node for node in found if step.passes(node)]
+    return [node for node in found if step.passes(node)] if step.member else found
 
 
 def _targets(reference: Any, resource_type: str) -> bool:

@@ -326,7 +326,7 @@ def _statement(tenant: str, rows: dict[str, list[tuple[object, ...]]]) -> tuple[
         columns = list(zip(*rows[function], strict=True))
         names = ", ".join(f"${len(arguments) + 1 + position}" for position in range(len(columns)))
         # unnest fills up what is too short: a column without any value need not be spelt out row by row
-        arguments += [column if any(value is not None for value in column) else None for column in columns]
+        arguments += [None if column.count(None) == len(column) else column for column in columns]
         calls.append(f"{function}($1, {names})")
     return f"SELECT {', '.join(calls)}", arguments
 

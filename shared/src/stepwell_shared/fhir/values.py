@@ -10,12 +10,16 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 KEY_BYTES_MAX = 800  # PostgreSQL refuses index entries above 2,704 bytes, and an entry holds up to three values
+
+_CHARACTERS_THAT_FIT = KEY_BYTES_MAX // 4  # UTF-8 takes four bytes for one at most
+_SHORT = 128  # of words that are worth remembering
 
 EXPONENT_MAX = 300
 _NUMBER = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -24,8 +28,13 @@ _DATE = re.compile(
 )
 
 
+_NO_TIME, _SECOND, _MINUTE = timedelta(), timedelta(seconds=1), timedelta(minutes=1)
+
+
 def index_key(text: str) -> str:
     """A value as it stands in indexes and as search looks for it: a long one keeps its start and gets a digest."""
+    if len(text) <= _CHARACTERS_THAT_FIT:
+        return text
     encoded = text.encode()
     if len(encoded) <= KEY_BYTES_MAX:
         return text
@@ -93,8 +102,17 @@ def displayed_tokens(value: Any) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _lines(*texts: Any) -> str | None:
-    keys = [text_key(text).replace("\n", " ") for text in texts if isinstance(text, str)]
-    return "\n" + "\n".join(keys) if keys else None
+    words = tuple([text for text in texts if isinstance(text, str)])
+    if not words:
+        return None
+    return _short_lines(words) if sum(map(len, words)) <= _SHORT else _joined_lines(words)
+
+
+def _joined_lines(texts: tuple[str, ...]) -> str:
+    return "\n" + "\n".join([text_key(text).replace("\n", " ") for text in texts])
+
+
+_short_lines = lru_cache(maxsize=4096)(_joined_lines)  # the same few concepts come again and again
 
 
 def typed_identifiers(value: Any) -> Iterator[tuple[str, str]]:
@@ -144,9 +162,12 @@ def _open(number: float, comparator: str) -> tuple[float, float]:
 
 
 def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
-    found = (quantity.get(name) for name in ("system", "code", "unit"))
-    system, code, unit = (None if each is None else index_key(each) for each in found)
-    return system, code, unit
+    system, code, unit = quantity.get("system"), quantity.get("code"), quantity.get("unit")
+    return (
+        None if system is None else index_key(system),
+        None if code is None else index_key(code),
+        None if unit is None else index_key(unit),
+    )
 
 
 def number_range(text: str) -> tuple[float, float, float] | None:
@@ -163,11 +184,10 @@ def number_range(text: str) -> tuple[float, float, float] | None:
         return float(number), float(number - half), float(number + half)
 
 
-def references(value: Any, localise: Callable[[str], str]) -> Iterator[str]:
-    """The address of a Reference or canonical, local ones relative; a logical reference gives nothing."""
+def reference(value: Any, localise: Callable[[str], str]) -> str | None:
+    """The address of a Reference or canonical, local ones relative; a logical reference has none."""
     address = value.get("reference") if isinstance(value, dict) else value
-    if isinstance(address, str) and not address.startswith("#"):
-        yield localise(address)
+    return localise(address) if isinstance(address, str) and not address.startswith("#") else None
 
 
 def date_range(text: str) -> tuple[datetime, datetime] | None:
@@ -183,13 +203,16 @@ def date_range(text: str) -> tuple[datetime, datetime] | None:
         if "00" in (month, day):
             return None
         return _days(int(year), int(month or 0), int(day or 0))
-    leap = timedelta(seconds=1 if second == "60" else 0)  # 23:59:60 is the moment one second after 23:59:59
+    leap = _SECOND if second == "60" else _NO_TIME  # 23:59:60 is the moment one second after 23:59:59
     digits = (fraction or ".0")[:7].ljust(7, "0")
     written = f"{text[:10]}T{hour}:{minute}:{'59' if leap else second or '00'}{digits}"
     try:
         moment = datetime.fromisoformat(written + (zone or "Z").replace("Z", "+00:00"))
     except ValueError:
         return None
+    if not leap and EARLIEST.year < moment.year < LATEST.year:  # what nearly all are: far from the ends of time
+        low = moment.astimezone(UTC)
+        return low, low + _precision(second, fraction)
     low = later(moment, leap)
     return low, later(low, _precision(second, fraction))
 
@@ -219,9 +242,9 @@ def _days(year: int, month: int, day: int) -> tuple[datetime, datetime] | None:
 
 def _precision(second: str | None, fraction: str | None) -> timedelta:
     if second is None:
-        return timedelta(minutes=1)
+        return _MINUTE
     if fraction is None:
-        return timedelta(seconds=1)
+        return _SECOND
     return timedelta(microseconds=10 ** max(0, 6 - (len(fraction) - 1)))
 
 

@@ -14,6 +14,8 @@ from stepwell_measurement.use_cases.goals import check_attainment
 from stepwell_measurement.use_cases.readings import is_remote, review_reading
 from stepwell_measurement.use_cases.series import change_series, series_key
 
+RELIABLE_CHANGE = code_system("reliable-change")
+
 
 async def change_observation(runtime: Runtime, write: Write) -> None:
     """Brings the series up to date that the Observation belongs to, or no longer belongs to, and holds a reading that
@@ -22,17 +24,18 @@ async def change_observation(runtime: Runtime, write: Write) -> None:
     Raises FhirError BUSINESS_RULE when it is, or would pass for, a score or a result of ours.
     """
     previous = orjson.loads(write.previous.body) if write.previous and write.previous.body else {}
-    for observation in (previous, write.resource or {}):
+    versions = [each for each in (previous, write.resource) if each]
+    for observation in versions:
         _refuse_derived(runtime, observation)
     check_attainment(write.resource or {})
     found = write.stored
     write.unit.effects += observation_effects(runtime, previous, write.resource or {}, found.id, found.version)
-    keys = {series_key(runtime, each): None for each in (previous, write.resource or {})}
+    keys = {series_key(runtime, each): None for each in versions}
     if any(keys):
         kept = kept_score(write.stored.body or b"{}", write.stored.version)
         for key in filter(None, keys):
             await change_series(runtime, write.unit, key, changed={write.stored.id: kept})
-    if is_remote(previous) or is_remote(write.resource or {}):
+    if any(is_remote(each) for each in versions):
         await review_reading(runtime, write)
 
 
@@ -47,9 +50,9 @@ def _refuse_derived(runtime: Runtime, observation: dict[str, Any]) -> None:
 
 def _is_score(runtime: Runtime, observation: dict[str, Any]) -> bool:
     source = str(observation.get("meta", {}).get("source", ""))
-    return source.startswith(f"{runtime.settings.url_of('screening')}/QuestionnaireResponse/")
+    return source != "" and source.startswith(f"{runtime.settings.url_of('screening')}/QuestionnaireResponse/")
 
 
 def _is_result(observation: dict[str, Any]) -> bool:
     codings = observation.get("code", {}).get("coding", ())
-    return any(coding.get("system") == code_system("reliable-change") for coding in codings)
+    return any(coding.get("system") == RELIABLE_CHANGE for coding in codings)

@@ -126,7 +126,8 @@ def _targets(
     """(type, id) that the references of one resource point at, or (type, canonical reference), which has a colon."""
     kinds = [each.name for each in registry if is_canonical(parameter) and is_target(each, parameter)]
     for value in parameter.extract(resource):
-        for address in values.references(value, localise):
+        address = values.reference(value, localise)
+        if address is not None:
             kind, _, id_ = address.partition("|")[0].partition("/")
             if address.count("/") == 1 and include.target in {"", kind}:
                 yield kind, id_
