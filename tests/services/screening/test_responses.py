@@ -199,6 +199,24 @@ async def test_a_positive_item_opens_its_alert_as_soon_as_it_is_saved(
         emitted(resource)
 
 
+async def test_a_database_that_goes_away_in_the_middle_is_answered_with_later_and_nothing_is_stored(
+    runtime: Runtime, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = runtime.database.fetch
+
+    async def gone(statement: str, *arguments: Any, **named: Any) -> Any:
+        if "read_on_call" in statement:
+            raise TimeoutError
+        return await fetch(statement, *arguments, **named)
+
+    monkeypatch.setattr(runtime.database, "fetch", gone)
+    answer = await submit(http, form(1, id="r1"))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    monkeypatch.undo()
+    assert await stored(runtime, NORTH, "QuestionnaireResponse") == []
+    assert (await accept(http, form(1, id="r1")))["meta"]["versionId"] == "1"
+
+
 async def test_a_finished_response_brings_its_open_risk_assessment_along(
     runtime: Runtime, http: httpx.AsyncClient
 ) -> None:

@@ -13,6 +13,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from stepwell_shared.database.functions import Effect
+from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.fhir import interactions
 from stepwell_shared.fhir.access import Access, Share, Shares
 from stepwell_shared.fhir.bundle import process
@@ -23,6 +24,7 @@ from stepwell_shared.fhir.messages import Request, Response, Witness
 from stepwell_shared.fhir.outcome import WIRE, Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Operation, ServedType
 from stepwell_shared.fhir.search.criteria import COMPARTMENT
+from stepwell_shared.fhir.store import database_away
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.fhir.wire import (
     FHIR_JSON,
@@ -120,9 +122,12 @@ class Door:
             if error.category is not Category.THROTTLED or access is not None:  # else it is said by who refused it
                 log.log(WIRE[error.category].log_level, "refused", status=error.status, interaction=asked.interaction)
             response = await self._failure(error, access, asked)
-        except Exception:
+        except Exception as error:
             log.exception("request failed", interaction=asked.interaction, request_id=asked.request_id)
-            response = await self._failure(FhirError(Category.FAULT, FAULT), access, asked)
+            # Use cases that ask the database themselves leave it to us to say that it is away.
+            is_away = isinstance(error, UNAVAILABLE_ERRORS)
+            failure = database_away() if is_away else FhirError(Category.FAULT, FAULT)
+            response = await self._failure(failure, access, asked)
         return response, media_type
 
     async def _share_of_the_urgent(self, shares: Shares, caller: Access, exchange: Exchange, asked: Asked) -> Share:

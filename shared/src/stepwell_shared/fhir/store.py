@@ -340,6 +340,11 @@ def _too_costly() -> FhirError:
     return FhirError(Category.INVALID, [Issue(text, "too-costly")])
 
 
+def database_away() -> FhirError:
+    """What to answer when the database cannot be reached or has no connection to give."""
+    return FhirError(Category.UNAVAILABLE, "the database is not reachable; try again shortly", headers=TRY_LATER)
+
+
 def _translated(error: Exception) -> Exception:
     if isinstance(error, asyncpg.UniqueViolationError) and error.table_name == IdempotencyKey.__tablename__:
         return AlreadyAnsweredError()
@@ -347,6 +352,4 @@ def _translated(error: Exception) -> Exception:
         return WriteConflictError()
     if isinstance(error, asyncpg.LockNotAvailableError):
         return FhirError(Category.UNAVAILABLE, "somebody else holds what this changes; try again", headers=TRY_LATER)
-    if isinstance(error, UNAVAILABLE_ERRORS):
-        return FhirError(Category.UNAVAILABLE, "the database is not reachable; try again shortly", headers=TRY_LATER)
-    return error
+    return database_away() if isinstance(error, UNAVAILABLE_ERRORS) else error
