@@ -22,12 +22,14 @@ from stepwell_shared.auth.issuer import Issuer
 from stepwell_shared.auth.service_tokens import ServiceTokens
 from stepwell_shared.auth.shares import Shares
 from stepwell_shared.auth.tenants import list_tenants
+from stepwell_shared.auth.token_record import tell_nobody
 from stepwell_shared.auth.verification import TokenVerifier
 from stepwell_shared.background import run_while_open
 from stepwell_shared.consent.sharing import Sharing
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS
 from stepwell_shared.door import ALWAYS_OPEN, Guard, Limits
+from stepwell_shared.emergencies import GLASS_BROKEN, telling_of_emergencies
 from stepwell_shared.events.observing import observe
 from stepwell_shared.export.planning import keep_planning
 from stepwell_shared.export.serving import ExportPages
@@ -215,7 +217,8 @@ async def _start(
     await run_while_open(
         partial(keep_sealing, runtime.database, partial(list_tenants, runtime.database), runtime.clock), stack
     )
-    issuer = Issuer.from_settings(settings, runtime.database, http)
+    telling = telling_of_emergencies(runtime.engine.base_url) if GLASS_BROKEN in service.topics else tell_nobody
+    issuer = Issuer.from_settings(settings, runtime.database, http, telling)
     if issuer is not None:
         proxies = networks(settings.proxies_trusted)
         app.include_router(issuer_router(issuer, proxies=proxies), prefix=f"/{service.name}/auth")

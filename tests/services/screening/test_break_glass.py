@@ -1,21 +1,34 @@
 """In an emergency one person is seen whatever no Consent permits; nobody else is, nothing is changed, and it shows."""
 
+import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import orjson
 import pytest
+from joserfc.jwk import ECKey
 from stepwell_shared.auth.audit import audit_effect
 from stepwell_shared.auth.break_glass import EMERGENCY_SCOPES, BrokenGlass
+from stepwell_shared.auth.client_keys import ClientKeys
+from stepwell_shared.auth.clients import Client, register_client
+from stepwell_shared.auth.issuer import Issuer, issue_token
+from stepwell_shared.auth.key_ring import FixedKeys
+from stepwell_shared.auth.keys import public_key_set
+from stepwell_shared.auth.roles import BREAK_GLASS_ROLE, ROLES
 from stepwell_shared.auth.verification import caller_of
+from stepwell_shared.emergencies import GLASS_BROKEN, telling_of_emergencies
+from stepwell_shared.events.outbox import decode_payload
+from stepwell_shared.events.subscriptions import CONTENT_URL
 from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.runtime import Runtime
 
 from tests.services.screening.submitting import EHR, accept, form, patient
+from tests.shared.auth.parties import ISSUER, NOW, SERVICES, assertion_claims, ec_key, signed, token_form
 from tests.support.runtime import NORTH, URLS, token
 
 HUB = token(NORTH, "outside-organisation", "Organization/hub")
@@ -95,3 +108,80 @@ async def test_every_access_says_that_the_glass_was_broken_and_why(
     plain = await found(http, "AuditEvent?altid=north.client&subtype=read", AUDITOR)
     assert plain
     assert not any("purposeOfEvent" in event for event in plain)
+
+
+@pytest.fixture
+async def issuing(runtime: Runtime) -> AsyncIterator[tuple[Issuer, ECKey]]:
+    """The issuer as screening hosts it, with a hospital that may break the glass, and the key of both."""
+    key = ec_key()
+    made = Client("north.er", ROLES["outside-organisation"], jwks=public_key_set([key]), roles=(BREAK_GLASS_ROLE,),
+                  fhir_user="Organization/er")  # fmt: skip
+    await register_client(runtime.database, made, runtime.clock())
+    telling = telling_of_emergencies(runtime.engine.base_url)
+    async with httpx.AsyncClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as outside:
+        yield Issuer(ISSUER, FixedKeys([key]), SERVICES, runtime.database, ClientKeys(outside), telling=telling), key
+
+
+async def broken(issuing: tuple[Issuer, ECKey], jti: str) -> dict[str, Any]:
+    issuer, key = issuing
+    form = token_form(signed(assertion_claims("north.er", jti=jti), key), "")
+    return await issue_token(
+        issuer, {**form, "purpose_of_use": "BTG", "purpose_of_use_reason": "THREAT", "patient": "p1"}, NOW
+    )
+
+
+async def told(runtime: Runtime) -> list[tuple[str, str, dict[str, Any]]]:
+    """Subject, focus and resource of what is announced of broken glass."""
+    async with runtime.database.transaction(NORTH) as connection:
+        statement = "SELECT subject, focus, payload FROM outbox WHERE topic = $1 ORDER BY position"
+        rows = await connection.fetch(statement, GLASS_BROKEN.canonical)
+    return [
+        (row["subject"], row["focus"], orjson.loads(bytes(decode_payload(row["payload"])[0].resource))) for row in rows
+    ]
+
+
+async def test_whoever_may_read_the_record_is_told_of_broken_glass_with_the_record_itself(
+    runtime: Runtime, http: httpx.AsyncClient, issuing: tuple[Issuer, ECKey]
+) -> None:
+    await broken(issuing, "1")
+    ((subject, focus, event),) = await told(runtime)
+    assert (subject, focus) == ("Patient/p1", f"AuditEvent/{event['id']}")
+    assert (await http.get(focus, headers=AUDITOR)).json() == event
+    assert event["entity"][0]["what"] == {"reference": "Patient/p1"}
+    assert event["agent"][2]["who"] == {"reference": "Organization/er"}
+    assert [each["coding"][0]["code"] for each in event["purposeOfEvent"]] == ["BTG", "THREAT"]
+
+
+async def test_if_it_cannot_be_told_there_is_no_token_and_no_record_of_one(
+    runtime: Runtime, issuing: tuple[Issuer, ECKey]
+) -> None:
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    issuer, key = issuing
+    with pytest.raises(ConnectionRefusedError):
+        await broken((replace(issuer, telling=away), key), "1")
+    assert await told(runtime) == []
+    async with runtime.database.transaction(NORTH) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM audit WHERE interaction = '$break-glass'") == 0
+
+
+async def test_only_who_may_read_the_record_subscribes_to_broken_glass(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    subscription = {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "reason": "Privacy",
+        "criteria": GLASS_BROKEN.canonical,
+        "channel": {
+            "type": "rest-hook",
+            "endpoint": "https://privacy.example.org/notify",
+            "payload": "application/fhir+json",
+            "_payload": {"extension": [{"url": CONTENT_URL, "valueCode": "full-resource"}]},
+        },
+    }
+    answer = await http.post("Subscription", json=subscription, headers=HUB)
+    assert answer.status_code == 403
+    answer = await http.post("Subscription", json=subscription, headers=EHR)
+    assert answer.status_code == 201, answer.text

@@ -52,6 +52,7 @@ PROMISED = {
         "appointment-changed",
         "episode-changed",
         "safety-alert",
+        "glass-broken",
         "patient-changed",
         "consent-changed",
         "tier-assigned",

@@ -1,5 +1,6 @@
 """Topics that screening publishes, and those it listens to: what it hears decides when people are asked again."""
 
+from stepwell_shared.emergencies import GLASS_BROKEN
 from stepwell_shared.events.topics import Topic
 
 SCORE_FINALIZED = Topic(
@@ -42,7 +43,15 @@ PREFERENCE_CHANGED = Topic(
     ("patient", "questionnaire"),
     "A person said what suits them and what gets in the way, or takes it back. Referral matches places by it.",
 )
-TOPICS = (SCORE_FINALIZED, SAFETY_ALERT, PATIENT_CHANGED, CONSENT_CHANGED, QUESTIONNAIRE_CHANGED, PREFERENCE_CHANGED)
+TOPICS = (
+    SCORE_FINALIZED,
+    SAFETY_ALERT,
+    PATIENT_CHANGED,
+    CONSENT_CHANGED,
+    QUESTIONNAIRE_CHANGED,
+    PREFERENCE_CHANGED,
+    GLASS_BROKEN,
+)
 TIER_ASSIGNED = ("routing", "tier-assigned")
 TRAJECTORY_CHANGED = ("measurement", "trajectory-changed")
 REVIEW_DUE = ("routing", "review-due")
