@@ -10,6 +10,7 @@ from tests.clients import collections, journeys, opinions
 from tests.corpus import run as corpus
 from tests.external import (
     backup,
+    cluster,
     failover,
     hl7,
     images,
@@ -39,6 +40,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "backup": ("docs/backup.md: a suite destroyed, and brought back to a moment", backup.run),
     "supply": ("what each service consists of: its list, licences, and advisories", supply_chain.run),
     "kubernetes": ("the manifests, rendered and held to schemas and rules", manifests.run),
+    "cluster": ("the manifests at a real Kubernetes: dry runs, releases, drained and dead nodes", cluster.run),
     "images": ("the services' images, built and run", images.run),
     "rolling": ("a release that rolls under load", rolling.run),
     "telemetry": ("alert rules and dashboards at a real Prometheus", telemetry.check),
