@@ -1,4 +1,5 @@
-"""Organisations that refer to each other: each is one referral service, its own issuer, database and line to the world.
+"""Organisations that refer to each other: each is one service (referral, or measurement where figures go), its own
+issuer, database and line to the world.
 
 What the other services of an organisation would announce, a test announces itself.
 """
@@ -45,12 +46,19 @@ from tests.support.lines import Line, Lines
 
 FHIR_JSON = "application/fhir+json"
 CLINICIAN = "https://ehr.example/fhir/Practitioner/dr-1"
+# Who else comes to a service: client, role, person.
+EXTRA_CLIENTS = {
+    "measurement": (("service-referral", "service", None), ("analyst", "analyst", None)),
+}
 Resource = dict[str, Any]
 
 
 @dataclass
 class Organisation:
-    """One organisation under the name of its only tenant. The world reaches it over `line`, its own people directly."""
+    """One organisation under the name of its only tenant. The world reaches it over `line`, its own people directly.
+
+    `registry` is the database of referral where another service runs.
+    """
 
     tenant: str
     home: Path
@@ -58,6 +66,8 @@ class Organisation:
     port: int
     line: Line
     http: HttpClient
+    service: str = "referral"
+    registry: DatabaseUrls | None = None
     extra_environment: dict[str, str] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -74,14 +84,14 @@ class Organisation:
     @property
     def base_url(self) -> str:
         """The public one."""
-        return f"http://{self.host}/referral/fhir"
+        return f"http://{self.host}/{self.service}/fhir"
 
     @property
     def issuer_url(self) -> str:
-        return f"http://{self.host}/referral/auth"
+        return f"http://{self.host}/{self.service}/auth"
 
     def url_of(self, service: str) -> str:
-        return self.base_url if service == "referral" else f"http://{self.tenant}.example/{service}/fhir"
+        return self.base_url if service == self.service else f"http://{self.tenant}.example/{service}/fhir"
 
     def access(self) -> AccessSettings:
         """What its operator's commands work on."""
@@ -90,7 +100,8 @@ class Organisation:
                 "home": self.home,
                 "issuer_url": self.issuer_url,
                 "issuer_database_url": self.urls.runtime,
-                "referral_database_url": self.urls.runtime,
+                f"{self.service}_database_url": self.urls.runtime,
+                "referral_database_url": (self.registry or self.urls).runtime,
                 **{f"{name}_url": self.url_of(name) for name in SERVICES},
             }
         )
@@ -99,7 +110,7 @@ class Organisation:
         """How to start its service, with clocks in which hours are seconds."""
         environment = {
             "STEPWELL_DATABASE_URL": self.urls.runtime,
-            "STEPWELL_SERVICE_KEY_FILE": str(self.home / "keys" / "service-referral.jwk"),
+            "STEPWELL_SERVICE_KEY_FILE": str(self.home / "keys" / f"service-{self.service}.jwk"),
             "STEPWELL_ISSUER_URL": self.issuer_url,
             "STEPWELL_ISSUER_SIGNING_KEY_FILE": str(self.home / "keys" / "issuer.jwk"),
             "STEPWELL_SUBSCRIPTION_HOSTS_ALLOWED": orjson.dumps(list(hosts_allowed)).decode(),
@@ -108,16 +119,19 @@ class Organisation:
             **{f"STEPWELL_{name.upper()}_URL": self.url_of(name) for name in SERVICES},
             **self.extra_environment,
         }
-        argv = [sys.executable, "-m", "stepwell_shared.cli.main", "serve", "referral", "--port", str(self.port)]
+        argv = [sys.executable, "-m", "stepwell_shared.cli.main", "serve", self.service, "--port", str(self.port)]
         argv = [*self.line.within, *argv, "--host", self.line.listens]
         return Command(self.tenant, argv, self.port, environment, host=self.line.inside)
 
     async def populate(self) -> None:
         """Its tenant, its people and its other services."""
-        for name in ("issuer", "service-referral", "clients"):
+        for name in dict.fromkeys(("issuer", "service-referral", f"service-{self.service}", "clients")):
             make_private_key(self.home / "keys" / f"{name}.jwk")
         jwks = public_key_set([self._key()])
         now = datetime.now(UTC)
+        if self.registry is not None:
+            async with Database.open(self.registry.runtime, connections_max=1) as database:
+                await tenants.add_tenant(database, self.tenant, now)
         async with Database.open(self.urls.runtime, connections_max=1) as database:
             await tenants.add_tenant(database, self.tenant, now)
             for name, role, person in (
@@ -125,6 +139,7 @@ class Organisation:
                 ("service-screening", "service", None),
                 ("coordinator", "coordinator", "Practitioner/coordinator"),
                 ("clinician", "clinician", "Practitioner/clinician"),
+                *EXTRA_CLIENTS.get(self.service, ()),
             ):
                 client = Client(f"{self.tenant}.{name}", ROLES[role], jwks=jwks, roles=(role,), fhir_user=person)
                 await register_client(database, client, now)
@@ -136,7 +151,7 @@ class Organisation:
         """The token of one of its clients, asked for inside its own network."""
         if name not in self._tokens:
             form = token_form(f"{self.issuer_url}/token", f"{self.tenant}.{name}", key or self._key(), now=time.time())
-            answer = await self.http.post(f"{self.inside}/referral/auth/token", data=form)
+            answer = await self.http.post(f"{self.inside}/{self.service}/auth/token", data=form)
             self._tokens[name] = read_token(answer).text
         return self._tokens[name]
 
@@ -145,7 +160,7 @@ class Organisation:
     ) -> HttpResponse:
         """One FHIR request of one of its clients."""
         headers = {"Authorization": f"Bearer {await self.token(by)}", "Content-Type": FHIR_JSON}
-        url = f"{self.inside}/referral/fhir{f'/{path}' if path else ''}"
+        url = f"{self.inside}/{self.service}/fhir{f'/{path}' if path else ''}"
         return await self.http.request(method, url, json=resource, params=parameters or None, headers=headers)
 
     async def search(self, resource_type: str, *, by: str = "coordinator", **parameters: str) -> list[Resource]:
@@ -166,20 +181,27 @@ class Organisation:
     async def announce(self, service: str, topic_name: str, focus: Resource, url: str = "") -> HttpResponse:
         """What another service of the organisation tells its referral service."""
         url = url or f"{self.url_of(service)}/{focus['resourceType']}/{focus['id']}"
-        number = self._numbers[service] = self._numbers.get(service, 0) + 1
-        now = datetime.now(UTC)
-        payload = event(topic(topic_name), "x", "/".join(url.rsplit("/", 2)[-2:]), [(url, focus)], now).values[3]
-        assert isinstance(payload, bytes)
+        return await self.announce_all(service, topic_name, [(url, focus)])
+
+    async def announce_all(self, service: str, topic_name: str, told: Sequence[tuple[str, Resource]]) -> HttpResponse:
+        """The same of several resources at once, each by its address."""
+        first = self._numbers.get(service, 0) + 1
+        number = self._numbers[service] = first + len(told) - 1
+        now, events = datetime.now(UTC), []
+        for place, (url, focus) in enumerate(told):
+            payload = event(topic(topic_name), "x", "/".join(url.rsplit("/", 2)[-2:]), [(url, focus)], now).values[3]
+            assert isinstance(payload, bytes)
+            events.append(NumberedEvent(first + place, now, decode_payload(payload)))
         addressee = Addressee(f"{self.url_of(service)}/Subscription/s1", topic(topic_name), "active", "full-resource")
         body = notification(
             addressee,
             "event-notification",
-            [NumberedEvent(number, now, decode_payload(payload))],
+            events,
             events_total=number,
             sent=now,
         )
         headers = {"Authorization": f"Bearer {await self.token(f'service-{service}')}", "Content-Type": FHIR_JSON}
-        return await self.http.post(f"{self.inside}/referral/notifications", content=body, headers=headers)
+        return await self.http.post(f"{self.inside}/{self.service}/notifications", content=body, headers=headers)
 
     async def person(self, id_: str, **more: Any) -> None:
         """Screening has a patient."""
@@ -256,7 +278,7 @@ async def introduce(
         refers_here=refers_here,
         referred_to=agreed.get("referred_to", False),
         shared=frozenset(shared),
-        endpoints=EndpointPolicy([urlsplit(guest.base_url).netloc]),
+        endpoints=EndpointPolicy([urlsplit(guest.url_of(each)).netloc for each in SERVICES]),
         taken=taken if refers_here else ANY_REFERRAL,
     )
 
@@ -269,27 +291,41 @@ async def loopback(port: int) -> AsyncIterator[Line]:
 
 
 @asynccontextmanager
-async def organisations(folder: Path, *names: str, lines: Lines = loopback) -> AsyncIterator[list[Organisation]]:
+async def organisations(
+    folder: Path, *names: str, lines: Lines = loopback, service: str = "referral"
+) -> AsyncIterator[list[Organisation]]:
     """The organisations, each running by itself; nobody knows another yet. `lines` makes the line to each."""
+    async with hired(folder, *names, lines=lines, service=service) as (found, processes):
+        for each in found:
+            processes.start_one(each.tenant)
+        processes.wait_until_ready()
+        yield found
+
+
+@asynccontextmanager
+async def hired(
+    folder: Path, *names: str, lines: Lines = loopback, service: str = "referral"
+) -> AsyncIterator[tuple[list[Organisation], ServiceProcesses]]:
+    """The organisations with everything but their processes running, and what starts these."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(http_client(timeout_seconds=30))
         found = []
         for name in names:
-            database, urls = await postgres.create_database("referral")
-            stack.callback(postgres.drop_database, database)
+            databases = {each: await postgres.create_database(each) for each in dict.fromkeys((service, "referral"))}
+            for database, _ in databases.values():
+                stack.callback(postgres.drop_database, database)
+            registry = None if service == "referral" else databases["referral"][1]
             port = free_port()
             line = await stack.enter_async_context(lines(port))
-            organisation = Organisation(name, folder / name, urls, port, line, http)
+            urls = databases[service][1]
+            organisation = Organisation(name, folder / name, urls, port, line, http, service, registry)
             await organisation.populate()
             found.append(organisation)
         hosts = [each.host for each in found]
         processes = ServiceProcesses([each.command(hosts) for each in found], folder / "logs")
         processes.log_folder.mkdir()
         stack.callback(processes.stop)
-        for each in found:
-            processes.start_one(each.tenant)
-        processes.wait_until_ready()
-        yield found
+        yield found, processes
 
 
 def unique(text: str) -> str:
@@ -304,3 +340,12 @@ async def rows(organisation: Organisation, statement: str) -> list[asyncpg.Recor
         database.transaction(organisation.tenant) as connection,
     ):
         return list(await connection.fetch(statement))
+
+
+async def statement(organisation: Organisation, text: str, *arguments: object) -> None:
+    """Something that its operator does to its database, inside its tenant."""
+    async with (
+        Database.open(organisation.urls.runtime, connections_max=1) as database,
+        database.transaction(organisation.tenant) as connection,
+    ):
+        await connection.execute(text, *arguments)

@@ -52,9 +52,11 @@ def measure_operations(runtime: Runtime) -> Iterator[Operation]:
         "pool",
         partial(pool, runtime),
         Interaction.READ,
-        "A region's figures: what the organisations have counted whose MeasureReports with a tally ($evaluate-measure"
-        " with tally=true) are here, of exactly periodStart to periodEnd, added up; of each the newest. stratifier"
-        " reporter tells them apart. Small counts are masked.",
+        "A region's figures: what the organisations have counted whose MeasureReports with a tally are here, added up:"
+        " reports about all of periodStart to periodEnd, or about months and quarters that make it up; of each the"
+        " newest. Partners send theirs by themselves, others $evaluate-measure with tally=true. The extension reporting"
+        " says whose figures are in, whose groups are too few, and whose report is awaited or late. stratifier reporter"
+        " tells them apart. Small counts are masked.",
         affects_state=False,
         result="MeasureReport",
     )

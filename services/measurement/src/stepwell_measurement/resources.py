@@ -66,7 +66,10 @@ def _measure_types(runtime: Runtime) -> Iterator[ServedType]:
         ],
         interactions=READ_ONLY | {Interaction.CREATE, Interaction.UPDATE},
         on_write=partial(change_report, runtime),
-        documentation="Figures about groups or persons. Who waits for them hears of each that is not pending.",
+        documentation="Figures about groups or persons. Who waits for them hears of each that is not pending. Those"
+        " with an identifier of NamingSystem/figures are made here out of what is published, for the partner that they"
+        " go to. Partners that figures are taken from write their own (PUT): summaries of a whole month or quarter in"
+        " which no count is small.",
     )
     yield served(
         "Measure",

@@ -16,7 +16,8 @@ MEASURE_REPORT_READY = Topic(
     ("MeasureReport",),
     ("patient", "measure", "reporter", "period"),
     "A MeasureReport was stored, or a new version of it, that is not pending: its figures are there, or why there are"
-    " none. A report about one person is in the order of that person's events.",
+    " none. A report about one person is in the order of that person's events. What is made for a partner goes there by"
+    " itself.",
 )
 REVIEW_ASKED = Topic(
     "review-asked",

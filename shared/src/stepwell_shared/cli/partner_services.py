@@ -65,11 +65,16 @@ def our_figures(settings: AccessSettings) -> tuple[str, Mapping[str, Any]] | Non
     return settings.measurement_url, public_keys(settings, REPORTING_SERVICE)
 
 
-async def add_figures(settings: AccessSettings, card: Card, partner: Partner, issuer: Database, now: datetime) -> None:
-    """Keeps the partner for measurement and registers the client that its own comes as. Raises SetupError.
+async def register_or_remove(issuer: Database, client: Client, now: datetime) -> None:
+    """Registers a partner's client, or removes one that may do nothing any more. Raises ClientError."""
+    if client.scopes.scopes:
+        await register_client(issuer, client, now)
+    else:
+        await remove_client(issuer, client.client_id)
 
-    That client may do nothing until figures are taken: then what was agreed is changed without a new card.
-    """
+
+async def add_figures(settings: AccessSettings, card: Card, partner: Partner, issuer: Database, now: datetime) -> None:
+    """Keeps the partner for measurement and registers the client that its own comes as. Raises SetupError."""
     is_agreed = partner.gives_figures or FIGURES in partner.shared
     if not card.figures_url or not (settings.measurement_database_url or is_agreed):
         return
@@ -82,7 +87,7 @@ async def add_figures(settings: AccessSettings, card: Card, partner: Partner, is
     )
     async with AsyncExitStack() as stack:
         database, runtime, exchange = await exchanging(settings, REPORTING_SERVICE, partner.tenant, stack)
-        await register_client(issuer, client, now)
+        await register_or_remove(issuer, client, now)
         await pair_figures(database, runtime.engine, known, exchange.topic, now)
 
 
@@ -90,15 +95,18 @@ async def change_figures(settings: AccessSettings, partner: Partner, issuer: Dat
     """Keeps for measurement what is agreed with a partner now. Raises SetupError where its card is needed for that."""
     async with AsyncExitStack() as stack:
         found = await _known(settings, partner, stack)
+        client = await find_client(issuer, figures_client_of(partner.tenant, partner.name))
+        if (found is None and FIGURES in partner.shared) or (client is None and partner.gives_figures):
+            text = (
+                f"Figures need the card of {partner.name}: give it to `stepwell partner add` with all that is agreed."
+            )
+            raise SetupError(text)
         if found is None:
-            if partner.gives_figures or partner.is_given_figures:
-                raise SetupError(f"Figures need a newer card of {partner.name}: `stepwell partner add` takes it.")
             return
         database, runtime, exchange, before = found
         known = replace(before, shared=partner.shared, taken_here=partner.taken_here)
-        client = await find_client(issuer, figures_client_of(partner.tenant, partner.name))
         if client is not None:
-            await register_client(issuer, replace(client, scopes=figures_scopes(known)), now)
+            await register_or_remove(issuer, replace(client, scopes=figures_scopes(known)), now)
         await pair_figures(database, runtime.engine, known, exchange.topic, now)
 
 

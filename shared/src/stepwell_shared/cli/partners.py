@@ -24,6 +24,7 @@ from stepwell_shared.cli.partner_services import (
     figures_of,
     our_figures,
     public_keys,
+    register_or_remove,
     remove_figures,
 )
 from stepwell_shared.database.pool import Database
@@ -183,7 +184,7 @@ async def add_partner(
         await add_figures(settings, theirs, partner, issuer, now)
         scopes = partner_scopes(partner, runtime.engine.base_url)
         client = Client(partner.client_here, scopes, jwks=theirs.jwks, roles=(PARTNER_ROLE,))
-        await register_client(issuer, client, now)
+        await register_or_remove(issuer, client, now)
         await pair(database, runtime.engine, partner, exchange.topic, now, exchange.advice)
     return partner
 

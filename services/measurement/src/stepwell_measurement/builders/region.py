@@ -1,15 +1,16 @@
 """Summary reports that go to the region: as they are kept here for a partner, and as that one is sent them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from stepwell_shared.canonical import FIGURES_SYSTEM, derived_id
+from stepwell_shared.canonical import FIGURES_SYSTEM, derived_id, extension_url
 
 from stepwell_measurement.builders.measures import About, summary_report, with_tally
 from stepwell_measurement.rules.board import Group
 from stepwell_measurement.rules.measures.figures import Measure
 from stepwell_measurement.rules.measures.reports import Report
+from stepwell_measurement.rules.region import Standing
 from stepwell_measurement.rules.sharing import SUMMARY
 
 Resource = dict[str, Any]
@@ -36,6 +37,25 @@ def sent_report(kept: Mapping[str, Any], id_: str, organization: str) -> Resourc
     """The report as the partner is sent it: figures alone, under who we are there."""
     figures = {name: value for name, value in kept.items() if name in SUMMARY and name != "meta"}
     return {**figures, "id": id_, "reporter": {"reference": organization}}
+
+
+def with_standing(report: Resource, standing: Sequence[Standing]) -> Resource:
+    """The report with how it stands with each organisation whose figures it is made of, or would be."""
+    told = [
+        {
+            "url": extension_url("reporting"),
+            "extension": [
+                {"url": "reporter", "valueReference": _organisation(each)},
+                {"url": "state", "valueCode": each.state.value},
+            ],
+        }
+        for each in standing
+    ]
+    return {**report, **({"extension": told} if told else {})}
+
+
+def _organisation(standing: Standing) -> Resource:
+    return {"display": standing.title} | ({"reference": standing.reference} if standing.reference else {})
 
 
 def is_for_a_partner(report: Mapping[str, Any]) -> bool:

@@ -45,6 +45,15 @@ class State(StrEnum):
     LATE = "late"
 
 
+class Standing(NamedTuple):
+    """How it stands with an organisation: its name, its reference where it is a partner, and its title."""
+
+    name: str
+    reference: str
+    title: str
+    state: State
+
+
 def parts_due(schedule: Schedule, start: date, end: date, today: date) -> list[Part]:
     """The whole months or quarters between two days whose reports are due, in order of time."""
     return [each for each in _parts(schedule.every, start, end) if schedule.due_on(each) <= today]
