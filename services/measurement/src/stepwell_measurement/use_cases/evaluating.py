@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
 from stepwell_shared.database.pool import Connection
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.runtime import Runtime
@@ -34,7 +35,6 @@ from stepwell_measurement.rules.measures.figures import (
     Kind,
     Measure,
     Tally,
-    wait_name,
 )
 from stepwell_measurement.rules.measures.reports import GroupKey, Report, report
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
@@ -43,6 +43,10 @@ STRATA_MAX = 3
 PERIODS = ("month", "quarter", "year")
 SECONDS_MAX = 20.0
 NAMED_MAX = 10_000
+# Waits of thousands of practices have hundreds of thousands of days, which are not to be sorted on disk.
+SCAN_SETTINGS = "SET LOCAL jit = off; SET LOCAL work_mem = '32MB'"
+
+_waits = msgspec.json.Decoder(dict[str, Decimal])
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ async def _scanned(
     statement, arguments = _statement(measure, question, last, is_each=is_each)
 
     async def scan(connection: Connection) -> Sequence[Mapping[str, Any]]:
-        await connection.execute("SET LOCAL jit = off")
+        await connection.execute(SCAN_SETTINGS)
         rows: Sequence[Mapping[str, Any]] = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
         return rows
 
@@ -160,7 +164,12 @@ def _statement(measure: Measure, question: Question, last: date, *, is_each: boo
         places[told] = [f"GROUPING SETS ({', '.join(f'({place})' for place in places[told])})"]
     by = ", ".join(places)
     selected = ", ".join([*named, *counted])
-    return bound(f"SELECT {selected} FROM {criteria.table} WHERE {conditions} GROUP BY {by}"), arguments
+    statement = f"SELECT {selected} FROM {criteria.table} WHERE {conditions} GROUP BY {by}"
+    if also:  # one row for each group, with all its days
+        groups_told = ", ".join(name.rpartition(" ")[2] for name in named)
+        waits = "json_object_agg(state || ' ' || days, eligible)::text AS waits"
+        statement = f"SELECT {groups_told}, {waits} FROM ({statement}) AS each_day GROUP BY {groups_told}"
+    return bound(statement), arguments
 
 
 def bound(statement: str) -> str:
@@ -224,7 +233,7 @@ def _dimension(measure: Measure, name: str) -> str:
 
 def _count(measure: Measure, tally: dict[str, Decimal], row: Mapping[str, Any]) -> None:
     if measure.kind is Kind.WAITS:
-        tally[wait_name(row["state"], row["days"])] = Decimal(row["eligible"])
+        tally |= _waits.decode(row["waits"])
         return
     for name in (ELIGIBLE, FOLLOWED, HAVING, BEFORE, AFTER, SUM, SQUARES):
         if row.get(name) is not None:

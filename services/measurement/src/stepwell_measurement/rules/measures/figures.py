@@ -3,7 +3,7 @@
 A tally has whole numbers and sums alone. Whoever has the tallies of parts has that of the whole by adding them.
 """
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -148,14 +148,16 @@ def cells(measure: Measure, tally: Tally) -> tuple[int, ...]:
 
 def _wait_cells(measure: Measure, tally: Tally) -> tuple[int, ...]:
     """By state, and by the limits that the published shares are about."""
-    limits = (*measure.within_days, None)
-    counts: Counter[tuple[int, int]] = Counter()
-    for day in waits_in(tally):
-        place = next(place for place, limit in enumerate(limits) if limit is None or day.days <= limit)
-        for state, count in enumerate(day[1:]):
-            counts[state, place] += count
-    begun_and_waiting = [counts[state, place] for state in (0, 1) for place in range(len(limits))]
-    return (*begun_and_waiting, sum(count for (state, _), count in counts.items() if state == _STATES.index(LEFT)))
+    begun, waiting = ([0] * (len(measure.within_days) + 1) for _ in (BEGUN, WAITING))
+    left = 0
+    for name, count in tally.items():
+        state, _, days = name.partition(" ")
+        if state == LEFT:
+            left += int(count)
+        elif days:
+            place = bisect_left(measure.within_days, int(days))
+            (begun if state == BEGUN else waiting)[place] += int(count)
+    return (*begun, *waiting, left)
 
 
 def figure(measure: Measure, tally: Tally) -> Figure:
@@ -215,19 +217,14 @@ def shown(measure: Measure, tally: Tally, visible: tuple[bool, ...], total_is_vi
 
     A rate is said when everything that it is made of is.
     """
+    if measure.kind is Kind.WAITS and not (all(visible) and total_is_visible):
+        people = int(sum(tally.values())) if total_is_visible else None
+        return Figure(people, people, None, None, is_withheld=True)
     whole = figure(measure, tally)
     if all(visible) and total_is_visible and not _tells_of_few(tally):
         return whole
-    if measure.kind is Kind.WAITS or (all(visible) and total_is_visible):
-        return whole._replace(
-            eligible=whole.eligible if total_is_visible else None,
-            followed=whole.followed if total_is_visible else None,
-            having=None,
-            score=None,
-            waits=None,
-            use=None,
-            is_withheld=True,
-        )
+    if all(visible) and total_is_visible:
+        return whole._replace(having=None, score=None, use=None, is_withheld=True)
     *parts, missing = visible
     followed_is_visible = all(parts) or (missing and total_is_visible)
     return Figure(

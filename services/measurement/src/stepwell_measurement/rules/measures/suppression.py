@@ -9,6 +9,7 @@ been published can, in tables of very few people, still rule some out: merge suc
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from heapq import nsmallest
 from itertools import pairwise, permutations
 from math import inf
 
@@ -17,6 +18,9 @@ SMALL_BELOW = 5
 
 Cell = tuple[int, int]
 """Row and column. The last of each is the total."""
+
+_Hops = dict[tuple[int, int], list[tuple[int, int]]]
+"""By the column that is left and the one that is reached: cost and row of the cheapest ways."""
 
 
 def suppressed(counts: Sequence[Sequence[int]], below: int = SMALL_BELOW) -> tuple[tuple[int | None, ...], ...]:
@@ -69,8 +73,10 @@ class _Ways:
             cell: count + people * ((cell[0] == self._rows) + (cell[1] == self._columns))  # a total is blanked last
             for cell, count in values.items()
         }
+        rows, columns = range(self._rows + 1), range(self._columns + 1)
+        self._of_people = [[row for row in rows if values[row, column]] for column in columns]
         self.blank: set[Cell] = set()
-        self._hops: dict[int, dict[tuple[int, int], list[tuple[int, int]]]] = {}
+        self._hops: dict[int, _Hops] = {}
 
     def open(self, cell: Cell) -> None:
         """Blanks a cell: from now on its way costs nothing."""
@@ -105,12 +111,15 @@ class _Ways:
         """The cheapest way over the columns that avoids one row: each column with the row that led to it."""
         hops = self._hops_for(rise)
         least, before = dict(starts), dict[int, tuple[int, int]]()
-        left = set(range(self._columns + 1))
-        while left & least.keys():
-            nearest = min(left & least.keys(), key=lambda column: (least[column], column))
+        left, enough = set(range(self._columns + 1)), inf
+        while near := left & least.keys():
+            nearest = min(near, key=lambda column: (least[column], column))
+            if least[nearest] > enough:
+                break  # whatever is reached from here on is dearer
             left.remove(nearest)
+            enough = min(enough, least[nearest] + ends.get(nearest, inf))
             for column in left:
-                found = next((each for each in hops.get((nearest, column), ()) if each[1] != past), None)
+                found = _past(hops[nearest, column], past)
                 if found is not None and least[nearest] + found[0] < least.get(column, inf):
                     least[column], before[column] = least[nearest] + found[0], (nearest, found[1])
         reached = [column for column in ends if column in least]
@@ -129,22 +138,26 @@ class _Ways:
             yield row, column
             yield row, following
 
-    def _hops_for(self, rise: int) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    def _hops_for(self, rise: int) -> _Hops:
         """The two cheapest rows from each column to each other one: cost and row."""
         if rise not in self._hops:
-            hops = self._hops[rise] = {}
-            for row in range(self._rows + 1):
-                for pair in permutations(range(self._columns + 1), 2):
-                    self._offer(hops, rise, row, pair)
+            columns = range(self._columns + 1)
+            coming, going = (
+                [{row: self._cost[row, at] for row in self._of_people[at] if may((row, at), rise)} for at in columns]
+                for may in (self._can_enter, self._can_leave)
+            )
+            self._hops[rise] = {
+                (come, go): nsmallest(2, _together(coming[come], going[go])) for come, go in permutations(columns, 2)
+            }
         return self._hops[rise]
 
-    def _offer(
-        self, hops: dict[tuple[int, int], list[tuple[int, int]]], rise: int, row: int, pair: tuple[int, int]
-    ) -> None:
+    def _offer(self, hops: _Hops, rise: int, row: int, pair: tuple[int, int]) -> None:
         come, go = (row, pair[0]), (row, pair[1])
-        if come != go and self._can_enter(come, rise) and self._can_leave(go, rise):
-            known = [each for each in hops.get(pair, ()) if each[1] != row]
-            hops[pair] = sorted([*known, (self._cost[come] + self._cost[go], row)])[:2]
+        if come == go or not (self._can_enter(come, rise) and self._can_leave(go, rise)):
+            return
+        found, known = (self._cost[come] + self._cost[go], row), hops[pair]
+        if len(known) < 2 or found <= known[1]:  # a row that is known has become cheaper, never dearer
+            hops[pair] = sorted([*(each for each in known if each[1] != row), found])[:2]
 
     def _flows_to_column(self, cell: Cell) -> bool:
         return (cell[0] == self._rows) == (cell[1] == self._columns)
@@ -157,3 +170,16 @@ class _Ways:
     def _can_leave(self, cell: Cell, rise: int) -> bool:
         count = self._values[cell]
         return count > 0 and (self._flows_to_column(cell) or count > rise)
+
+
+def _together(coming: Mapping[int, int], going: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Cost and row of every row that can be crossed, out of the cost of either half by row."""
+    fewer, others = sorted((coming, going), key=len)
+    return ((cost + others[row], row) for row, cost in fewer.items() if row in others)
+
+
+def _past(ways: Sequence[tuple[int, int]], row: int) -> tuple[int, int] | None:
+    """The cheapest of the two ways that does not use this row."""
+    if ways and ways[0][1] == row:
+        ways = ways[1:]
+    return ways[0] if ways else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from math import exp, lgamma, log, sqrt
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ def rate_per_year(exposure: Exposure) -> Interval:
     return Interval(*(each * DAYS_PER_YEAR / person_days for each in poisson_interval(events)))
 
 
+@lru_cache(maxsize=EXACT_UP_TO + 1)  # a report has thousands of groups with the same few counts
 def poisson_interval(events: int) -> Interval:
     """A count of events with its two-sided 95 % interval. Raises ValueError for a negative count.
 
