@@ -59,8 +59,8 @@ async def _unit(runtime: Runtime, tenant: str, received: list[Resource]) -> Unit
     touched: list[SeriesKey] = []
     for change, previous in fresh:
         # A correction may move a score to another person: then both series change.
-        kept = [_kept(each).resource for each in (previous, change.stored) if each is not None and each.body]
-        earlier = kept[0] if len(kept) > 1 else {}
+        earlier = _kept(previous).resource if previous is not None and previous.body else {}
+        kept = [*([earlier] if earlier else []), changed[change.stored.id].resource]
         unit.effects += observation_effects(runtime, earlier, kept[-1], change.stored.id, version_in(_source(kept[-1])))
         touched += [key for each in kept if (key := series_key(runtime, each)) is not None]
     await asyncio.gather(*(change_series(runtime, unit, key, changed=changed) for key in dict.fromkeys(touched)))

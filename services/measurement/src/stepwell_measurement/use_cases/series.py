@@ -181,12 +181,22 @@ async def _revise(
     made = [id_ for id_, path in standing.items() if old.get(path.last.reference) != path]
     gone = dict.fromkeys([*(id_of(path.last) for path in old.values() if path.count > 1), *lost])
     left = [id_ for id_ in gone if id_ not in standing]
-    found = await asyncio.gather(*(_current(revision, "Observation", _result_id(revision, id_)) for id_ in made + left))
+    found = await asyncio.gather(*(_result_of(revision, id_) for id_ in made + left))
     previous = dict(zip(made + left, found, strict=True))
     for id_ in made:
         await _stand(revision, id_, previous[id_], standing[id_])
     for id_ in left:
         _withdraw(revision, previous[id_])
+
+
+async def _result_of(revision: _Revision, id_: str) -> Stored | None:
+    """The result of a score as it stands; a score that this unit of work brings for the first time has none yet."""
+    result_id = _result_id(revision, id_)
+    brought = revision.changed.get(id_)
+    if brought is None or brought.version > 1:
+        return await _current(revision, "Observation", result_id)
+    pending = _in_unit(revision.unit, "Observation", result_id)
+    return pending.stored if pending else None
 
 
 async def _stand(revision: _Revision, id_: str, previous: Stored | None, path: Trajectory) -> None:
