@@ -1,11 +1,18 @@
-"""What figures and traces cost a request: the same requests at a service that is silent, one that tells as it does by
-default, and one that records everything. Processor time of the service, by turns in one run.
+"""What figures and traces cost a request: the same requests at a service that by turns is silent, tells as it does by
+default, and records everything. Processor time of the one process, as it counts it itself (untold.py).
 """
 
 import asyncio
+import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -13,27 +20,25 @@ from rich.table import Table
 from stepwell_shared.cli.processes import Command, free_port
 
 from tests.bench.engine_stage import MARKER, OPERATIONS, PRODUCT, EngineStage
-from tests.bench.facts import cpu_seconds
 from tests.bench.goals import GOAL_CLIENTS, TELEMETRY_SHARE_MAX, limit_mark
 from tests.bench.load import HttpJob, LoadProcess
-from tests.bench.measuring import Rate, Side
 from tests.bench.population import SERVICE
-from tests.bench.untold import SILENT, TELLING
+from tests.bench.untold import DEFAULT, EVERYTHING, SILENT
 from tests.support.collector import Collector
 
-DEFAULT, EVERYTHING = "1 in 100 recorded", "all recorded"
-_RATIOS = {DEFAULT: "0.01", EVERYTHING: "1"}
-SIDES = (SILENT, DEFAULT, EVERYTHING)
-TURNS = 8
-"""Into so many short turns each round is cut: what is looked for is smaller than what a machine changes in seconds."""
+WATCHED = "watched"
+SIDES = 3
+TOLD_SECONDS_MAX = 30.0
+REQUESTS_OF_A_TURN_MIN = 5
 
 
 @dataclass(frozen=True)
 class Told:
-    """One operation on every side; `shares` are what telling adds to the processor time of the silent service."""
+    """One operation: microseconds of processor time for a request in each way, medians over the turns, and how much of
+    it telling adds to silence."""
 
     name: str
-    sides: dict[str, Rate]
+    costs: dict[str, float]
     shares: dict[str, float]
 
 
@@ -49,63 +54,63 @@ class TelemetryRounds:
 
     @property
     def planned_seconds(self) -> float:
-        return len(OPERATIONS) * len(SIDES) * (2 * self.rounds + 0.5) * self.seconds
+        return len(OPERATIONS) * SIDES * (2 * self.rounds + 0.5) * self.seconds
 
     async def run(self) -> list[Told]:
-        """Starts the three services beside the usual one, with a collector, and measures all by turns."""
+        """Starts a service beside the usual one, with a collector, and measures it."""
         collector = Collector(keeps=False)
         try:
-            ports = {side: self._start(side, collector.endpoint) for side in SIDES}
-            return [await self._operation(name, ports) for name in OPERATIONS]
+            with TemporaryDirectory(prefix="stepwell-") as folder:
+                file = Path(folder) / "turns.json"
+                port = self._start(collector.endpoint, file)
+                return [await self._operation(name, port, file) for name in OPERATIONS]
         finally:
             collector.close()
 
-    def _start(self, side: str, endpoint: str) -> int:
+    def _start(self, endpoint: str, file: Path) -> int:
         processes, port = self.stage.suite.processes, free_port()
         whole = next(each for each in processes.commands if each.name == SERVICE)
-        how = SILENT if side == SILENT else TELLING
-        traces = {"STEPWELL_TRACE_ENDPOINT": endpoint, "STEPWELL_TRACE_RATIO": _RATIOS.get(side, "0")}
         command = Command(
-            name=side,
-            argv=[sys.executable, "-m", "tests.bench.untold", SERVICE, str(port), how],
+            name=WATCHED,
+            argv=[sys.executable, "-m", "tests.bench.untold", SERVICE, str(port), str(file)],
             port=port,
-            environment={**whole.environment, **({} if side == SILENT else traces), "PYTHONPATH": "."},
+            environment={**whole.environment, "STEPWELL_TRACE_ENDPOINT": endpoint, "PYTHONPATH": "."},
         )
         processes.commands = [*processes.commands, command]
-        processes.start_one(side)
-        processes.wait_until_ready(side)
+        processes.start_one(WATCHED)
+        processes.wait_until_ready(WATCHED)
         return port
 
-    async def _operation(self, name: str, ports: Mapping[str, int]) -> Told:
-        sides = {side: Side() for side in ports}
-        for side in sides:
-            await self._run(name, side, await self._job(name, ports[side], self.seconds / 2))
-        for turn in range(self.rounds * TURNS):
-            for side in SIDES if turn % 2 == 0 else SIDES[::-1]:
-                pid = self.stage.suite.processes.pid_of(side)
-                before = cpu_seconds(pid)
-                measured = await self._run(name, side, await self._job(name, ports[side], 2 * self.seconds / TURNS))
-                sides[side].add(measured, cpu_seconds(pid) - before)
-        return Told(name, {side: found.rate() for side, found in sides.items()}, _shares(sides))
+    async def _operation(self, name: str, port: int, file: Path) -> Told:
+        await self._load(name, port, SIDES * self.seconds / 2)
+        await asyncio.to_thread(self._told, file)
+        for _ in range(self.rounds):
+            await self._load(name, port, SIDES * 2 * self.seconds)
+        turns = await asyncio.to_thread(self._told, file)
+        costs = {
+            side: median(1e6 * seconds / count for seconds, count in found if count >= REQUESTS_OF_A_TURN_MIN)
+            for side, found in turns.items()
+        }
+        return Told(name, costs, {side: costs[side] / costs[SILENT] - 1 for side in (DEFAULT, EVERYTHING)})
 
-    async def _job(self, operation: str, port: int, seconds: float) -> HttpJob:
+    async def _load(self, operation: str, port: int, seconds: float) -> None:
         job = await self.stage.job(PRODUCT, operation, GOAL_CLIENTS, seconds)
         assert isinstance(job, HttpJob)
-        return HttpJob(port, job.request, MARKER, job.values, job.status, GOAL_CLIENTS, seconds)
+        job = HttpJob(port, job.request, MARKER, job.values, job.status, GOAL_CLIENTS, seconds)
+        await asyncio.to_thread(self.load.run, job)
+        self.advance(operation, seconds)
 
-    async def _run(self, name: str, side: str, job: HttpJob) -> Any:
-        measured = await asyncio.to_thread(self.load.run, job)
-        self.advance(f"{name}: {side}", job.seconds)
-        return measured
-
-
-def _shares(sides: Mapping[str, Side]) -> dict[str, float]:
-    """How much more processor time a request took than at the silent service, over all turns together."""
-    spent = {
-        side: sum(found.server_seconds) / max(1, sum(each.count for each in found.rounds))
-        for side, found in sides.items()
-    }
-    return {side: seconds / spent[SILENT] - 1 for side, seconds in spent.items() if side != SILENT}
+    def _told(self, file: Path) -> dict[str, list[tuple[float, int]]]:
+        """What the turns took since this was asked last."""
+        file.unlink(missing_ok=True)
+        os.kill(self.stage.suite.processes.pid_of(WATCHED), signal.SIGUSR1)
+        deadline = time.monotonic() + TOLD_SECONDS_MAX
+        while not file.exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError("the service does not say what its turns took")
+            time.sleep(0.01)
+        found: dict[str, list[tuple[float, int]]] = json.loads(file.read_text(encoding="utf-8"))
+        return found
 
 
 def print_telemetry(console: Console, found: list[Told]) -> None:
@@ -115,9 +120,9 @@ def print_telemetry(console: Console, found: list[Told]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for each in found:
-        costs = [f"{each.sides[side].server_cpu:.0f} us = {each.shares[side]:+.1%}" for side in (DEFAULT, EVERYTHING)]
+        costs = [f"{each.costs[side]:.1f} us = {each.shares[side]:+.1%}" for side in (DEFAULT, EVERYTHING)]
         mark = limit_mark(each.shares[DEFAULT], TELEMETRY_SHARE_MAX)
-        table.add_row(each.name, f"{each.sides[SILENT].server_cpu:.0f} us", *costs, f"{TELEMETRY_SHARE_MAX:.0%} {mark}")
+        table.add_row(each.name, f"{each.costs[SILENT]:.1f} us", *costs, f"{TELEMETRY_SHARE_MAX:.0%} {mark}")
     console.print(table)
 
 

@@ -113,9 +113,18 @@ class Tracer:
         *,
         callers_decide: bool = False,
     ) -> None:
-        self._below = int(ratio * 2**_CHANCE_BITS) if record is not None else 0
         self._record = record
         self._callers_decide = callers_decide
+        self.ratio = ratio
+
+    @property
+    def ratio(self) -> float:
+        """How much of what begins here is recorded."""
+        return float(self._below / 2**_CHANCE_BITS)
+
+    @ratio.setter
+    def ratio(self, ratio: float) -> None:
+        self._below = int(ratio * 2**_CHANCE_BITS) if self._record is not None else 0
 
     def begin(self, name: str, traceparent: str | None = None, kind: Kind = Kind.SERVER) -> Span:
         """Work that somebody outside asks for: it goes on with the caller's trace, and may be recorded."""
