@@ -14,7 +14,8 @@ from stepwell_measurement.use_cases.dashboards import board_of, make_board
 from stepwell_measurement.use_cases.partners import concerns, exchange, outgoing
 from stepwell_measurement.use_cases.region import make_reports
 from stepwell_shared.auth.caller import Caller
-from stepwell_shared.auth.roles import FIGURES_ROLE
+from stepwell_shared.auth.roles import FIGURES_ROLE, ROLES
+from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.events.outbox import Entry
 from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import NotReadyError
@@ -27,6 +28,7 @@ from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
+from tests.services.measurement.test_dashboards import asked
 from tests.services.measurement.test_evaluating import put
 from tests.shared.federation.pairs import hub
 from tests.support.corpus import Emitted
@@ -236,3 +238,29 @@ async def test_a_practice_with_few_people_is_told_of_without_its_figures(
 async def test_partners_tell_measurement_nothing(runtime: Runtime) -> None:
     found = exchange(runtime)
     assert (found.topic.name, found.capacity, found.advice) == ("measure-report-ready", "", None)
+
+
+async def test_leaders_of_a_hub_see_what_is_there_and_who_is_late_in_every_language(
+    runtime: Runtime, http: httpx.AsyncClient
+) -> None:
+    given, taken = await paired(runtime)
+    leader = Caller(SOUTH, "south.leader", ROLES["leader"], "t1")
+    own_practice = Caller(SOUTH, "south.p", Scopes.parse("system/MeasureReport.rs?reporter=Organization/p"), "t2")
+    path = "/organisations"
+    assert (await asked(runtime, own_practice, path))[0] == 403
+    for wrong in ("part=2026-Q5", "part=yesterday", "part=2026-13"):
+        assert (await asked(runtime, leader, path, wrong))[0] == 400
+    assert "Late" in (await asked(runtime, leader, path))[2]
+    await care(runtime, came=12, missed=6)
+    await reported(runtime, given)
+    report = await sent(runtime, given, await kept(runtime))
+    async with door_for(runtime, taken) as practice:
+        assert (await practice.put(f"MeasureReport/{report['id']}", json=report)).status_code == 201
+    for language, words in (("en", "12 of 18"), ("de", "Verspätet"), ("es", "consultas"), ("fr", "cabinets")):
+        status, _, page = await asked(runtime, leader, path, f"part=2026-Q3&language={language}")
+        assert (status, words in page, "Alder" in page) == (200, True, True), page
+    await make_board(runtime, SOUTH)
+    assert "organisations" in (await asked(runtime, leader))[2]
+    await save_partner(runtime.database, replace(taken, taken_here=Terms()), START)
+    runtime.cache.clear()
+    assert "organisations" not in (await asked(runtime, leader))[2]

@@ -49,8 +49,8 @@ GROUPS = ("age", "sex", "language", "ethnicity", "deprivation", "rurality")
 Found = Mapping[Measure, Sheet]
 
 
-def board_page(board: Board, voice: Voice, since: str = "") -> bytes:
-    """For leaders: all practices together, and each beside the others."""
+def board_page(board: Board, voice: Voice, since: str = "", *, is_hub: bool = False) -> bytes:
+    """For leaders: all practices together, and each beside the others; a hub also has what others send it."""
     words, found = voice.words, _found(board)
     change = _since(board, voice, since)
     sections = (
@@ -65,6 +65,7 @@ def board_page(board: Board, voice: Voice, since: str = "") -> bytes:
     more = _more(voice, {
         "report": "title-report", "thresholds": "title-thresholds-none", "suggestions": "title-suggestions",
         "minutes": "title-minutes",
+        **({"organisations": "figures-by-state"} if is_hub else {}),
     })  # fmt: skip
     return _page(words.phrase("title-region"), voice, lead, _period(board, words), more, *sections, _reading(words))
 

@@ -10,6 +10,7 @@ from stepwell_shared.markup import Markup, element
 from stepwell_shared.pages.door import Authenticate, Shown, Visit, doors_at, language_of, public_door, staff_door
 from stepwell_shared.pages.layout import page_headers
 from stepwell_shared.pages.sign_in import signed_in
+from stepwell_shared.partnering import partners_of
 from stepwell_shared.runtime import Page, Runtime
 
 from stepwell_measurement.data.dashboard_words import Words, languages
@@ -18,6 +19,7 @@ from stepwell_measurement.pages.board import board_page, measure_page, practice_
 from stepwell_measurement.pages.document import marked_part
 from stepwell_measurement.pages.improvement import report
 from stepwell_measurement.pages.minutes import minutes
+from stepwell_measurement.pages.organisations import organisations
 from stepwell_measurement.pages.quarter import done_part
 from stepwell_measurement.pages.suggestions import ADDRESS as SUGGESTING
 from stepwell_measurement.pages.suggestions import suggesting, suggestions
@@ -48,6 +50,7 @@ def dashboard_pages(runtime: Runtime, authenticate: Authenticate) -> dict[str, P
         pages = {
             ADDRESS: read(_page),
             f"{ADDRESS}/report": read(partial(report, base=ADDRESS)),
+            f"{ADDRESS}/organisations": read(partial(organisations, base=ADDRESS)),
             f"{ADDRESS}/thresholds": read(partial(thresholds, base=ADDRESS)),
             f"{ADDRESS}/suggestions": write(partial(suggestions, base=ADDRESS)),
             f"{ADDRESS}/minutes": write(partial(minutes, base=ADDRESS)),
@@ -83,7 +86,9 @@ async def _region(visit: Visit, voice: Voice) -> bytes:
     if since and not _MONTH.fullmatch(since):
         raise FhirError(Category.INVALID, "since is a month such as 2026-05")
     board = await board_of(visit.runtime, visit.access.tenant)
-    return waiting_page(voice) if board is None else board_page(board, voice, since)
+    partners = await partners_of(visit.runtime).all(visit.access.tenant)
+    is_hub = any(each.gives_figures for each in partners)
+    return waiting_page(voice) if board is None else board_page(board, voice, since, is_hub=is_hub)
 
 
 async def _practice(visit: Visit, practice: str, voice: Voice) -> bytes:

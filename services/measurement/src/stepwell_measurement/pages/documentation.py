@@ -29,6 +29,7 @@ ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
 # In a query nothing stands for what was left blank in a form.
 ID_OR_BLANK = {"type": "string", "pattern": "^([A-Za-z0-9.-]{1,64})?$"}
 MONTH_OR_BLANK = {"type": "string", "pattern": "^(2[0-9]{3}-(0[1-9]|1[0-2]))?$"}
+PART_OR_BLANK = {"type": "string", "pattern": "^(2[0-9]{3}-(Q[1-4]|0[1-9]|1[0-2]))?$"}
 QUARTER_OR_BLANK = {"type": "string", "pattern": "^(2[0-9]{3}-Q[1-4])?$"}
 
 Json = dict[str, Any]
@@ -59,6 +60,8 @@ def _dashboards() -> Json:
     format_ = _parameter("_format", "query", {"enum": ["html", "pdf"]}, "As Accept, and before it.")
     report = "The figures of a quarter beside the one before, with what was done, as a page or as PDF"
     region = "Access, waits, outcomes, equity, bottlenecks and effects of changes, of all practices together"
+    sent = "What partner organisations have sent of a quarter, added up, and whose figures are awaited or late"
+    part = _parameter("part", "query", PART_OR_BLANK, "A quarter or month; without it the last one that is due.")
     public = "What a tenant publishes, without a token: large groups alone, and no practice by name"
     return {
         DASHBOARD: {"get": _page("dashboard", region, [since])},
@@ -71,6 +74,7 @@ def _dashboards() -> Json:
             "get": _page("dashboard-measure", "What a figure counts, by which source, and for whom it is what", []),
         },
         f"{DASHBOARD}/report": {"get": _with_pdf(_page("dashboard-report", report, [quarter, of_practice, format_]))},
+        f"{DASHBOARD}/organisations": {"get": _page("dashboard-organisations", sent, [part])},
         f"{DASHBOARD}/public/{{tenant}}": {
             "parameters": [tenant],
             "get": {**_page("dashboard-public", public, []), "security": []},
