@@ -285,7 +285,7 @@ async def test_many_persons_at_once_are_read_and_matched_together(
     monkeypatch.setattr(runtime.database, "fetch", counting)
     await asyncio.gather(*(hear(runtime, assigned(assignment(f"s{number}"))) for number in range(20)))
     assert len(await tasks(runtime)) == 20
-    assert 2 <= len(calls) <= 6
+    assert 2 <= len(calls) < 20, "one by one it would be two for each of them"
 
 
 async def test_the_promise_is_reckoned_from_now(runtime: Runtime) -> None:
