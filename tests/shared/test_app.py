@@ -127,8 +127,11 @@ async def test_readiness_comes_back_with_the_database(tmp_path: Path, database_o
             await administrator.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
             )
-        answers = [(await client.get("/readyz")).status_code for _ in range(3)]
-        assert answers[-1] == 200
+        for _ in range(100):
+            if (await client.get("/readyz")).status_code == 200:
+                return
+            await asyncio.sleep(0.1)  # on a busy machine the ended connections are noticed one after another
+        pytest.fail("not ready again")
 
 
 async def test_a_notification_needs_a_token(tmp_path: Path, database_of: DatabaseOf) -> None:
