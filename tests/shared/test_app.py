@@ -1,5 +1,6 @@
 """One process of a service: what it needs to start, its health pages, and who may notify it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
