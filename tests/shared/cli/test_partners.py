@@ -7,18 +7,19 @@ from pathlib import Path
 import orjson
 import pytest
 from stepwell_shared.auth.clients import find_client, list_clients
-from stepwell_shared.auth.keys import make_private_key
+from stepwell_shared.auth.keys import make_private_key, public_key_set
 from stepwell_shared.auth.tenants import add_tenant
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 from stepwell_shared.cli.main import app
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.standing import standing
 from stepwell_shared.federation.cards import write_card
+from stepwell_shared.federation.terms import FIGURES, Terms
 from stepwell_shared.settings import SERVICES
 from typer.testing import CliRunner, Result
 
 from tests.conftest import DatabaseOf
-from tests.shared.federation.pairs import hub_card
+from tests.shared.federation.pairs import hub_card, signing_key
 from tests.support.runtime import NORTH, START, URLS
 
 Command = Callable[..., Result]
@@ -62,6 +63,10 @@ def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         (
             ("add", NORTH, "hub", "--card", "CARD", "--we-refer", "--take", "gifts"),
             "Gifts is nothing that can be",
+        ),
+        (
+            ("add", NORTH, "hub", "--card", "CARD", "--we-refer", "--share", "figures"),
+            "The card names no measurement service",
         ),
         (("show", NORTH, "hub"), f"The tenant {NORTH} has no partner hub"),
         (("change", NORTH, "hub", "--share", "notes"), f"The tenant {NORTH} has no partner hub"),
@@ -115,3 +120,49 @@ async def test_what_was_agreed_is_shown_changed_and_stands_on_the_card(command: 
     assert owed == ["answers", "referrals", "status"]
     card = orjson.loads((await asyncio.to_thread(command, "card", NORTH, "hub", "--title", "Practice")).output)
     assert card["takes"] == {"kinds": ["advice"], "tiers": [], "programmes": []}
+
+
+async def test_figures_go_and_come_only_while_that_is_agreed(
+    command: Command, urls: DatabaseUrls, database_of: DatabaseOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measurement = await database_of("measurement")
+    monkeypatch.setenv("STEPWELL_MEASUREMENT_DATABASE_URL", measurement.runtime)
+    make_private_key(tmp_path / "keys" / "service-measurement.jwk")
+    figures = ("https://hub.example.org/measurement/fhir", public_key_set([signing_key()]))
+    (tmp_path / "card.json").write_bytes(write_card(hub_card(figures=figures, taken=Terms(frozenset({FIGURES})))))
+
+    async def said(*arguments: str) -> str:
+        return (await asyncio.to_thread(command, arguments[0], NORTH, "hub", *arguments[1:])).output
+
+    async with (
+        Database.open(urls.runtime, connections_max=1) as issuer,
+        Database.open(measurement.runtime, connections_max=1) as database,
+    ):
+        await add_tenant(database, NORTH, START)
+        card = orjson.loads(await said("card", "--title", "Practice Alder"))
+        assert (card["figures_url"], card["figures_client_id"]) == (URLS["measurement"], f"{NORTH}.figures-hub")
+        assert len(card["figures_jwks"]["keys"]) == 1
+
+        assert "they send us figures and we send them figures" in await said(
+            "add", "--card", "CARD", "--share", "figures", "--take", "figures"
+        )
+        (client,) = await list_clients(issuer, NORTH)
+        granted = "system/MeasureReport.u?reporter=Organization/partner-hub"
+        assert (client.client_id, client.roles, str(client.scopes)) == (
+            f"{NORTH}.figures-hub", ("partner-figures",), granted
+        )  # fmt: skip
+        (feed,) = await standing(database, [NORTH])
+        assert (feed.endpoint, feed.internal, feed.status) == (figures[0], True, "active")
+        shown = await said("show")
+        assert f"figures to    {figures[0]}\nowed     0 figures\nfigures from  none came yet\n" in shown
+
+        await said("change", "--share", "least", "--take", "referral")
+        assert await list_clients(issuer, NORTH) == []
+        assert [each.status for each in await standing(database, [NORTH])] == ["off"]
+        assert "figures" not in await said("show")
+        assert "Figures need the card of hub" in await said("change", "--take", "figures")
+
+        await said("add", "--card", "CARD", "--take", "figures")
+        assert len(await list_clients(issuer, NORTH)) == 1
+        await said("remove")
+        assert await list_clients(issuer, NORTH) == []

@@ -13,9 +13,10 @@ from stepwell_shared.auth.roles import PARTNER_ROLE
 from stepwell_shared.auth.scopes import Scopes
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.federation.cards import CardError, partner_of, read_card, write_card
-from stepwell_shared.federation.partners import partner_scopes
+from stepwell_shared.federation.partners import figures_scopes, partner_scopes
+from stepwell_shared.federation.terms import FIGURES, Terms
 
-from tests.shared.federation.pairs import OUR_URL, hub, hub_card, signing_key
+from tests.shared.federation.pairs import HUB_URL, OUR_URL, hub, hub_card, signing_key
 
 PUBLIC = EndpointPolicy()
 AGREED: dict[str, Any] = {"refers_here": False, "referred_to": True, "shared": frozenset()}
@@ -40,6 +41,8 @@ def written(**changed: Any) -> bytes:
         written(organization="Patient/1"),
         written(own_organization="https://elsewhere.example/Organization/1"),
         written(takes={"everything": []}),
+        written(figures_url=HUB_URL, figures_client_id="hub.figures-practice"),
+        written(figures_url=HUB_URL, figures_jwks=public_key_set([signing_key()])),
     ],
     ids=[
         "empty",
@@ -53,6 +56,8 @@ def written(**changed: Any) -> bytes:
         "organization",
         "own",
         "takes",
+        "figures-keys",
+        "figures-client",
     ],
 )
 def test_what_is_no_card_is_refused(text: bytes) -> None:
@@ -60,7 +65,7 @@ def test_what_is_no_card_is_refused(text: bytes) -> None:
         read_card(text)
 
 
-@pytest.mark.parametrize("member", ["base_url", "notifications_url", "issuer_url", "subscription"])
+@pytest.mark.parametrize("member", ["base_url", "notifications_url", "issuer_url", "subscription", "figures_url"])
 @pytest.mark.parametrize("url", ["http://hub.example.org/x", "https://10.0.0.1/x", "https://localhost/x", "file:///x"])
 def test_an_address_inside_somebodys_network_is_refused_unless_it_is_configured(member: str, url: str) -> None:
     changed: dict[str, Any] = {member: url}
@@ -112,6 +117,13 @@ def test_who_refers_to_us_reaches_its_own_and_nothing_else() -> None:
 
 def test_who_we_refer_to_may_tell_us_and_read_nothing() -> None:
     assert granted(partner_scopes(hub(), OUR_URL)) == {"Bundle": ["c", ""]}
+
+
+def test_who_gives_us_figures_writes_its_own_reports_and_reads_nothing() -> None:
+    taken = hub(taken_here=Terms(frozenset({FIGURES})))
+    assert granted(figures_scopes(taken)) == {"MeasureReport": ["u", "reporter=Organization/partner-hub"]}
+    assert granted(figures_scopes(hub(refers_here=True))) == {}
+    assert "MeasureReport" not in granted(partner_scopes(taken, OUR_URL))
 
 
 def test_a_partners_token_opens_the_service_that_exchanges_alone() -> None:
