@@ -46,6 +46,7 @@ def region() -> Region:
     return Region(SEED, PEOPLE)
 
 
+@pytest.mark.timeout(480)  # each of the tables may take its minute
 async def test_a_region_through_the_apis_is_the_region_that_is_copied_and_comes_once(
     suite: Suite, region: Region
 ) -> None:
