@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from stepwell_shared.cli.main import app
+from stepwell_shared.cli.commands import app
 from stepwell_shared.installed import commands_of_services
 from typer.core import TyperGroup
 

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 import yaml
 from click import Group
-from stepwell_shared.cli.main import app
+from stepwell_shared.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
 TELEMETRY, RUNBOOKS = ROOT / "deploy" / "telemetry", ROOT / "docs" / "runbooks"

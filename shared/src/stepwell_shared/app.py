@@ -318,7 +318,7 @@ def _doors(
             f"{prefix}/metadata": _seen(runtime.watch, "capabilities", _fhir_page(encode(statement))),
             f"{prefix}/.well-known/smart-configuration": _page(encode(configuration), "application/json"),
             f"/{service.name}/notifications": taking(("POST",), received.take),
-            **{each.path: _page(*each[1:]) for each in reference(service.name, service.title)},
+            **{each.path: _page_when_asked(*each[1:]) for each in reference(service.name, service.title)},
         },
         fhir_base=prefix,
         fhir_below=f"{prefix}/",
@@ -344,12 +344,20 @@ def _page(body: bytes, media_type: str, more: Mapping[str, str] | None = None) -
     headers = {"ETag": tag, "Cache-Control": "no-cache", **(more or {})}
 
     async def answer(exchange: Exchange) -> None:
-        if tag in exchange.headers.get("if-none-match", ""):
-            await exchange.answer(Response(304, headers=headers))
-        else:
-            await exchange.answer(Response(200, body, headers), media_type)
+        is_kept = tag in exchange.headers.get("if-none-match", "")
+        await exchange.answer(Response(304 if is_kept else 200, b"" if is_kept else body, headers), media_type)
 
     return taking(READ, answer)
+
+
+def _page_when_asked(read: Callable[[], bytes], media_type: str, more: Mapping[str, str]) -> Page:
+    """The same of a body that is read when somebody asks for it first, and kept."""
+    page = cache(lambda: _page(read(), media_type, more))
+
+    async def answer(exchange: Exchange) -> None:
+        await page()(exchange)
+
+    return answer
 
 
 def _fhir_page(body: bytes) -> Page:

@@ -10,7 +10,7 @@ from stepwell_shared.auth.clients import find_client, list_clients
 from stepwell_shared.auth.keys import make_private_key, public_key_set
 from stepwell_shared.auth.tenants import add_tenant
 from stepwell_shared.cli.bootstrap import DatabaseUrls
-from stepwell_shared.cli.main import app
+from stepwell_shared.cli.commands import app
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.standing import standing
 from stepwell_shared.federation.cards import write_card

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from stepwell_shared.cli.bootstrap import DatabaseUrls
-from stepwell_shared.cli.main import app
+from stepwell_shared.cli.commands import app
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.standing import standing
 from typer.testing import CliRunner, Result

@@ -9,9 +9,9 @@ import httpx
 import orjson
 import pytest
 from stepwell_shared.cli.asking import PatientClient
+from stepwell_shared.cli.commands import app
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.exporting import STATE, Export, address_of
-from stepwell_shared.cli.main import app
 from stepwell_shared.cli.tables import chosen_views
 from stepwell_shared.export.planning import keep_planning
 from typer.testing import CliRunner

@@ -4,7 +4,7 @@ It stands where staff have sessions: the browser runs these two scripts and noth
 alone. What the page shows is public, and so is the document.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from importlib.resources import files
 from typing import NamedTuple
@@ -44,16 +44,19 @@ class Part(NamedTuple):
     """A file of the page, where it stands and what a browser is told with it."""
 
     path: str
-    body: bytes
+    read: Callable[[], bytes]
     media_type: str
     headers: dict[str, str]
 
 
 def reference(service: str, title: str) -> Iterator[Part]:
-    """The page at `/{service}/docs` and what it consists of; the document is at `/{service}/openapi.json`."""
+    """The page at `/{service}/docs` and what it consists of; the document is at `/{service}/openapi.json`.
+
+    Nothing is read until somebody asks: it is nearly two megabytes, and most processes are never asked.
+    """
     page = _PAGE.format(title=escape(title), style=_STYLE, script=_SCRIPT, start=_START)
     below = f"/{service}/docs"
-    yield Part(below, page.encode(), "text/html", _HEADERS)
-    yield Part(f"{below}/{_STYLE}", (_FILES / _STYLE).read_bytes(), "text/css", _KEPT)
-    yield Part(f"{below}/{_SCRIPT}", (_FILES / _SCRIPT).read_bytes(), "text/javascript", _KEPT)
-    yield Part(f"{below}/{_START}", _STARTING.encode(), "text/javascript", _KEPT)
+    yield Part(below, page.encode, "text/html", _HEADERS)
+    yield Part(f"{below}/{_STYLE}", (_FILES / _STYLE).read_bytes, "text/css", _KEPT)
+    yield Part(f"{below}/{_SCRIPT}", (_FILES / _SCRIPT).read_bytes, "text/javascript", _KEPT)
+    yield Part(f"{below}/{_START}", _STARTING.encode, "text/javascript", _KEPT)

@@ -1,0 +1,48 @@
+"""`stepwell serve`: runs one service. What is imported here stays in memory for as long as the service runs."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from stepwell_shared.settings import SERVICES, Settings
+
+# What httpx, structlog and opentelemetry load where it is installed: ten megabytes that a service has no use for.
+_UNUSED = ("rich", "pygments", "psutil")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _of_one_service() -> None:
+    """Stepwell: stepped psychosomatic care over FHIR R4."""
+
+
+@app.command()
+def serve(
+    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}", envvar="STEPWELL_SERVICE")],
+    port: Annotated[int, typer.Option(help="TCP port")] = 8000,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+) -> None:
+    """Run one service; its settings come from the environment (STEPWELL_...)."""
+    with _without(*_UNUSED):  # here and not above: half of what a command takes to start, and no other needs it
+        from stepwell_shared.app import create_app  # noqa: PLC0415
+        from stepwell_shared.connections import serve as serve_application  # noqa: PLC0415
+        from stepwell_shared.installed import service_named  # noqa: PLC0415
+    application = create_app(service_named(service), settings := Settings())  # type: ignore[call-arg]  # by environment
+    is_https = settings.url_of(service).startswith("https:")
+    serve_application(application, host=host, port=port, is_https=is_https, drain_seconds=settings.drain_seconds)
+
+
+@contextmanager
+def _without(*packages: str) -> Iterator[None]:
+    """Inside, what is imported finds none of these packages and does without, unless they are loaded already."""
+    hidden = {name: None for name in packages if name not in sys.modules}
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # None says so: docs.python.org/3/reference/import.html
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
