@@ -1,17 +1,52 @@
-"""A release that rolls through two processes of each service, with more clients than `make test` could bear."""
+"""A release that rolls through two processes of each service, with more clients than `make test` could bear.
 
+What rolls out is the code of the last release, on the schema of this one: that of the commit that wrote its contract
+(tests/deploy/released), where the checkout has its history.
+"""
+
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stepwell_shared.settings import SERVICES
 
 ROOT = Path(__file__).parents[2]
 MUCH = {"ROLLING_PODS": "2", "ROLLING_CLIENTS": "4"}
+CONTRACT = "tests/deploy/released"
+PARTS = ("shared/src", *(f"services/{service}/src" for service in SERVICES))
 
 
 def run() -> bool:
     """Whether no request failed, and nothing was lost or doubled."""
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "tests/external/test_rolling.py"]
-    done = subprocess.run(command, cwd=ROOT, env={**MUCH, **os.environ}, capture_output=True, text=True, check=False)
+    with TemporaryDirectory(prefix="stepwell-") as folder:
+        before = {"ROLLING_BEFORE": _released(Path(folder))}
+        environment = {**MUCH, **before, **os.environ}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     print(done.stdout.strip() if done.returncode == 0 else done.stdout[-6000:] + done.stderr[-2000:])
     return done.returncode == 0
+
+
+def _released(folder: Path) -> str:
+    """Unpacks the sources of the last release; where Python finds them, or nothing if this checkout has no history."""
+    try:
+        is_shallow = _git("rev-parse", "--is-shallow-repository").strip() != b"false"
+        commit = "" if is_shallow else _git("log", "-1", "--format=%H", "--", CONTRACT).decode().strip()
+        packed = _git("archive", commit, *PARTS) if commit else b""
+    except (OSError, subprocess.CalledProcessError):
+        packed = b""
+    if not packed:
+        print("this checkout has no history: the same code rolls, with a schema that a next release could have")
+        return ""
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+    print(f"from the code of {commit[:12]} to this one", flush=True)
+    return os.pathsep.join(str(folder / part) for part in PARTS)
+
+
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout

@@ -30,6 +30,8 @@ MANIFEST = Path(__file__).parents[2] / "deploy" / "k8s" / "base" / "deployment.y
 # `make check` has more of everything (rolling.py).
 PODS = int(os.environ.get("ROLLING_PODS", "1"))
 CLIENTS = int(os.environ.get("ROLLING_CLIENTS", "1"))
+# Where the sources of the release before are; without it the same code rolls.
+BEFORE = os.environ.get("ROLLING_BEFORE", "")
 PAUSE_SECONDS = 0.3
 SETTLED_SECONDS_MAX = 120
 # What the first half of a next release may do: the tables are those that every request writes to.
@@ -83,9 +85,10 @@ def peak_bytes(pid: int) -> int:
     raise LookupError(pid)
 
 
-def generation(deployment: ProxiedDeployment, balancers: Mapping[str, Balancer], logs: Path) -> Pods:
-    """Processes that are not started yet."""
-    behind = replace(deployment, inner_ports=ports())
+def generation(deployment: ProxiedDeployment, balancers: Mapping[str, Balancer], logs: Path, sources: str = "") -> Pods:
+    """Processes that are not started yet, of the installed code or of other sources."""
+    environment = {**deployment.extra_environment, **({"PYTHONPATH": sources} if sources else {})}
+    behind = replace(deployment, inner_ports=ports(), extra_environment=environment)
     logs.mkdir()
     return Pods(behind, ServiceProcesses(behind.commands(), logs), balancers)
 
@@ -204,8 +207,8 @@ async def test_a_release_rolls_through_all_services_and_no_request_fails_and_not
     ready, live = (Probe.of(container()[name]) for name in ("readinessProbe", "livenessProbe"))
     balancers = {service: Balancer(deployment.ports[service], ready, live) for service in SERVICES}
     before, after = (
-        [generation(deployment, balancers, tmp_path / f"logs-{release}-{number}") for number in range(PODS)]
-        for release in ("old", "new")
+        [generation(deployment, balancers, tmp_path / f"logs-{release}-{number}", sources) for number in range(PODS)]
+        for release, sources in (("old", BEFORE), ("new", ""))
     )
     with stopped_at_the_end([*before, *after]):
         async with AsyncExitStack() as stack:
