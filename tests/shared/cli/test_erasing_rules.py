@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from stepwell_shared.cli.erasing_rules import REDACTED, Fate, Sought, binaries_of, fate_of, redacted
+from stepwell_shared.cli.erasing_rules import Fate, Sought, binaries_of, fate_of, redacted
+from stepwell_shared.fhir.erased import REDACTED, emptied, is_emptied
 from stepwell_shared.fhir.indexing import localiser
 
 HERE = "https://stepwell.example/screening/fhir"
@@ -65,3 +66,45 @@ def test_the_content_of_a_document_is_found_by_its_address() -> None:
     document = body("DocumentReference", content=[{"attachment": {"url": f"{HERE}/Binary/b1/_history/2"}}])
     assert binaries_of({**document, "related": "Binary/b2"}) == {"Binary/b1", "Binary/b2"}
     assert binaries_of(body("Observation", note=[{"text": "see Binary/b3 and more"}])) == set()
+
+
+TASK = body(
+    "Task",
+    identifier=[
+        {"system": "https://stepwell.health/fhir/NamingSystem/referral", "value": "x"},
+        {"system": "urn:mrn", "value": "17"},
+    ],
+    status="accepted",
+    intent="order",
+    code={"coding": [{"code": "fulfill"}], "text": "for Anna"},
+    requester={"reference": "Organization/partner-alder", "display": "Anna's practice"},
+    owner={"reference": "https://hub.example/fhir/HealthcareService/there"},
+    note=[{"text": "Anna"}],
+    **{"for": ANNA},
+)
+
+
+def test_what_is_told_of_a_task_names_it_and_no_person() -> None:
+    told = emptied(TASK, "4", "2026-11-22T09:00:00Z")
+    assert told["identifier"] == TASK["identifier"][:1]
+    assert told["meta"] == {"versionId": "4", "lastUpdated": "2026-11-22T09:00:00Z", "security": [REDACTED]}
+    assert (told["status"], told["code"]) == ("cancelled", {"coding": [{"code": "fulfill"}]})
+    assert (told["requester"], told["owner"]) == ({"reference": "Organization/partner-alder"}, TASK["owner"])
+    assert not any(mark in str(told) for mark in ("Anna", "urn:mrn", "Patient", "17"))
+    assert emptied({**TASK, "status": "completed"}, "4", "")["status"] == "completed"
+    asked_by_her = emptied({**TASK, "requester": ANNA, "owner": {"reference": "RelatedPerson/r"}}, "4", "")
+    assert not asked_by_her.keys() & {"requester", "owner"}
+
+
+def test_what_is_told_is_not_erased_again_and_what_has_more_in_it_is() -> None:
+    told = emptied(TASK, "4", "2026-11-22T09:00:00Z")
+    assert is_emptied({**told, "meta": {**told["meta"], "source": "https://hub.example/fhir/Task/x"}})
+    assert fate_of(told, SOUGHT) is Fate.KEPT
+    added: list[dict[str, Any]] = [
+        {"for": ANNA},
+        {"identifier": TASK["identifier"]},
+        {"meta": {}},
+        {"note": [{"text": "Anna"}]},
+    ]
+    for more in added:
+        assert not is_emptied({**told, **more})

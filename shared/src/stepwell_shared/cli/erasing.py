@@ -21,23 +21,29 @@ from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.canonical import CANONICAL, instant
 from stepwell_shared.cli.access import AccessSettings
 from stepwell_shared.cli.erasing_finding import Found, Key, find
-from stepwell_shared.cli.erasing_rules import REDACTED, Resource, redacted
+from stepwell_shared.cli.erasing_rules import Resource, redacted
 from stepwell_shared.cli.erasing_tables import purge_tables, purge_versions
 from stepwell_shared.cli.errors import SetupError, database_told_plainly
 from stepwell_shared.cli.run import home_folder, local_deployment
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.outbox import event
+from stepwell_shared.fhir.erased import emptied
 from stepwell_shared.fhir.interactions import Engine, built, change_of
 from stepwell_shared.fhir.store import WriteConflictError
 from stepwell_shared.fhir.unit import Change, Method, Stored, UnitOfWork
 from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime, attach
-from stepwell_shared.settings import SERVICES, MigrationSettings
+from stepwell_shared.settings import EXCHANGING_SERVICE, SERVICES, MigrationSettings
 
 CHANGES_AT_ONCE: Final = 100
 OWNER: Final = "screening"  # of Patients; the others keep copies
 CLIENT: Final = "stepwell-erase"
+# The topics by which partners hear, by the system of the identifier under which they know the Task.
+TOPICS_OF_PARTNERS: Final = {
+    f"{CANONICAL}/NamingSystem/referral": "referral-changed",
+    f"{CANONICAL}/NamingSystem/advice": "advice-changed",
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ async def _purge(database: Database, tenant: str, found: Found) -> tuple[int, in
 
 
 async def _tell(engine: Engine, service: str, tenant: str, patient_id: str, found: Found) -> None:
-    """Puts the act on record, and tells those who keep copies: the Patient as it is now, with nothing in it."""
+    """Puts the act on record, and tells those who keep copies: the Patient, and each Task that another organisation may
+    have, as it is now, with nothing about the person in it."""
     now = engine.clock()
     effects: list[Effect] = [
         audit_effect(
@@ -103,16 +110,36 @@ async def _tell(engine: Engine, service: str, tenant: str, patient_id: str, foun
     ]
     if service == OWNER and ("Patient", patient_id) in found.erased:
         current = await engine.store.read(tenant, "Patient", patient_id)
-        effects.append(_emptied(engine, patient_id, (current.version if current else 0) + 1, now))
+        shell = emptied({"resourceType": "Patient", "id": patient_id}, str(_next(current)), instant(now))
+        effects.append(_told(engine, "patient-changed", patient_id, shell, now))
+    if service == EXCHANGING_SERVICE:
+        effects += [
+            _told(engine, topic, patient_id, shell, now)
+            for id_ in (id_ for resource_type, id_ in found.erased if resource_type == "Task")
+            for topic, shell in await _shared(engine, tenant, id_, now)
+        ]
     await engine.store.commit(UnitOfWork(tenant, effects=effects))
 
 
-def _emptied(engine: Engine, patient_id: str, version: int, now: datetime) -> Effect:
-    reference = f"Patient/{patient_id}"
-    meta = {"versionId": str(version), "lastUpdated": instant(now), "security": [REDACTED]}
-    shell = {"resourceType": "Patient", "id": patient_id, "meta": meta, "active": False}
-    topic = f"{CANONICAL}/SubscriptionTopic/patient-changed"
-    return event(topic, reference, reference, [(f"{engine.base_url}/{reference}", shell)], now)
+async def _shared(engine: Engine, tenant: str, id_: str, now: datetime) -> list[tuple[str, Resource]]:
+    """What is told of a Task, and by which topic: of one that was asked of somebody, or by another organisation."""
+    stored = await engine.store.read(tenant, "Task", id_)
+    task = orjson.loads(stored.body) if stored is not None and stored.body is not None else {"status": "draft"}
+    if task["status"] == "draft":
+        return []
+    shell = emptied(task, str(_next(stored)), instant(now))
+    systems = {each["system"] for each in shell["identifier"]}
+    return [(topic, shell) for system, topic in TOPICS_OF_PARTNERS.items() if system in systems]
+
+
+def _next(stored: Stored | None) -> int:
+    return (stored.version if stored else 0) + 1
+
+
+def _told(engine: Engine, topic: str, patient_id: str, shell: Resource, now: datetime) -> Effect:
+    focus = f"{shell['resourceType']}/{shell['id']}"
+    canonical = f"{CANONICAL}/SubscriptionTopic/{topic}"
+    return event(canonical, f"Patient/{patient_id}", focus, [(f"{engine.base_url}/{focus}", dict(shell))], now)
 
 
 async def _bury(engine: Engine, tenant: str, keys: Sequence[Key]) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from stepwell_shared.fhir.erased import is_emptied
+
 Resource = Mapping[str, Any]
 
 # Of no single person, whoever is named in them.
@@ -29,9 +31,6 @@ SHARED_TYPES: Final = frozenset(
         *("Slot", "ValueSet"),
     }
 )
-# https://terminology.hl7.org/CodeSystem-v3-ObservationValue.html
-REDACTED: Final = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "REDACTED"}
-_LEFT: Final = frozenset({"resourceType", "id", "meta", "active"})
 _PATIENT: Final = re.compile(r"Patient/[A-Za-z0-9.-]{1,64}")
 _BINARY: Final = re.compile(r"(?:.*/)?(Binary/[A-Za-z0-9.-]{1,64})(?:/_history/\d+)?")
 # What stands in a search, such as the criteria of a Subscription: `...?patient=Patient/x`.
@@ -62,11 +61,6 @@ class Sought:
             pair = (value.get("system"), value.get("value"))
             return pair in self.identifiers or any(self.names(each) for each in value.values())
         return isinstance(value, list) and any(self.names(each) for each in value)
-
-
-def is_emptied(resource: Resource) -> bool:
-    """Whether this is what is left of a Patient: told to those who keep copies, and kept by them."""
-    return REDACTED in resource.get("meta", {}).get("security", ()) and not resource.keys() - _LEFT
 
 
 def fate_of(resource: Resource, sought: Sought) -> Fate:

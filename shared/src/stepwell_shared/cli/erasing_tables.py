@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 
 from stepwell_shared.cli.erasing_finding import Found, Key
-from stepwell_shared.cli.erasing_rules import is_emptied
 from stepwell_shared.database.pool import Connection
+from stepwell_shared.fhir.erased import is_emptied
 from stepwell_shared.fhir.outcome import Issue, outcome_bytes
 from stepwell_shared.fhir.schema import current_table
 

@@ -66,3 +66,8 @@ def test_every_status_that_a_partner_hears_of_has_a_business_state() -> None:
     assert [business_state(each, []) for each in ("requested", "accepted", "rejected", "cancelled", "completed")] == [
         *("2.0", "3.0", "4.0", "6.0", "7.0")
     ]
+
+
+@pytest.mark.parametrize("status", sorted(STATUSES))
+def test_an_erasure_is_told_whatever_is_known(status: str) -> None:
+    assert {message_for(status, each, is_erased=True).outcome for each in (None, *STATUSES)} == {Message.ERASURE}

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 PARTNER_TASK = extension_url("partner-task")
 TASK_CODE_ABORT = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "abort"}
+TASK_CODE_ERASED = {"system": code_system("care-task"), "code": "person-erased"}
 URI_IDENTIFIERS = "urn:ietf:rfc:3986"
 WITHHELD = "not-consented"
 ABORT_IDENTIFIERS = "https://stepwell.health/fhir/NamingSystem/referral-cancellation"
@@ -104,6 +105,16 @@ def outgoing_cancellation(task: Mapping[str, Any], placer: Placer, *, owner: str
     return [created_once(abort, placer.full_url("abort", identifier["value"]))]
 
 
+def outgoing_erasure(task: Mapping[str, Any], placer: Placer, *, owner: str) -> list[Json]:
+    """The Bundle entry that says that the person of a referral was erased here: it is taken back too, if it is open."""
+    identifier = _own_identifier(task)
+    (entry,) = outgoing_cancellation(task, placer, owner=owner)
+    told: Json = entry["resource"]
+    told["identifier"] = [{"system": ABORT_IDENTIFIERS, "value": f"{identifier['value']}.erased"}]
+    told["code"]["coding"].append(dict(TASK_CODE_ERASED))
+    return [created_once(told, placer.full_url("erased", identifier["value"]))]
+
+
 def followed_task(task: Mapping[str, Any], partner_task: Mapping[str, Any], version_url: str, *, at: datetime) -> Json:
     """The next version of our Task when the partner has moved its own: state, reasons, results and what was said."""
     followed = _noted(task, partner_task, version_url, at)
@@ -126,6 +137,18 @@ def noted_task(task: Mapping[str, Any], partner_task: Mapping[str, Any], version
     if noted["status"] == "requested":
         noted.pop("statusReason", None)
         noted["businessStatus"] = _own_status("arrived", "Arrived, waiting for an answer")
+    return noted
+
+
+def erased_there_task(
+    task: Mapping[str, Any], partner_task: Mapping[str, Any], version_url: str, *, is_open: bool, at: datetime
+) -> Json:
+    """The next version of our Task when the partner has erased the person: what is ours stays, and is closed."""
+    noted = _noted(task, partner_task, version_url, at)
+    if is_open:
+        noted["status"], noted["statusReason"] = partner_task["status"], partner_task["statusReason"]
+    said = {"time": instant(at), "text": "The partner says: what it kept of this person was erased."}
+    noted["note"] = [*noted.get("note", []), said]
     return noted
 
 

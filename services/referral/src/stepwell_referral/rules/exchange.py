@@ -35,6 +35,7 @@ class Message(StrEnum):
 
     REFERRAL = "referral"
     CANCELLATION = "cancellation"
+    ERASURE = "erasure"
     NOTHING = "nothing"
 
 
@@ -55,12 +56,14 @@ class Decision:
     rule: str
 
 
-def message_for(status: str, partner_status: str | None) -> Decision:
+def message_for(status: str, partner_status: str | None, *, is_erased: bool = False) -> Decision:
     """What the partner must be told of our Task in this state; `partner_status` is what it told us last, if anything.
 
     A referral is sent until the partner has it; it is taken back while it is open there. All else the partner knows,
-    because we have it from there.
+    because we have it from there. That the person was erased here is told whatever its state (GDPR article 19).
     """
+    if is_erased:
+        return Decision(Message.ERASURE, "The person was erased here.", "EXCHANGE-ERASED")
     if status in TAKEN_BACK:
         if partner_status in TERMINAL:
             return Decision(Message.NOTHING, "It is closed on both sides.", "EXCHANGE-CLOSED")

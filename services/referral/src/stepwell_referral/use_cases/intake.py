@@ -34,6 +34,7 @@ from stepwell_referral.use_cases.progress import Progress, context_of, referral_
 from stepwell_referral.use_cases.tasks import change_task
 
 TAKEN_BACK = "The organisation that referred has taken this back."
+ERASED = "The organisation that referred has erased this person, and asks whether what is here must go too."
 
 Resource = dict[str, Any]
 
@@ -154,7 +155,8 @@ async def _take_back(runtime: Runtime, partner: Partner, write: Write, abort: Re
             continue
         if task["status"] == "cancelled":
             continue
-        cancelled = builders.cancelled_task(task, reason=TAKEN_BACK, at=write.now)
+        reason = ERASED if _has_code(abort, builders.TASK_CODE_ERASED) else TAKEN_BACK
+        cancelled = builders.cancelled_task(task, reason=reason, at=write.now)
         change = built(runtime.engine, cancelled, write.now, version=stored.version + 1)
         write.unit.changes.append(change)
         request = await _local(write.read, "ServiceRequest", task.get("focus"))
@@ -184,10 +186,12 @@ def _before(write: Write) -> Resource:
 
 
 def _is_abort(task: Resource) -> bool:
+    return _has_code(task, builders.TASK_CODE_ABORT)
+
+
+def _has_code(task: Resource, code: Resource) -> bool:
     codings = task.get("code", {}).get("coding", ())
-    return any(
-        {name: coding.get(name) for name in ("system", "code")} == builders.TASK_CODE_ABORT for coding in codings
-    )
+    return any({name: coding.get(name) for name in ("system", "code")} == code for coding in codings)
 
 
 def _foreign(place: str, reference: Resource | None, partner: Partner) -> Iterator[Issue]:

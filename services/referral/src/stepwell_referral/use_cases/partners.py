@@ -14,6 +14,7 @@ from stepwell_shared.federation.exchange import Exchange, NotReadyError, Outgoin
 from stepwell_shared.federation.partners import Partner
 from stepwell_shared.federation.terms import REFERRAL
 from stepwell_shared.fhir.copies import source_of, version_in
+from stepwell_shared.fhir.erased import is_redacted
 from stepwell_shared.fhir.interactions import built
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import WriteConflictError
@@ -65,7 +66,7 @@ async def concerns(runtime: Runtime, partner: Partner, event: PendingEvent) -> b
     if not (is_referral(task) or is_advice(task)):
         return False
     _, partner_status = builders.partner_state(task)
-    if message_for(task["status"], partner_status).outcome is Message.NOTHING:
+    if message_for(task["status"], partner_status, is_erased=is_redacted(task)).outcome is Message.NOTHING:
         return False
     return await _place_there(runtime, partner, task) is not None
 
@@ -79,7 +80,10 @@ async def outgoing(runtime: Runtime, partner: Partner, event: PendingEvent) -> O
     placer = builders.Placer(runtime.engine.base_url, partner.organization_there, partner.shared)
     place = await _place_there(runtime, partner, task) or partner.place_there
     _, partner_status = builders.partner_state(task)
-    if message_for(task["status"], partner_status).outcome is Message.CANCELLATION:
+    message = message_for(task["status"], partner_status, is_erased=is_redacted(task)).outcome
+    if message is Message.ERASURE:
+        return Outgoing(builders.outgoing_erasure(task, placer, owner=place), alone=True)
+    if message is Message.CANCELLATION:
         return Outgoing(builders.outgoing_cancellation(task, placer, owner=place), alone=True)
     if is_advice(task):
         return await _outgoing_question(runtime, partner, event, task, placer)
@@ -178,6 +182,8 @@ async def take_news(runtime: Runtime, partner: Partner, event: ReceivedEvent) ->
     if id_ is None:
         raise _refusal("the Task has no identifier of a referral of ours", event.expression)
     stored = await runtime.store.read(partner.tenant, "Task", id_)
+    if stored is not None and stored.body is None:
+        return  # it was erased here: what became of it there is nobody's any more
     ours = _resource.decode(stored.body) if stored is not None and stored.body else None
     if ours is None or await _place_there(runtime, partner, ours) is None:
         raise _refusal("this is no referral of ours to this partner", event.expression)
@@ -201,7 +207,10 @@ def _followed(runtime: Runtime, theirs: Resource, version_url: str, task: Resour
     decision = follow(task["status"], version_in(known), theirs["status"], version_in(version_url))
     if decision.outcome is Step.NOTHING:
         return None
-    moved = builders.followed_task if decision.outcome is Step.FOLLOW else builders.noted_task
+    is_followed = decision.outcome is Step.FOLLOW
+    if is_redacted(theirs):
+        return builders.erased_there_task(task, theirs, version_url, is_open=is_followed, at=runtime.clock())
+    moved = builders.followed_task if is_followed else builders.noted_task
     # Not every partner speaks BSeR: the state of its Task says as much.
     return moved(task, builders.with_business_state(theirs), version_url, at=runtime.clock())
 
