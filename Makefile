@@ -87,6 +87,8 @@ lock: $(INSTALLED) ## pin the newest versions of all dependencies, with hashes, 
 		--python-version 3.11 tests/external/kubernetes/requirements.in \
 		--output-file tests/external/kubernetes/requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 tests/external/cluster/requirements.in --output-file tests/external/cluster/requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 tests/external/patroni/requirements.in \
 		--output-file tests/external/patroni/requirements.lock
 	@$(MAKE) $(INSTALLED)

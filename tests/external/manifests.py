@@ -12,6 +12,7 @@ import yaml
 
 from tests.clients.install import python_with
 from tests.deploy.policies import Object, broken, pod_of
+from tests.external.golang import need_go
 from tests.external.tools import SkippedError
 
 ROOT = Path(__file__).parents[2]
@@ -49,13 +50,10 @@ def need_kustomize() -> Callable[[Path], str]:
         return lambda folder: _said(["kubectl", "kustomize", str(folder)])
     program = shutil.which("kustomize") or str(BUILD / "bin" / "kustomize")
     if not Path(program).exists():
-        if not shutil.which("go"):
-            raise SkippedError("needs kubectl or kustomize, or Go to build it")
+        go = need_go()
         print(f"go install {KUSTOMIZE} ...", flush=True)
         environment = {**os.environ, "GOBIN": str(BUILD / "bin"), "GOFLAGS": "-mod=mod"}
-        done = subprocess.run(
-            ["go", "install", KUSTOMIZE], env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([go, "install", KUSTOMIZE], env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SkippedError(f"kustomize could not be built: {done.stderr[-300:]}")
     return lambda folder: _said([program, "build", str(folder)])
