@@ -220,6 +220,7 @@ async def test_a_practice_with_few_people_is_told_of_without_its_figures(
     await reported(runtime, given)
     report = await sent(runtime, given, await kept(runtime))
     assert "extension" not in report
+    assert people(report) == [None] * 3
     by_hand = {**report, "id": "by-hand", "reporter": {"identifier": {"value": "birch"}}}
     tally = {"eligible": 20, "followed": 20, "having": 9}
     parts = [

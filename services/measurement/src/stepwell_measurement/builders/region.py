@@ -7,6 +7,7 @@ from typing import Any
 from stepwell_shared.canonical import FIGURES_SYSTEM, derived_id, extension_url
 
 from stepwell_measurement.builders.measures import About, summary_report, with_tally
+from stepwell_measurement.rules.answers import KEPT_BACK
 from stepwell_measurement.rules.board import Group
 from stepwell_measurement.rules.measures.figures import Measure
 from stepwell_measurement.rules.measures.reports import Report
@@ -27,8 +28,10 @@ def taken_id(base_url: str, tenant: str, partner: str, measure: str, period: tup
 
 
 def kept_report(measure: Measure, group: Group, about: About, id_: str, value: str) -> Resource:
-    """What is published of one part of a year, with its tally where nothing of it is kept back."""
-    report = summary_report(Report(measure, (), group.figure), about)
+    """What is published of one part of a year, with its tally; no count at all where anything of it is kept back, so
+    that the reports on people within others (who ended care, who finished it) do not tell it by a difference."""
+    figure = KEPT_BACK if group.tally is None else group.figure
+    report = summary_report(Report(measure, (), figure), about)
     told = report if group.tally is None else with_tally(report, group.tally)
     return {**told, "id": id_, "identifier": [{"system": FIGURES_SYSTEM, "value": value}]}
 
