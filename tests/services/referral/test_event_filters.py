@@ -1,17 +1,20 @@
 """What measurement wants to hear of referrals is decided without a search, and as a search would decide it."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
 from stepwell_referral.subscriptions import REFERRAL_CHANGED, TOPICS
+from stepwell_referral.use_cases.partners import concerns
 from stepwell_shared.events.filters import EngineFilters
 from stepwell_shared.events.outbox import Entry
 from stepwell_shared.events.progress import PendingEvent, Subscription
 from stepwell_shared.runtime import Runtime
 
+from tests.shared.federation.pairs import hub
 from tests.support.runtime import NORTH, START, URLS
 
 
@@ -37,3 +40,9 @@ async def test_a_status_is_asked_for_as_a_search_would(runtime: Runtime, monkeyp
             if said:
                 patched.setattr(runtime.engine.store, "search", None)
             assert await filters(subscription(f"Task?{name}={asked}"), event(**said)) is searched
+
+
+async def test_what_was_emptied_before_it_was_sent_passes_no_filter_and_holds_nobody_up(runtime: Runtime) -> None:
+    left = replace(event(), entries=[Entry(f"{URLS['referral']}/Task/t1")])
+    assert not await EngineFilters(runtime.engine, TOPICS)(subscription("Task?status=draft"), left)
+    assert not await concerns(runtime, hub(), left)

@@ -122,6 +122,8 @@ class EngineFilters:
         if not passes_subject(criteria, event.subject, self._engine.localise):
             return False
         rest = [criterion for criterion in criteria if criterion.name not in SUBJECT_FILTERS]
+        if rest and not event.entries[0].is_complete:
+            return False  # the person was erased before it was sent: nobody can say what it was
         return not rest or await self._found(subscription.tenant, rest, event)
 
     async def _found(self, tenant: str, criteria: Sequence[Filter], event: PendingEvent) -> bool:

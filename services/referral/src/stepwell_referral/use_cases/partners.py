@@ -62,6 +62,8 @@ def exchange(runtime: Runtime) -> Exchange:
 
 async def concerns(runtime: Runtime, partner: Partner, event: PendingEvent) -> bool:
     """Whether the partner was asked for this referral and does not know yet what the event says."""
+    if not event.entries[0].is_complete:
+        return False  # the person was erased before it was sent; of that the partner is told by an event of its own
     task = _focus(event)
     if not (is_referral(task) or is_advice(task)):
         return False
