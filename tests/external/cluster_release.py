@@ -109,7 +109,7 @@ def _unsettled(site: Site, objects: Sequence[Object], wanted: Mapping[str, int])
 
 def _unreachable(site: Site, pods: Sequence[Object]) -> Iterator[str]:
     """Services whose addresses are not those of their ready Pods alone."""
-    for service in wanted_services(pods):
+    for service in sorted(_by_service(pods)):
         slices = site.listed(
             "endpointslices", "apis/discovery.k8s.io/v1", labelSelector=f"kubernetes.io/service-name=stepwell-{service}"
         )
@@ -117,11 +117,6 @@ def _unreachable(site: Site, pods: Sequence[Object]) -> Iterator[str]:
         own = {pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"][COMPONENT] == service}
         if {end["targetRef"]["name"] for end in ends} != own:
             yield f"the Service of {service} leads elsewhere"
-
-
-def wanted_services(pods: Sequence[Object]) -> list[str]:
-    """Those that have Pods."""
-    return sorted(_by_service(pods))
 
 
 def _rolled(site: Site, wanted: Mapping[str, int]) -> Iterator[str]:
@@ -148,7 +143,7 @@ def _on_one_node(site: Site, wanted: Mapping[str, int]) -> Iterator[str]:
 def _drained(site: Site, nodes: Sequence[FakeNode]) -> Iterator[str]:
     """One Pod of each service may be evicted, and no second one before another is there."""
     for node in nodes:
-        node.paused.set()
+        node.pause()
     answers: dict[str, list[int]] = {}
     for pod in _ready_pods(site):
         meta = pod["metadata"]

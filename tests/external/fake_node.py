@@ -26,6 +26,7 @@ class FakeNode:
     memory: str
     stopped: threading.Event = field(default_factory=threading.Event)
     paused: threading.Event = field(default_factory=threading.Event)
+    looking: threading.Lock = field(default_factory=threading.Lock)
     trouble: list[str] = field(default_factory=list)
     address: int = 0
 
@@ -40,21 +41,29 @@ class FakeNode:
         """Looks after its Pods until it is stopped."""
         looks = 0
         while not self.stopped.wait(LOOK_SECONDS):
-            if self.paused.is_set():
-                continue
             looks += 1
-            try:
-                if looks % HEARTBEAT_LOOKS == 0:
-                    self._beat()
-                for pod in self.plane.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}"):
-                    self._look_after(pod)
-            except httpx.HTTPError as error:
-                self.trouble.append(str(error))
+            with self.looking:
+                if not self.paused.is_set():
+                    self._look(beats=looks % HEARTBEAT_LOOKS == 0)
+
+    def pause(self) -> None:
+        """Looks after nothing once this returns: the look under way is over."""
+        with self.looking:
+            self.paused.set()
 
     def die(self) -> None:
         """Is not ready any more, and looks after nothing."""
-        self.paused.set()
+        self.pause()
         self._beat("False")
+
+    def _look(self, *, beats: bool) -> None:
+        try:
+            if beats:
+                self._beat()
+            for pod in self.plane.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}"):
+                self._look_after(pod)
+        except httpx.HTTPError as error:
+            self.trouble.append(str(error))
 
     def _beat(self, ready: str = "True") -> None:
         size = {"cpu": self.cpu, "memory": self.memory, "pods": "110", "ephemeral-storage": "50Gi"}
@@ -98,7 +107,7 @@ class FakeNode:
 @contextmanager
 def fake_nodes(plane: ControlPlane, sizes: Sequence[tuple[str, str]]) -> Iterator[list[FakeNode]]:
     """Nodes of these sizes (cores, memory), each looked after by a thread of its own."""
-    nodes = [FakeNode(plane, f"node-{number}", *size) for number, size in enumerate(sizes)]
+    nodes = [FakeNode(plane, f"node-{number}", *size, address=250 * number) for number, size in enumerate(sizes)]
     threads = [threading.Thread(target=node.run, name=node.name) for node in nodes]
     for node, thread in zip(nodes, threads, strict=True):
         node.register()
