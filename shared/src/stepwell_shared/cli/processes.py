@@ -6,6 +6,7 @@ Used by `stepwell run` and by the journey tests, which also kill one service and
 import contextlib
 import errno
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from stepwell_shared.cli.errors import SetupError
 # Longer than a service takes that drains and then finishes what is under way (connections.STOP_SECONDS_MAX).
 STOP_SECONDS = 45.0
 POLL_SECONDS = 0.05
+# Below what systems give to outgoing connections (Linux from 32768 on, others from 49152 on), above what is well known.
+LISTENING_PORTS = range(10_000, 32_768)
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,12 @@ def refuse_taken_ports(commands: Sequence[Command]) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port on which nothing listens right now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens right now, and which no system gives to outgoing connections meanwhile."""
+    while True:
+        port = secrets.choice(LISTENING_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 @contextlib.contextmanager
