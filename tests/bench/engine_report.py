@@ -97,12 +97,12 @@ def _processes(engine: Engine, stage: EngineStage) -> Table:
     table = _table(title, *columns)
     for name, started in stage.suite.started.items():
         memory = max(started.memory_mib, engine.memory_mib[name])
-        marks = {limit_mark(started.ready_seconds, READY_SECONDS_MAX), limit_mark(memory, MEMORY_MIB_MAX)}
+        share = max(started.ready_seconds / READY_SECONDS_MAX, memory / MEMORY_MIB_MAX)
         table.add_row(
             *(name, f"{started.ready_seconds:.2f}", f"{started.cpu_seconds:.2f}", f"{started.memory_mib:.0f}"),
             f"{engine.memory_mib[name]:.0f}" if name == SERVICE else "idle",
             f"< {READY_SECONDS_MAX:g} s, {MEMORY_MIB_MAX:g} MiB",
-            max(marks, key=len),
+            limit_mark(share, 1.0),
         )
     return table
 
