@@ -45,7 +45,7 @@ try {
   for (const [state, path] of [["region", ""], ["practice", "/practices/riverside"], ["measure", "/measures/reliable-recovery"],
     ["waits", "/measures/waits"], ["cost", "/measures/cost-per-reliable-improvement"],
     ["report", "/report"], ["report-practice", "/report?practice=riverside"], ["thresholds", "/thresholds"],
-    ["suggestions", "/suggestions"], ["minutes", "/minutes"]]) {
+    ["suggestions", "/suggestions"], ["minutes", "/minutes"], ["organisations", "/organisations"]]) {
     const began = performance.now();
     const answer = await page.goto(address(path));
     await answer.body();
