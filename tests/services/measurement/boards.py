@@ -53,6 +53,8 @@ RATES = {"reliable-improvement": 0.62, "reliable-recovery": 0.44, "recovery": 0.
          "response": 0.5, "remission": 0.27, "function": 0.55, "access": 0.86, "reach": 0.11, "attendance": 0.81,
          "non-attendance": 0.09, "step-up": 0.14, "step-down": 0.22, "finished-courses": 0.71}  # fmt: skip
 
+RATE_WITHIN = 0.8  # of those within others
+
 Person = dict[str, str]
 
 
@@ -75,8 +77,26 @@ def counted(people: int = 3000, seed: int = 1) -> dict[str, list[tuple[Measure, 
         now = [_person(random, MONTHS) for _ in range(people)]
         before = [_person(random, MONTHS_BEFORE) for _ in range(people)] if has_months else []
         shared = {id(person): random.random() for person in (*now, *before)}
-        found[population] = [(each, _counts(random, each, now, before, shared)) for each in together]
+        among = _among(random, together, [*now, *before])
+        found[population] = [
+            (each, _counts(random, each, _eligible(each, among, now), _eligible(each, among, before), shared, among))
+            for each in together
+        ]
     return found
+
+
+def _among(random: Random, together: list[Measure], people: list[Person]) -> dict[str, set[int]]:
+    """Who is counted by each criterion: of those that a shorter one counts, nearly all or most."""
+    found: dict[str, set[int]] = {}
+    for eligible in sorted({each.criteria.eligible for each in together}, key=len):
+        outer = [those for other, those in found.items() if eligible.startswith(f"{other} AND ")]
+        those = [id(person) for person in people if all(id(person) in each for each in outer)]
+        found[eligible] = {each for each in those if not outer or random.random() < RATE_WITHIN}
+    return found
+
+
+def _eligible(measure: Measure, among: Mapping[str, set[int]], people: list[Person]) -> list[Person]:
+    return [person for person in people if id(person) in among[measure.criteria.eligible]]
 
 
 def _person(random: Random, months: list[str]) -> Person:
@@ -85,9 +105,14 @@ def _person(random: Random, months: list[str]) -> Person:
 
 
 def _counts(
-    random: Random, measure: Measure, now: list[Person], before: list[Person], shared: Mapping[int, float]
+    random: Random, measure: Measure, now: list[Person], before: list[Person], shared: Mapping[int, float],
+    among: Mapping[str, set[int]],
 ) -> Counts:  # fmt: skip
     told = {id(person): _told(random, measure, person, shared[id(person)]) for person in (*now, *before)}
+    having = among.get(f"{measure.criteria.eligible} AND {measure.criteria.having}")
+    if having is not None:  # who has it is who another measure is about
+        for one, said in told.items():
+            said[HAVING] = Decimal(one in having)
 
     def by(dimension: str, people: list[Person]) -> dict[str, Tally]:
         found: dict[str, dict[str, Decimal]] = {}

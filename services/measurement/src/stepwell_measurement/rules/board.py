@@ -1,17 +1,22 @@
 """The figures of a dashboard as they are published, and how they come from what was counted.
 
-All tables of measures about the same people are published together, so that no page gives away what another one keeps
-back.
+All tables of measures about the same people, or about people within others, are published together, so that no page
+gives away what another one keeps back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import pairwise
+from decimal import Decimal
+from itertools import permutations
 from typing import NamedTuple
 
+from stepwell_measurement.rules.curves import curve
 from stepwell_measurement.rules.measures.control_charts import Count, Point, p_chart
 from stepwell_measurement.rules.measures.figures import (
+    ELIGIBLE,
+    FOLLOWED,
+    Criteria,
     Figure,
     Kind,
     Measure,
@@ -20,10 +25,8 @@ from stepwell_measurement.rules.measures.figures import (
     cells,
     figure,
     shown,
-    waits_in,
 )
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
-from stepwell_measurement.rules.measures.waits import WaitsOfDay, survival
 from stepwell_measurement.rules.publishing import Key, Table, published
 from stepwell_measurement.rules.tallies import told_tally
 
@@ -33,6 +36,7 @@ BASELINE_MIN = 6
 MONTH, QUARTER, TIER, PRACTICE = "month", "quarter", "tier", "practice"
 PERIOD, BEFORE_PERIOD = frozenset({("period", "this")}), frozenset({("period", "before")})
 NOBODY_APART: Key = frozenset()
+_AMONG = Measure("", "", "", Kind.MEAN, Criteria("", "", ""), "", "", "", "", "", "", ())
 
 Tallies = Mapping[str, Tally]
 """What was counted of each group of one dimension."""
@@ -128,9 +132,8 @@ def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELO
     found: dict[str, Sheet] = {}
     for population in dict.fromkeys(population_of(measure) for measure, _ in counted):
         together = [each for each in counted if population_of(each[0]) == population]
-        names = _alike(together)
-        partings = [(_Parting(measure, names[measure.id]), counts) for measure, counts in together]
-        shared = published([table for parting, counts in partings for table in parting.tables(counts)], below)
+        partings = _partings(together)
+        shared = published(tables_of(together), below)
         for parting, counts in partings:
             found[parting.measure.id] = _sheet(parting, counts, shared, below)
     return found
@@ -138,18 +141,85 @@ def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELO
 
 def tables_of(counted: Sequence[tuple[Measure, Counts]]) -> list[Table]:
     """Everything that adds up in what `sheets_of` publishes of measures about the same people: what an attacker has."""
-    names = _alike(counted)
-    return [table for measure, counts in counted for table in _Parting(measure, names[measure.id]).tables(counts)]
+    partings = [*_partings(counted), *_within_others(counted)]
+    return [table for parting, counts in partings for table in parting.tables(counts)]
+
+
+def parts_of(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, list[Key]]:
+    """What is added to the key of a group for each of the `cells` of a measure, by its id."""
+    return {each.measure.id: [each.of | part for part in each.parts()] for each, _ in _partings(counted)}
 
 
 def population_of(measure: Measure) -> str:
-    """What tells apart who is counted: measures of the same people have the same totals."""
-    criteria = measure.criteria
-    return f"{criteria.table}/{criteria.on}/{criteria.eligible}"
+    """What tells apart of which rows people are counted: measures of one are about the same people, or some of them."""
+    return f"{measure.criteria.table}/{measure.criteria.on}"
+
+
+def _is_within(some: str, others: str) -> bool:
+    """Whether who is counted by one criterion is counted by another one too, as it only adds to it."""
+    return some.startswith(f"{others} AND ")
+
+
+def _partings(counted: Sequence[tuple[Measure, Counts]]) -> list[tuple["_Parting", Counts]]:
+    """How each measure divides the people that it is about, who are a part of those of others."""
+    names = _alike(counted)
+    outer = {each.criteria.eligible: _members(each, counted, names) for each, _ in counted}
+    found = []
+    for measure, counts in counted:
+        eligible = measure.criteria.eligible
+        marks = [mark for criterion, mark in outer.items() if eligible == criterion or _is_within(eligible, criterion)]
+        found.append((_Parting(measure, names[measure.id], NOBODY_APART.union(*marks)), counts))
+    return found
+
+
+def _members(measure: Measure, counted: Sequence[tuple[Measure, Counts]], names: Mapping[str, str]) -> Key:
+    """What marks the people of a measure among others: the cell of another measure that counts just them, if any."""
+    eligible = measure.criteria.eligible
+    if not any(_is_within(eligible, other.criteria.eligible) for other, _ in counted):
+        return NOBODY_APART
+    same = (
+        names[other.id]
+        for other, _ in counted
+        if not other.criteria.followed and eligible == f"{other.criteria.eligible} AND {other.criteria.having}"
+    )
+    return key_of(next(same, eligible), "yes")
+
+
+def _within_others(counted: Sequence[tuple[Measure, Counts]]) -> Iterator[tuple["_Parting", Counts]]:
+    """People within others, and who of the others is not among them: nobody sees these told, but a difference is."""
+    first = {each.measure.criteria.eligible: (each, counts) for each, counts in reversed(_partings(counted))}
+    for (_, (some, inner)), (_, (others, outer)) in permutations(first.items(), 2):
+        if _is_within(some.measure.criteria.eligible, others.measure.criteria.eligible):
+            ((mark, _),) = _members(some.measure, counted, _alike(counted))
+            yield _Parting(_AMONG, mark, others.of, some.of), _among(others.measure, outer, some.measure, inner)
+
+
+def _among(measure: Measure, outer: Counts, inner_measure: Measure, inner: Counts) -> Counts:
+    """Of each group of the outer people, how many are among the inner ones. Raises ValueError where more are."""
+
+    def tally(whole: Tally, part: Tally) -> Tally:
+        people, those = sum(cells(measure, whole)), sum(cells(inner_measure, part))
+        if those > people:
+            raise ValueError("there are more people within a group than the group has")
+        return {ELIGIBLE: Decimal(people), FOLLOWED: Decimal(those)}
+
+    def each(wholes: Tallies, parts: Tallies) -> Tallies:
+        return {value: tally(whole, parts.get(value, {})) for value, whole in wholes.items()}
+
+    def nested(wholes: Mapping[str, Tallies], parts: Mapping[str, Tallies]) -> dict[str, Tallies]:
+        return {name: each(tallies, parts.get(name, {})) for name, tallies in wholes.items()}
+
+    return Counts(
+        tally(outer.whole, inner.whole),
+        each(outer.months, inner.months),
+        each(outer.before, inner.before),
+        nested({name: tallies for name, tallies in outer.by.items() if name in inner.by}, inner.by),
+        practices=nested(outer.practices, inner.practices),
+    )
 
 
 def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None], below: int) -> Sheet:
-    measure = parting.measure
+    measure, period, before = parting.measure, PERIOD | parting.of, BEFORE_PERIOD | parting.of
 
     def group(of: Key, value: str, tally: Tally) -> Group:
         parts = tuple(shared[of | part] is not None for part in parting.parts())
@@ -165,15 +235,15 @@ def _sheet(parting: "_Parting", counts: Counts, shared: Mapping[Key, int | None]
     def told(parts: tuple[Group, ...], tallies: Tallies) -> tuple[Group, ...]:
         return tuple(each._replace(tally=told_tally(measure, tallies[each.value], each.figure)) for each in parts)
 
-    within = told(groups(PERIOD, MONTH, counts.months), counts.months)
-    months = groups(BEFORE_PERIOD, MONTH, counts.before) + within
-    by = {name: groups(PERIOD, name, tallies) for name, tallies in counts.by.items()}
-    quarters = told(plain(PERIOD, QUARTER, counts.quarters()), counts.quarters())
+    within = told(groups(period, MONTH, counts.months), counts.months)
+    months = groups(before, MONTH, counts.before) + within
+    by = {name: groups(period, name, tallies) for name, tallies in counts.by.items()}
+    quarters = told(plain(period, QUARTER, counts.quarters()), counts.quarters())
     practices = {
-        quarter: plain(PERIOD | key_of(QUARTER, quarter), PRACTICE, tallies)
+        quarter: plain(period | key_of(QUARTER, quarter), PRACTICE, tallies)
         for quarter, tallies in counts.practices.items()
     }
-    return Sheet(group(PERIOD, "", counts.whole), months, by, _mix(counts, shared), quarters, practices)
+    return Sheet(group(period, "", counts.whole), months, by, _mix(counts, shared, period), quarters, practices)
 
 
 def _shown(measure: Measure, tally: Tally, parts: tuple[bool, ...], *, is_visible: bool) -> Figure:
@@ -190,12 +260,12 @@ def _shown(measure: Measure, tally: Tally, parts: tuple[bool, ...], *, is_visibl
     return found._replace(score=whole.score, having=whole.having, waits=waits)
 
 
-def _mix(counts: Counts, shared: Mapping[Key, int | None]) -> Mix | None:
+def _mix(counts: Counts, shared: Mapping[Key, int | None], period: Key) -> Mix | None:
     if not counts.mix:
         return None
     months, tiers = _sides(counts)
     rows = [
-        Mixed(month, tuple(shared[PERIOD | key_of(MONTH, month) | key_of(TIER, tier)] for tier in tiers))
+        Mixed(month, tuple(shared[period | key_of(MONTH, month) | key_of(TIER, tier)] for tier in tiers))
         for month in months
     ]
     return Mix(tuple(tiers), tuple(rows))
@@ -219,7 +289,7 @@ def quarter_of(month: str) -> str:
 def _alike(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, str]:
     """What two measures know alike everywhere (the outcome of the same people, who has begun) has one name: it is one
     cell of both, so that neither gives away what the other keeps back."""
-    known: dict[tuple[tuple[str, str, int], ...], str] = {}
+    known: dict[tuple[str, tuple[tuple[str, str, int], ...]], str] = {}
     names: dict[str, str] = {}
     for measure, counts in counted:
         everywhere = {"": {"": counts.whole}, MONTH: counts.months, **counts.by}
@@ -228,7 +298,7 @@ def _alike(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, str]:
             for dimension, tallies in sorted(everywhere.items())
             for value, tally in sorted(tallies.items())
         )
-        names[measure.id] = known.setdefault(halves, measure.id)
+        names[measure.id] = known.setdefault((measure.criteria.eligible, halves), measure.id)
     return names
 
 
@@ -245,16 +315,20 @@ def _halves(measure: Measure, tally: Tally) -> tuple[tuple[int, ...], tuple[int,
 
 @dataclass(frozen=True)
 class _Parting:
-    """Into which parts a measure divides people; `name` is what others that know the same of them call it too."""
+    """Into which parts a measure divides people; `name` is what others that know the same of them call it too, and `of`
+    what marks these people among others, `within` those of the first half, where others are between the two."""
 
     measure: Measure
     name: str
+    of: Key = NOBODY_APART
+    within: Key = NOBODY_APART
 
     def parts(self) -> list[Key]:
         """What is added to the key of a group for each of its `cells`, in their order."""
         keys = []
         for half, of in zip(_halves(self.measure, {}), ("yes", "no"), strict=True):
-            keys += [key_of(self.name, of) | part for part in self._within(of, len(half))]
+            within = self.within if of == "yes" else NOBODY_APART
+            keys += [key_of(self.name, of) | within | part for part in self._within(of, len(half))]
         return keys
 
     def _within(self, of: str, many: int) -> tuple[Key, ...]:
@@ -265,29 +339,30 @@ class _Parting:
 
     def tables(self, counts: Counts) -> Iterator[Table]:
         """Each dimension by the parts, as a whole and half by half."""
-        yield from self._of(PERIOD, "", {"": counts.whole})
+        period, before = PERIOD | self.of, BEFORE_PERIOD | self.of
+        yield from self._of(period, "", {"": counts.whole})
         # The months of each quarter make it up, and the quarters the period.
         for quarter, within in counts.months_of_quarters().items():
-            yield from self._of(PERIOD | key_of(QUARTER, quarter), MONTH, within)
+            yield from self._of(period | key_of(QUARTER, quarter), MONTH, within)
         for dimension, tallies in {QUARTER: counts.quarters(), **counts.by}.items():
-            yield from self._of(PERIOD, dimension, tallies)
-        yield from self._practices(counts)
-        yield from self._of(BEFORE_PERIOD, MONTH, counts.before)
+            yield from self._of(period, dimension, tallies)
+        yield from self._practices(counts, period)
+        yield from self._of(before, MONTH, counts.before)
         if counts.mix:
             months, tiers = _sides(counts)
             rows, columns = (tuple(key_of(MONTH, each) for each in months), tuple(key_of(TIER, each) for each in tiers))
             inner = tuple(tuple(counts.mix.get((month, tier), 0) for tier in tiers) for month in months)
-            yield Table(PERIOD, rows, columns, inner)
+            yield Table(period, rows, columns, inner)
 
-    def _practices(self, counts: Counts) -> Iterator[Table]:
+    def _practices(self, counts: Counts, period: Key) -> Iterator[Table]:
         """Quarters by practice: each quarter by its practices, and each practice by its quarters."""
         own: dict[str, dict[str, Tally]] = {}
         for quarter, tallies in counts.practices.items():
-            yield from self._of(PERIOD | key_of(QUARTER, quarter), PRACTICE, tallies)
+            yield from self._of(period | key_of(QUARTER, quarter), PRACTICE, tallies)
             for practice, tally in tallies.items():
                 own.setdefault(practice, {})[quarter] = tally
         for practice, quarters in own.items():
-            yield from self._of(PERIOD | key_of(PRACTICE, practice), QUARTER, quarters)
+            yield from self._of(period | key_of(PRACTICE, practice), QUARTER, quarters)
 
     def _of(self, period: Key, dimension: str, tallies: Tallies) -> Iterator[Table]:
         if not tallies:
@@ -296,34 +371,14 @@ class _Parting:
         rows = tuple(key_of(dimension, value) if dimension else NOBODY_APART for value, _ in in_order)
         halves = [_halves(self.measure, tally) for _, tally in in_order]
         yield Table(period, rows, tuple(self.parts()), tuple((*known, *others) for known, others in halves))
+        if len(self.parts()) == 2:
+            return
         columns = (key_of(self.name, "yes"), key_of(self.name, "no"))
         yield Table(period, rows, columns, tuple((sum(known), sum(others)) for known, others in halves))
         for side, of in enumerate(("yes", "no")):
             within = self._within(of, len(halves[0][side]))
             if len(within) > 1:
                 yield Table(period | key_of(self.name, of), rows, within, tuple(each[side] for each in halves))
-
-
-def curve(measure: Measure, tally: Tally, below: int = SMALL_BELOW) -> tuple[tuple[int, float], ...]:
-    """The share for whom a wait is over, by day: points so far apart that between two of them it ended for `below`
-    people at least, also between a point and a limit that a share is published for."""
-    waits = waits_in(tally)
-    shares = {step.days: 1 - step.share_waiting for step in survival(waits)}
-    bounds = (-1, *measure.within_days, max((each.days for each in waits), default=0))
-    days: list[int] = []
-    for after, until in pairwise(bounds):
-        days += _days_apart([each for each in waits if after < each.days <= until and each.begun], below)
-    return tuple((day, round(shares[day], 4)) for day in days)
-
-
-def _days_apart(waits: Sequence[WaitsOfDay], below: int) -> list[int]:
-    days, begun = [], 0
-    for each in waits:
-        begun += each.begun
-        if begun >= below:
-            days.append(each.days)
-            begun = 0
-    return [*days[:-1], waits[-1].days] if days else []
 
 
 def charted(groups: Sequence[Group], since: str = "") -> list[Point | None] | None:
