@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from functools import cache
 
 import asyncpg
+from stepwell_shared.database.connecting import Connector
 from stepwell_shared.database.pool import Database
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.installed import service_named
@@ -46,7 +47,8 @@ def offline_engine() -> Engine:
     """The engine of the measured service for building rows; it has no database. Rows name no address of ours."""
     runtime, service = Runtime(), service_named(SERVICE)
     urls = {name: f"https://{name}.example.org/{name}/fhir" for name in SERVICES}
-    attach(runtime, service, service.resources(runtime), Database(None), urls, cursor_key=b"no pages here")
+    nowhere = Database(None, Connector(""))
+    attach(runtime, service, service.resources(runtime), nowhere, urls, cursor_key=b"no pages here")
     return runtime.engine
 
 

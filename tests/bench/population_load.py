@@ -17,6 +17,7 @@ from math import inf
 import asyncpg
 from stepwell_measurement.care_tables import COUNTED
 from stepwell_shared.cli.demo.region import Region
+from stepwell_shared.database.connecting import Connector
 from stepwell_shared.database.pool import Database
 from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime, attach
@@ -159,7 +160,8 @@ def offline_runtime(urls: tuple[tuple[str, str], ...]) -> Runtime:
     """The running parts of the measured service that need no database."""
     runtime, service = Runtime(), service_named(SERVICE)
     addresses: Mapping[str, str] = dict(urls)
-    attach(runtime, service, service.resources(runtime), Database(None), addresses, cursor_key=b"no pages here")
+    nowhere = Database(None, Connector(""))
+    attach(runtime, service, service.resources(runtime), nowhere, addresses, cursor_key=b"no pages here")
     return runtime
 
 

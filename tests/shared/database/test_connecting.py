@@ -1,6 +1,8 @@
 """Of several servers the one that is right is found, although another is silent; and a vanished one is noticed."""
 
+import asyncio
 import socket
+from typing import Any
 
 import asyncpg
 import pytest
@@ -49,6 +51,39 @@ async def test_a_server_that_takes_no_writes_is_left(empty_database: DatabaseUrl
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
             await database.fetch("CREATE TABLE t ()")
         assert (await database.fetch("SELECT pg_backend_pid() AS pid"))[0]["pid"] != first
+
+
+async def test_what_a_server_says_whose_place_another_has_taken_is_not_believed(
+    empty_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, hung = asyncpg.connect, set[str]()
+
+    async def one_of_two(url: str, **options: Any) -> asyncpg.Connection:
+        if any(name in url for name in hung):
+            raise TimeoutError
+        return await connect(empty_database.runtime, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", one_of_two)
+
+    async def hang_in_the_middle(database: Database) -> None:
+        async with database.connection() as connection:
+            await connection.execute("SELECT 1")
+            hung.add("one")
+            assert (await database.fetch("SELECT 1 AS one"))[0]["one"] == 1
+
+    async with Database.open("postgresql://u@one:1,two:2/d", connections_max=3) as database:
+        both = await asyncio.gather(
+            *(database.fetch("SELECT pg_backend_pid() AS pid, pg_sleep(0.2)") for _ in range(2))
+        )
+        before = {rows[0]["pid"] for rows in both}
+        assert len(before) == 2
+        asked = asyncio.create_task(database.fetch("SELECT pg_sleep(1)"))
+        await asyncio.sleep(0)  # it has its connection
+        with pytest.raises(ConnectionError):
+            await hang_in_the_middle(database)
+        with pytest.raises(ConnectionError):
+            await asked
+        assert (await database.fetch("SELECT pg_backend_pid() AS pid"))[0]["pid"] not in before
 
 
 def test_each_server_of_a_url_has_a_url() -> None:

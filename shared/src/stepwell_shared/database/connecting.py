@@ -29,6 +29,9 @@ NOT_THIS_ONE = (
 class WatchedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """A connection that breaks when the machine at its other end is gone."""
 
+    change = 0
+    """How often another server had taken the place of the one before when this was made."""
+
     def watch(self) -> None:
         """Lets the kernel ask whether the other end is there."""
         keep_asking(self._transport.get_extra_info("socket"))
@@ -49,24 +52,39 @@ class Connector:
 
     def __init__(self, url: str) -> None:
         self._urls = list(urls_of(url))
+        self._right: str | None = None
+        self._changes = 0
+
+    def is_of_the_past(self, connection: WatchedConnection) -> bool:
+        """Whether another server was right since this connection was made: what it says can be old."""
+        return connection.change != self._changes
 
     async def connect(self, *_: Any, **options: Any) -> asyncpg.Connection:
         """A connection; `options` are asyncpg's. Raises what the last server said when none is right."""
         if len(self._urls) > 1:
             options["timeout"] = ANSWER_SECONDS_MAX
         error: Exception = asyncpg.InterfaceError("the URL names no server")
+        changes = self._changes
         for url in tuple(self._urls):
             try:
                 connection = await asyncpg.connect(url, **options)
             except NOT_THIS_ONE as failure:
                 error = failure
             else:
-                self._urls.remove(url)
-                self._urls.insert(0, url)
+                if changes == self._changes:
+                    self._found(url)
                 if isinstance(connection, WatchedConnection):
+                    # Otherwise another one was found right while this one was slow to answer: it is of the past.
+                    connection.change = self._changes if url == self._right else changes
                     connection.watch()
                 return connection
         raise error
+
+    def _found(self, url: str) -> None:
+        self._urls.remove(url)
+        self._urls.insert(0, url)
+        self._changes += self._right not in {None, url}
+        self._right = url
 
 
 def urls_of(url: str) -> Sequence[str]:

@@ -62,8 +62,9 @@ class Database:
     nothing and writes nothing.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, connector: Connector) -> None:
         self._pool = pool
+        self._connector = connector
         # Connections between two statements, with the time of the last one. To hand one back to asyncpg's pool and
         # to ask for it again costs as much as a small statement, so only what nobody wants for a while goes there.
         self._at_hand: list[tuple[Connection, float]] = []
@@ -75,9 +76,10 @@ class Database:
     async def open(cls, url: str, *, connections_max: int = 16) -> AsyncIterator["Database"]:
         """The database at this URL (address.py) while the context lasts; no connection is made before it is needed."""
         address = address_of(url)
+        connector = Connector(address.url)
         pool = asyncpg.create_pool(
             address.url,
-            connect=Connector(address.url).connect,
+            connect=connector.connect,
             min_size=0,
             max_size=connections_max,
             connection_class=_Connection,
@@ -86,7 +88,7 @@ class Database:
             command_timeout=30,
         )
         await pool
-        database = cls(pool)
+        database = cls(pool, connector)
         try:
             yield database
         finally:
@@ -104,6 +106,7 @@ class Database:
         connection = await self._take()
         try:
             yield connection
+            self._refuse_the_past(connection)
         except BaseException as error:
             await self._let_go(connection, error)
             raise
@@ -124,6 +127,7 @@ class Database:
         connection = await self._take()
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments, timeout=seconds_max)
+            self._refuse_the_past(connection)
         except BaseException as error:
             await self._let_go(connection, error)
             if seconds_max is not None and isinstance(error, TimeoutError):
@@ -144,15 +148,29 @@ class Database:
         while self._at_hand:
             connection, used_at = self._at_hand.pop()
             if _is_alive(connection):
-                if monotonic() - used_at < IDLE_SECONDS_MAX:
+                if monotonic() - used_at < IDLE_SECONDS_MAX and not self._connector.is_of_the_past(connection):
                     return connection
                 connection.terminate()  # who knows what has become of the way between here and the server
             await self._pool.release(connection)
         self._waiting += 1
         try:
-            return await self._pool.acquire(timeout=ACQUIRE_SECONDS_MAX)
+            while True:
+                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS_MAX)
+                if not self._connector.is_of_the_past(connection):
+                    return connection
+                connection.terminate()
+                await self._pool.release(connection)
         finally:
             self._waiting -= 1
+
+    def _refuse_the_past(self, connection: Connection) -> None:
+        """A server that hung while another took its place can still answer, and does not know what was written since.
+
+        Raises ConnectionError, and ends the connection.
+        """
+        if self._connector.is_of_the_past(connection):
+            connection.terminate()
+            raise ConnectionError("another server has taken the place of the one that answered")
 
     async def _give_back(self, connection: Connection) -> None:
         """Keeps the connection at hand, unless somebody waits for one at the pool, or for all of them at the end."""
