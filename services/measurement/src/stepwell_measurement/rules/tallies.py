@@ -4,10 +4,10 @@ Nothing of a group of which anything is kept back. Waits are told in steps of fi
 last one, never across a limit that a share is published for, as the curves of the dashboards are.
 """
 
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
+from stepwell_measurement.rules.curves import steps
 from stepwell_measurement.rules.measures.figures import (
     AFTER,
     BEFORE,
@@ -65,20 +65,5 @@ def _stepped(measure: Measure, tally: Tally, below: int) -> Tally:
     for place, (state, bounds) in enumerate(((BEGUN, limits), (WAITING, limits), (LEFT, (-1, last))), 1):
         for after, until in pairwise(bounds):
             counts = [(each.days, each[place]) for each in waits if after < each.days <= until and each[place]]
-            told |= {wait_name(state, days): Decimal(count) for days, count in _steps(counts, below)}
+            told |= {wait_name(state, days): Decimal(count) for days, count in steps(counts, below)}
     return told or {wait_name(BEGUN, 0): Decimal(0)}
-
-
-def _steps(counts: Sequence[tuple[int, int]], below: int) -> Iterator[tuple[int, int]]:
-    """Day and people of each step; who is left over at the end is part of the last one."""
-    steps: list[tuple[int, int]] = []
-    people = 0
-    for days, count in counts:
-        people += count
-        if people >= below:
-            steps.append((days, people))
-            people = 0
-    if people:
-        before = steps.pop()[1] if steps else 0
-        steps.append((counts[-1][0], before + people))
-    yield from steps
