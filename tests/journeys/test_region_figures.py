@@ -4,20 +4,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from stepwell_measurement.data.region import default_schedule
 from stepwell_measurement.rules.region import Part, parts_due
 from stepwell_measurement.use_cases.dashboards import period_of
 from stepwell_shared.canonical import extension_url, instant
-from stepwell_shared.cli.partners import add_partner, change_partner, our_card
-from stepwell_shared.events.endpoints import EndpointPolicy
-from stepwell_shared.federation.cards import write_card
+from stepwell_shared.cli.partners import change_partner
 from stepwell_shared.federation.terms import FIGURES, Terms
-from stepwell_shared.settings import SERVICES
 
 from tests.journeys.test_federation import cut_off, nothing_is_owed, together_again, until
-from tests.support.partners import Organisation, Resource, hired, rows, statement
+from tests.support.partners import Organisation, Resource, add_by_card, hired, rows, statement
 
 TAKES_FIGURES = Terms(frozenset({FIGURES}))
 TRIES = 5
@@ -32,20 +28,9 @@ def newest_due() -> Part:
 
 async def agree(practice: Organisation, hub: Organisation, *, shares: bool = True) -> None:
     """Each adds the other by its card; no referral goes between them."""
-    for host, guest, shared in ((hub, practice, False), (practice, hub, shares)):
-        told = TAKES_FIGURES if guest is hub else None
-        card = write_card(our_card(guest.access(), guest.tenant, host.tenant, f"The {guest.tenant}", taken=told))
-        await add_partner(
-            host.access(),
-            host.tenant,
-            guest.tenant,
-            card,
-            refers_here=False,
-            referred_to=host is practice,
-            shared=frozenset({FIGURES}) if shared else frozenset(),
-            endpoints=EndpointPolicy([urlsplit(guest.url_of(each)).netloc for each in SERVICES]),
-            taken=TAKES_FIGURES if host is hub else Terms(),
-        )
+    await add_by_card(practice, hub, (), told=None, takes=TAKES_FIGURES)
+    shared = (FIGURES,) if shares else ()
+    await add_by_card(hub, practice, shared, told=TAKES_FIGURES, takes=Terms(), referred_to=True)
 
 
 async def care_is_given(practice: Organisation, part: Part, *, came: int, missed: int) -> None:

@@ -267,19 +267,31 @@ async def introduce(
 
     `taken` is what whoever is referred to takes from the other.
     """
-    refers_here = agreed.get("refers_here", False)
-    told = None if refers_here else taken
+    told, takes = (None, taken) if agreed.get("refers_here") else (taken, ANY_REFERRAL)
+    await add_by_card(guest, host, shared, told=told, takes=takes, **agreed)
+
+
+async def add_by_card(
+    guest: Organisation,
+    host: Organisation,
+    shared: Collection[str],
+    *,
+    told: Terms | None,
+    takes: Terms,
+    **agreed: bool,
+) -> None:
+    """`host`, which `takes` this, adds `guest` by its card, which says what the guest takes (`told`)."""
     card = write_card(our_card(guest.access(), guest.tenant, host.tenant, f"The {guest.tenant}", taken=told))
     await add_partner(
         host.access(),
         host.tenant,
         guest.tenant,
         card,
-        refers_here=refers_here,
+        refers_here=agreed.get("refers_here", False),
         referred_to=agreed.get("referred_to", False),
         shared=frozenset(shared),
         endpoints=EndpointPolicy([urlsplit(guest.url_of(each)).netloc for each in SERVICES]),
-        taken=taken if refers_here else ANY_REFERRAL,
+        taken=takes,
     )
 
 

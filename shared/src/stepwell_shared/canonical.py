@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 CANONICAL = "https://stepwell.health/fhir"
 # Identifiers of the reports that measurement makes for a partner.
@@ -23,6 +24,11 @@ def topic(name: str) -> str:
 def extension_url(name: str) -> str:
     """URL of one of our own extensions; they exist only where R4 has no element for the fact."""
     return f"{CANONICAL}/StructureDefinition/{name}"
+
+
+def organization_of(tenant: str) -> dict[str, Any]:
+    """The reference to a tenant as the Organization that a report comes from."""
+    return {"type": "Organization", "identifier": {"system": f"{CANONICAL}/NamingSystem/tenant", "value": tenant}}
 
 
 def derived_id(origin_base_url: str, tenant: str, *cause: str) -> str:

@@ -1,7 +1,5 @@
 """Figures between organisations: what leaves a practice, what a hub takes, and what it knows of its region then."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -21,10 +19,8 @@ from stepwell_shared.events.progress import PendingEvent
 from stepwell_shared.federation.exchange import NotReadyError
 from stepwell_shared.federation.partners import Partner, figures_client_of, figures_scopes, save_partner
 from stepwell_shared.federation.terms import FIGURES, Terms
-from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.interactions import built
-from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
@@ -32,7 +28,7 @@ from tests.services.measurement.test_dashboards import asked
 from tests.services.measurement.test_evaluating import put
 from tests.shared.federation.pairs import hub
 from tests.support.corpus import Emitted
-from tests.support.engine import access_record
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, SOUTH, START, URLS, announced, stored, token
 
 TAKES = Terms(frozenset({FIGURES}))
@@ -87,19 +83,10 @@ async def sent(runtime: Runtime, partner: Partner, report: Resource) -> Resource
     return dict(entry["resource"])
 
 
-@asynccontextmanager
-async def door_for(runtime: Runtime, partner: Partner) -> AsyncIterator[httpx.AsyncClient]:
-    """The hub's FHIR routes for the measurement service of a partner."""
+def caller_of(partner: Partner) -> Caller:
+    """The token of a partner's measurement service."""
     client_id = figures_client_of(partner.tenant, partner.name)
-    access = Caller(partner.tenant, client_id, figures_scopes(partner), "token-1", roles=(FIGURES_ROLE,))
-
-    async def authenticate(header: str | None) -> Access:
-        return access
-
-    app = FhirApplication(Door(runtime.engine, authenticate, access_record), "/measurement/fhir")
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url=URLS["measurement"] + "/") as client:
-        yield client
+    return Caller(partner.tenant, client_id, figures_scopes(partner), "token-1", roles=(FIGURES_ROLE,))
 
 
 async def pooled(http: httpx.AsyncClient, measure: str = "attendance", **given: str) -> Resource:
@@ -158,7 +145,7 @@ async def test_a_hub_takes_a_partners_own_summaries_by_its_own_token_and_nothing
         for each in report["extension"]
     ]
     refused["with a small tally"] = ({**report, "extension": few}, 422)
-    async with door_for(runtime, taken) as practice:
+    async with door_for(runtime, caller_of(taken)) as practice:
         for why, (body, status) in refused.items():
             answer = await practice.put(f"MeasureReport/{body['id']}", json=body)
             assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome"), (
@@ -172,7 +159,7 @@ async def test_a_hub_takes_a_partners_own_summaries_by_its_own_token_and_nothing
         client = replace(taken, name=ended.name)
         await save_partner(runtime.database, replace(taken, taken_here=ended.taken_here), START)
         runtime.cache.clear()
-        async with door_for(runtime, client) as practice:
+        async with door_for(runtime, caller_of(client)) as practice:
             body = {**report, "reporter": {"reference": client.organization}}
             answer = await practice.put(f"MeasureReport/{own_id}", json=body)
             assert (answer.status_code, "not agreed" in answer.text) == (403, True), answer.text
@@ -192,7 +179,7 @@ async def test_a_region_is_what_its_practices_have_told_and_says_who_has_not(
     emitted(mine)
     report = await sent(runtime, given, mine)
     emitted(report)
-    async with door_for(runtime, taken) as practice:
+    async with door_for(runtime, caller_of(taken)) as practice:
         for _ in range(3):  # once counts once
             assert (await practice.put(f"MeasureReport/{report['id']}", json=report)).status_code in {200, 201}
         answer = await pooled(http)
@@ -229,7 +216,7 @@ async def test_a_practice_with_few_people_is_told_of_without_its_figures(
     url = "https://stepwell.health/fhir/StructureDefinition/tally"
     by_hand["extension"] = [{"url": url, "extension": each} for each in parts]
     assert (await http.post("MeasureReport", json=by_hand, headers=LEADER)).status_code == 201
-    async with door_for(runtime, taken) as practice:
+    async with door_for(runtime, caller_of(taken)) as practice:
         assert (await practice.put(f"MeasureReport/{report['id']}", json=report)).status_code == 201
     answer = await pooled(http)
     assert people(answer) == [20, 20, 9]
@@ -255,7 +242,7 @@ async def test_leaders_of_a_hub_see_what_is_there_and_who_is_late_in_every_langu
     await care(runtime, came=12, missed=6)
     await reported(runtime, given)
     report = await sent(runtime, given, await kept(runtime))
-    async with door_for(runtime, taken) as practice:
+    async with door_for(runtime, caller_of(taken)) as practice:
         assert (await practice.put(f"MeasureReport/{report['id']}", json=report)).status_code == 201
     for language, words in (("en", "12 of 18"), ("de", "Verspätet"), ("es", "consultas"), ("fr", "cabinets")):
         status, _, page = await asked(runtime, leader, path, f"part=2026-Q3&language={language}")

@@ -1,23 +1,17 @@
 """A hub's referral service as its partners reach it, and what a practice sends."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import httpx
 from stepwell_referral import builders
 from stepwell_referral.use_cases.elsewhere import REFERRAL_IDENTIFIERS
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.federation.partners import Partner, partner_scopes, save_partner
-from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.copies import ship
-from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assignment
 from tests.shared.federation.pairs import hub
-from tests.support.engine import access_record
 from tests.support.runtime import NORTH, START, URLS
 
 PRACTICE_URL = "https://practice.example.org"
@@ -38,19 +32,6 @@ def caller_of(partner: Partner) -> Caller:
     """The partner's token."""
     scopes = partner_scopes(partner, URLS["referral"])
     return Caller(partner.tenant, partner.client_here, scopes, "token-1", roles=("partner",))
-
-
-@asynccontextmanager
-async def door_for(runtime: Runtime, access: Access) -> AsyncIterator[httpx.AsyncClient]:
-    """The FHIR routes for one caller."""
-
-    async def authenticate(header: str | None) -> Access:
-        return access
-
-    app = FhirApplication(Door(runtime.engine, authenticate, access_record), "/referral/fhir")
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url=URLS["referral"] + "/") as client:
-        yield client
 
 
 def own_task(request_id: str = "s1", **changed: Any) -> Resource:

@@ -24,10 +24,11 @@ from stepwell_shared.fhir import validation
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.runtime import Runtime
 
-from tests.services.referral.partnering import PRACTICE_URL, add_practice, caller_of, door_for, person
+from tests.services.referral.partnering import PRACTICE_URL, add_practice, caller_of, person
 from tests.services.referral.test_partners import consents
 from tests.shared.federation.pairs import HUB_URL, hub
 from tests.support.consents import opt_in
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, START, URLS, announced, received, stored, token
 
 KEPT = "KEPT"

@@ -18,9 +18,10 @@ from stepwell_shared.partnering import note_heard
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
-from tests.services.referral.partnering import add_practice, caller_of, door_for, referral
+from tests.services.referral.partnering import add_practice, caller_of, referral
 from tests.services.referral.test_partners import pending, refer
 from tests.shared.federation.pairs import hub
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, SOUTH, START, http_of, stored, token
 
 Resource = dict[str, Any]

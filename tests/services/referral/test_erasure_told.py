@@ -24,12 +24,12 @@ from tests.services.referral.partnering import (
     SHARED,
     add_practice,
     caller_of,
-    door_for,
     own_task,
     referral,
 )
 from tests.services.referral.test_partners import news, ours, partner, pending, refer
 from tests.shared.federation.pairs import hub
+from tests.support.door import door_for
 from tests.support.runtime import NORTH
 
 __all__ = ["partner"]

@@ -13,7 +13,8 @@ from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import referral_events, referrals
-from tests.services.referral.partnering import add_practice, caller_of, cancellation, door_for, referral
+from tests.services.referral.partnering import add_practice, caller_of, cancellation, referral
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, SOUTH, caller
 
 Resource = dict[str, Any]

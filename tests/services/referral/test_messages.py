@@ -13,8 +13,8 @@ from stepwell_shared.fhir.copies import ship
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
-from tests.services.referral.partnering import door_for
 from tests.services.referral.test_loop import beside, move, put, said, told
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, Clock, announced, stored, token
 
 NURSE = token(NORTH, "coordinator", "Practitioner/nurse-1")

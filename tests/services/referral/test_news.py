@@ -25,8 +25,9 @@ from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referral_events, referrals
 from tests.services.referral.booking import COORDINATOR, ask, put_in, schedule, slot
-from tests.services.referral.partnering import add_practice, caller_of, door_for, referral
+from tests.services.referral.partnering import add_practice, caller_of, referral
 from tests.shared.federation.pairs import HUB_URL, hub
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, START, URLS, http_of, received, stored
 
 KEPT = "KEPT"

@@ -16,8 +16,8 @@ from stepwell_shared.fhir.copies import ship
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import accepted, assigned, assignment, hear, referrals
-from tests.services.referral.partnering import door_for
 from tests.services.referral.test_loop import COORDINATOR, beside, move, no, put, said, timers, told
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, SOUTH, announced, http_of, stored, token
 
 EHR, CLINICIAN = token(NORTH, "ehr"), token(NORTH, "clinician", "Practitioner/dr-1")

@@ -10,7 +10,8 @@ from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.assigning import referrals
 from tests.services.referral.booking import put_in
-from tests.services.referral.partnering import add_practice, caller_of, door_for, referral
+from tests.services.referral.partnering import add_practice, caller_of, referral
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, SOUTH, caller
 
 Resource = dict[str, Any]

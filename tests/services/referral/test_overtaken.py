@@ -1,6 +1,6 @@
 """What a client writes stays written, whatever referral was deciding on the version before it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -46,7 +46,7 @@ async def due(runtime: Runtime) -> None:
 
 def overtake(
     monkeypatch: pytest.MonkeyPatch, module: object, name: str, http: httpx.AsyncClient, task: str
-) -> Callable[[], Awaitable[Resource]]:
+) -> Callable[[], Resource]:
     """Moves a Task when a function is called first, before it does its work; gives what the client was answered."""
     original = getattr(module, name)
     answers: list[Resource] = []
@@ -60,7 +60,7 @@ def overtake(
             answers.append(answer.json())
         return await original(*arguments, **named)
 
-    async def answered() -> Resource:
+    def answered() -> Resource:
         assert answers, f"{name} was not called"
         return answers[0]
 
@@ -73,7 +73,7 @@ async def test_a_referral_that_moves_while_waits_are_reckoned_stays_moved_and_th
 ) -> None:
     answered = overtake(monkeypatch, renewing, "reckoned", http, "t1")
     assert await work_on_paces(runtime, [NORTH]) == 0, "the service stays due"
-    answer = await answered()
+    answer = answered()
     assert (await http.get("Task/t1", headers=COORDINATOR)).json() == answer
     assert (await http.get("Task/t2", headers=COORDINATOR)).json()["meta"]["versionId"] == "2"
     await due(runtime)  # and not only once the lease is over
@@ -88,5 +88,5 @@ async def test_a_referral_that_moves_while_a_time_is_booked_for_it_stays_moved(
     wish: dict[str, Any] = {"slot": "Slot/d1", "patient_reference": "Patient/a", "overtaking_reason": "QUEUE-CLINICAL"}
     booked = only(await ask(http, "book", **wish))
     assert booked["status"] == "booked"
-    answer = await answered()
+    answer = answered()
     assert (await http.get("Task/t1", headers=COORDINATOR)).json() == answer

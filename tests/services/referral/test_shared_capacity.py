@@ -22,8 +22,9 @@ from stepwell_shared.fhir.unit import UnitOfWork
 from stepwell_shared.runtime import Runtime
 
 from tests.services.referral.booking import person, put_in, schedule, slot, waiting_task
-from tests.services.referral.partnering import add_practice, caller_of, door_for
+from tests.services.referral.partnering import add_practice, caller_of
 from tests.shared.federation.pairs import HUB_URL, hub
+from tests.support.door import door_for
 from tests.support.runtime import NORTH, START, Clock, announced, caller, stored, token
 
 COORDINATOR = token(NORTH, "coordinator")

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import orjson
-from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.canonical import organization_of
 from stepwell_shared.federation.partners import Partner
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.messages import Request, Response
@@ -79,8 +79,7 @@ async def pool(runtime: Runtime, request: Request) -> Response:
         text = "no organisation has sent a report with its tally for exactly this period"
         raise FhirError(Category.BUSINESS_RULE, [Issue(text, "business-rule")])
     pooled = found.report() if by_reporter else found.report().without_rows()
-    tenant = {"system": f"{CANONICAL}/NamingSystem/tenant", "value": request.access.tenant}
-    reporter = {"type": "Organization", "identifier": tenant}
+    reporter = organization_of(request.access.tenant)
     strata = (REPORTER,) if by_reporter else ()
     about = About(reporter, runtime.clock(), question.start, question.end, strata)
     answer = with_standing(summary_report(pooled, about), found.standing)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import orjson
 import structlog
 from stepwell_shared.background import poll
-from stepwell_shared.canonical import CANONICAL
+from stepwell_shared.canonical import organization_of
 from stepwell_shared.federation.partners import Partner
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.interactions import built
@@ -87,8 +87,7 @@ async def _kept(
     before: Resource = orjson.loads(stored.body) if stored is not None and stored.body else {}
     if str(before.get("date", ""))[:10] >= looked_at:
         return False
-    reporter = {"type": "Organization", "identifier": {"system": f"{CANONICAL}/NamingSystem/tenant", "value": tenant}}
-    about = About(reporter, made_at, part.start, part.end)
+    about = About(organization_of(tenant), made_at, part.start, part.end)
     report = kept_report(measure, group, about, id_, f"{partner.name}/{measure.id}/{part.name}")
     if _content(before) == _content(orjson.loads(encode(report))):
         return False

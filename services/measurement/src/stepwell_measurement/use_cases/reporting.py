@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from stepwell_shared.canonical import CANONICAL, derived_id
+from stepwell_shared.canonical import CANONICAL, derived_id, organization_of
 from stepwell_shared.fhir.body import encode
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.registry import Interaction
@@ -90,10 +90,7 @@ async def _report(runtime: Runtime, request: Request, given: Given, measure_id: 
     question = _question(runtime, given, measure_id)
     request.access.require("MeasureReport", Interaction.SEARCH_TYPE)
     require_whole(request, "MeasureReport")
-    reporter = {
-        "type": "Organization",
-        "identifier": {"system": f"{CANONICAL}/NamingSystem/tenant", "value": request.access.tenant},
-    }
+    reporter = organization_of(request.access.tenant)
     about = About(reporter, runtime.clock(), question.start, question.end, question.strata, question.by)
     if kind == "summary":
         if question.person:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from stepwell_shared.canonical import CANONICAL, instant
+from stepwell_shared.canonical import CANONICAL, instant, organization_of
 from stepwell_shared.proportions import Interval
 
 from stepwell_routing.rules.disclosure import Labels
@@ -186,10 +186,7 @@ def _report(measure: str, about: About, groups: Sequence[Resource]) -> Resource:
         "type": "summary",
         "measure": f"{CANONICAL}/Measure/{measure}",
         "date": instant(about.made_at),
-        "reporter": {
-            "type": "Organization",
-            "identifier": {"system": f"{CANONICAL}/NamingSystem/tenant", "value": about.tenant},
-        },
+        "reporter": organization_of(about.tenant),
         "period": {"start": instant(about.start), "end": instant(about.end)},
         "group": list(groups),
     }
