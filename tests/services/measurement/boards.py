@@ -6,16 +6,7 @@ from decimal import Decimal
 from random import Random
 
 from stepwell_measurement.data.measures import measures
-from stepwell_measurement.rules.board import (
-    MONTH,
-    PRACTICE,
-    Board,
-    Counts,
-    Sheet,
-    population_of,
-    quarter_of,
-    sheets_of,
-)
+from stepwell_measurement.rules.board import Board, Sheet, sheets_of
 from stepwell_measurement.rules.measures.figures import (
     AFTER,
     BEFORE,
@@ -32,6 +23,8 @@ from stepwell_measurement.rules.measures.figures import (
     Tally,
     wait_name,
 )
+from stepwell_measurement.rules.nesting import population_of
+from stepwell_measurement.rules.partings import MONTH, PRACTICE, Counts, quarter_of
 
 START, END, MADE = date(2025, 11, 1), date(2026, 10, 31), datetime(2026, 11, 22, 9, tzinfo=UTC)
 MONTHS = [f"2025-{month:02}" for month in (11, 12)] + [f"2026-{month:02}" for month in range(1, 11)]

@@ -8,7 +8,12 @@ from itertools import chain, pairwise, permutations, product
 import pytest
 from stepwell_measurement.data.measures import measures
 from stepwell_measurement.rules.answers import Asked, answer
-from stepwell_measurement.rules.board import (
+from stepwell_measurement.rules.board import Group, Sheet, sheets_of
+from stepwell_measurement.rules.curves import curve
+from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Measure, wait_name
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
+from stepwell_measurement.rules.nesting import parts_of, tables_of
+from stepwell_measurement.rules.partings import (
     BEFORE_PERIOD,
     MONTH,
     PERIOD,
@@ -16,17 +21,9 @@ from stepwell_measurement.rules.board import (
     QUARTER,
     TIER,
     Counts,
-    Group,
-    Sheet,
     key_of,
-    parts_of,
     quarter_of,
-    sheets_of,
-    tables_of,
 )
-from stepwell_measurement.rules.curves import curve
-from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Measure, wait_name
-from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.publishing import Key, equations
 
 from tests.services.measurement.attacking import solved

@@ -4,42 +4,34 @@ All tables of measures about the same people, or about people within others, are
 gives away what another one keeps back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
-from itertools import permutations
 from typing import NamedTuple
 
 from stepwell_measurement.rules.curves import curve
 from stepwell_measurement.rules.measures.control_charts import Count, Point, p_chart
-from stepwell_measurement.rules.measures.figures import (
-    ELIGIBLE,
-    FOLLOWED,
-    Criteria,
-    Figure,
-    Kind,
-    Measure,
-    Tally,
-    added,
-    cells,
-    figure,
-    shown,
-)
+from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, figure, shown
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
-from stepwell_measurement.rules.publishing import Key, Table, published
+from stepwell_measurement.rules.nesting import partings, population_of, tables_of
+from stepwell_measurement.rules.partings import (
+    BEFORE_PERIOD,
+    MONTH,
+    PERIOD,
+    PRACTICE,
+    QUARTER,
+    TIER,
+    Counts,
+    Parting,
+    Tallies,
+    key_of,
+    sides,
+)
+from stepwell_measurement.rules.publishing import Key, published
 from stepwell_measurement.rules.tallies import told_tally
 
 BASELINE_MIN = 6
 """So few months before a change set no limits: a product default, as too few points make limits that mean nothing."""
-
-MONTH, QUARTER, TIER, PRACTICE = "month", "quarter", "tier", "practice"
-PERIOD, BEFORE_PERIOD = frozenset({("period", "this")}), frozenset({("period", "before")})
-NOBODY_APART: Key = frozenset()
-_AMONG = Measure("", "", "", Kind.MEAN, Criteria("", "", ""), "", "", "", "", "", "", ())
-
-Tallies = Mapping[str, Tally]
-"""What was counted of each group of one dimension."""
 
 
 class Group(NamedTuple):
@@ -108,9 +100,8 @@ def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELO
     found: dict[str, Sheet] = {}
     for population in dict.fromkeys(population_of(measure) for measure, _ in counted):
         together = [each for each in counted if population_of(each[0]) == population]
-        partings = partings(together)
         shared = published(tables_of(together), below)
-        for parting, counts in partings:
+        for parting, counts in partings(together):
             found[parting.measure.id] = _sheet(parting, counts, shared, below)
     return found
 

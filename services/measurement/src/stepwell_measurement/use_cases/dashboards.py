@@ -16,17 +16,10 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.board_tables import KeptSheet, claim, keep, kept, stamps
 from stepwell_measurement.data.measures import measures
-from stepwell_measurement.rules.board import (
-    PRACTICE,
-    TIER,
-    Board,
-    Counts,
-    Sheet,
-    population_of,
-    quarter_of,
-    sheets_of,
-)
+from stepwell_measurement.rules.board import Board, Sheet, sheets_of
 from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
+from stepwell_measurement.rules.nesting import population_of
+from stepwell_measurement.rules.partings import PRACTICE, TIER, Counts, quarter_of
 from stepwell_measurement.use_cases.evaluating import Question, tallies, tallies_of_each
 from stepwell_measurement.use_cases.site import site_file
 
