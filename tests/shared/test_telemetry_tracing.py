@@ -189,6 +189,21 @@ def test_a_request_is_named_by_what_it_does_and_fails_by_its_status() -> None:
     assert [(each.name, each.error) for each in spans] == [("read Patient", ""), ("search-system", "500")]
 
 
+async def test_whoever_asks_for_the_numbers_of_an_unrecorded_request_is_told_the_same_and_no_other_has_them() -> None:
+    async def asked() -> str | None:
+        return traceparent_now()
+
+    watch, told = Watch(Metrics("screening"), Tracer(0.0)), []
+    for _ in range(2):
+        seen = watch.request("read", "Patient", None)
+        told.append(await asyncio.create_task(asked()))
+        assert [traceparent_now(), seen.place.traceparent] == told[-1:] * 2
+        seen.done()
+        assert current() is None
+    assert all(parsed(each) is not None for each in told)
+    assert told[0] != told[1]
+
+
 def test_a_request_goes_on_with_the_work_of_another_service_once_it_is_known_to_be_one() -> None:
     tracer, spans = recording(0.0)
     watch = Watch(Metrics("routing"), tracer)

@@ -92,15 +92,16 @@ class Door:
     async def answer(self, exchange: Exchange, asked: Asked) -> None:
         """Runs one verb for one request; whatever happens, the answer is FHIR."""
         served_type = asked.resource_type if asked.address.is_served else ""
-        with self.watch.request(asked.interaction, served_type, exchange.headers.get("traceparent")) as seen:
-            held: list[Share] = []
-            try:
-                response, media_type = await self._answer(exchange, asked, held)
-                await exchange.answer(response, media_type)
-            finally:
-                for share in held:
-                    share.at_work -= 1
+        seen = self.watch.request(asked.interaction, served_type, exchange.headers.get("traceparent"))
+        held: list[Share] = []
+        try:
+            response, media_type = await self._answer(exchange, asked, held)
+            await exchange.answer(response, media_type)
             seen.status = response.status
+        finally:
+            for share in held:
+                share.at_work -= 1
+            seen.done()
 
     async def _answer(self, exchange: Exchange, asked: Asked, held: list[Share]) -> tuple[Response, str]:
         """The answer and its media type; what `held` gets is the client's until the answer is sent."""

@@ -1,21 +1,22 @@
 """Traces across services: which piece of work caused which, recorded for the few that are sampled.
 
 https://www.w3.org/TR/trace-context/ ; tracestate and baggage are neither read nor sent on, because anything can be in
-them. What is not sampled has numbers (the log names them) and no spans: it costs two random numbers.
+them. What is not sampled has no spans; its numbers are drawn when a log line or an event is to name them.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from enum import Enum
-from random import getrandbits
+from random import getrandbits, random
 from time import time_ns
 from types import TracebackType
 from typing import NamedTuple, Self
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _SAMPLED = 1
-_CHANCE_BITS = 32
+# Below the ratio a piece of work is recorded. It is no secret, and every request draws it.
+chance = random
 
 
 class Kind(Enum):
@@ -50,14 +51,31 @@ def parsed(traceparent: str | None) -> Place | None:
 
 
 class Span:
-    """A piece of work that is not recorded: all that it has are its numbers. `RecordedSpan` does what this omits."""
+    """A piece of work that is not recorded: all that it has are its numbers, drawn when somebody asks for them.
 
-    __slots__ = ("span_id", "trace_id")
+    `RecordedSpan` does what this omits.
+    """
+
+    __slots__ = ("_span_id", "_trace_id")
     is_recorded = False
 
-    def __init__(self, trace_id: int, span_id: int) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id
+    def __init__(self, trace_id: int = 0, span_id: int = 0) -> None:
+        self._trace_id = trace_id
+        self._span_id = span_id
+
+    @property
+    def trace_id(self) -> int:
+        """The number of everything that has the same cause."""
+        if not self._trace_id:
+            self._trace_id = _number(128)
+        return self._trace_id
+
+    @property
+    def span_id(self) -> int:
+        """The number of this piece of work."""
+        if not self._span_id:
+            self._span_id = _number(64)
+        return self._span_id
 
     @property
     def place(self) -> Place:
@@ -78,10 +96,8 @@ class RecordedSpan(Span):
     __slots__ = ("_record", "attributes", "ended_ns", "error", "kind", "links", "name", "parent_id", "started_ns")
     is_recorded = True
 
-    def __init__(
-        self, place: Place | None, record: Callable[["RecordedSpan"], None], name: str, kind: Kind, trace_id: int = 0
-    ) -> None:
-        super().__init__(trace_id if place is None else place.trace_id, _number(64))
+    def __init__(self, place: Place | None, record: Callable[["RecordedSpan"], None], name: str, kind: Kind) -> None:
+        super().__init__(0 if place is None else place.trace_id)
         self.parent_id = 0 if place is None else place.span_id
         self.name, self.kind, self.error = name, kind, ""
         self.attributes: dict[str, str | int | float] = {}
@@ -115,26 +131,16 @@ class Tracer:
     ) -> None:
         self._record = record
         self._callers_decide = callers_decide
-        self.ratio = ratio
-
-    @property
-    def ratio(self) -> float:
-        """How much of what begins here is recorded."""
-        return float(self._below / 2**_CHANCE_BITS)
-
-    @ratio.setter
-    def ratio(self, ratio: float) -> None:
-        self._below = int(ratio * 2**_CHANCE_BITS) if self._record is not None else 0
+        self.ratio = ratio if record is not None else 0.0
 
     def begin(self, name: str, traceparent: str | None = None, kind: Kind = Kind.SERVER) -> Span:
         """Work that somebody outside asks for: it goes on with the caller's trace, and may be recorded."""
-        place = parsed(traceparent) if traceparent is not None else None
+        place = parsed(traceparent)
         if place is not None and self._callers_decide:
             return self._span(name, place, kind)
-        if getrandbits(_CHANCE_BITS) < self._below:
-            return self._recorded(name, place, kind)
-        # What nearly every request comes to: no call more than it takes.
-        return Span((getrandbits(128) or 1) if place is None else place.trace_id, getrandbits(64) or 1)
+        if chance() < self.ratio:
+            return self.recorded(name, place, kind)
+        return Span() if place is None else Span(place.trace_id)
 
     def follow(self, name: str, traceparent: str | None, kind: Kind) -> Span:
         """Work that one of our own services caused: recorded where the cause was."""
@@ -145,21 +151,19 @@ class Tracer:
         """Work that has several causes, as a trace of its own with a link to each that is recorded."""
         links = [each for each in causes if each.is_sampled]
         if not links or self._record is None:
-            return Span(_number(128), _number(64))
-        span = RecordedSpan(None, self._record, name, kind, _number(128))
+            return Span()
+        span = RecordedSpan(None, self._record, name, kind)
         span.links = links
         return span
 
     def _span(self, name: str, place: Place, kind: Kind) -> Span:
-        return self._recorded(name, place, kind) if place.is_sampled else Span(place.trace_id, _number(64))
+        return self.recorded(name, place, kind) if place.is_sampled else Span(place.trace_id)
 
-    def _recorded(self, name: str, place: Place | None, kind: Kind) -> Span:
-        trace_id = _number(128) if place is None else place.trace_id
-        return (
-            Span(trace_id, _number(64))
-            if self._record is None
-            else RecordedSpan(place, self._record, name, kind, trace_id)
-        )
+    def recorded(self, name: str, place: Place | None = None, kind: Kind = Kind.SERVER) -> Span:
+        """Work that has been chosen to be recorded."""
+        if self._record is not None:
+            return RecordedSpan(place, self._record, name, kind)
+        return Span() if place is None else Span(place.trace_id)
 
 
 _current: ContextVar[Span | None] = ContextVar("stepwell_span", default=None)
