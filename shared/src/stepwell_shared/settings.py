@@ -13,6 +13,8 @@ SERVICES = ("screening", "routing", "referral", "measurement")
 EXCHANGING_SERVICE = "referral"
 # The one that sends figures to those of them that take them.
 REPORTING_SERVICE = "measurement"
+# Set for services that are started as children: they stop when their standard input ends.
+ATTACHED = "STEPWELL_ATTACHED"
 
 
 class Settings(BaseSettings):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,26 @@ def test_ctrl_c_in_the_terminal_stops_the_services_in_order(tmp_path: Path) -> N
         assert parent.stdout.read() == "stopped\n"
     assert parent.returncode == 0
     assert (tmp_path / "screening.log").read_text().endswith("finished in order\n")
+
+
+def test_a_service_stops_in_order_when_whoever_started_it_was_killed(tmp_path: Path) -> None:
+    attached = f"from stepwell_shared.cli.serving import end_with_input\nend_with_input()\n{SERVICE}"
+    command = Command("screening", (sys.executable, "-c", attached, str(port := free_port())), port)
+    program = textwrap.dedent(f"""
+        from pathlib import Path
+        from stepwell_shared.cli.processes import Command, ServiceProcesses
+        command = Command("screening", {command.argv!r}, {port})
+        with ServiceProcesses([command], Path({str(tmp_path)!r})) as services:
+            services.wait_until_ready()
+            print("ready", flush=True)
+            services.wait_until_ended()
+    """)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.kill()
+    log = tmp_path / "screening.log"
+    deadline = time.monotonic() + 30
+    while not log.read_text().endswith("finished in order\n"):
+        assert time.monotonic() < deadline, "it lives on by itself"
+        time.sleep(0.05)

@@ -20,6 +20,7 @@ from typing import Self
 
 from stepwell_shared.cli.embedded import last_lines
 from stepwell_shared.cli.errors import SetupError
+from stepwell_shared.settings import ATTACHED
 
 # Longer than a service takes that drains and then finishes what is under way (connections.STOP_SECONDS_MAX).
 STOP_SECONDS = 45.0
@@ -61,13 +62,16 @@ class ServiceProcesses:
     def start_one(self, name: str) -> None:
         """Starts one service, for the first time or again after it was stopped or killed."""
         command = self._command(name)
-        if name in self._running and self._running[name].poll() is None:
-            raise ValueError(f"{name} is already running")
+        if name in self._running:
+            if self._running[name].poll() is None:
+                raise ValueError(f"{name} is already running")
+            _let_go(self._running[name])
         with self.log_of(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 list(command.argv),
-                env={**os.environ, **command.environment},
-                stdin=subprocess.DEVNULL,
+                env={**os.environ, ATTACHED: "true", **command.environment},
+                # It ends when we do, however we do, and with it a service that is attached to it.
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C at the terminal reaches us alone, so that we stop the services in order.
@@ -108,7 +112,7 @@ class ServiceProcesses:
         """SIGKILL, as a crash would: the service gets no chance to finish anything."""
         process = self._running[name]
         process.kill()
-        process.wait()
+        _let_go(process)
 
     def stop_one(self, name: str) -> None:
         """Asks one service to finish what it is doing; after a while it is killed."""
@@ -194,7 +198,8 @@ def _uninterrupted() -> Iterator[None]:
 
 def _stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:
     with _uninterrupted():
-        alive = [process for process in processes if process.poll() is None]
+        all_of_them = list(processes)
+        alive = [process for process in all_of_them if process.poll() is None]
         for process in alive:
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
@@ -203,7 +208,13 @@ def _stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+        for process in all_of_them:
+            _let_go(process)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """Waits for its end, and closes our end of its standard input."""
+    process.communicate()
 
 
 def _is_taken(host: str, port: int) -> bool:
