@@ -48,7 +48,7 @@ class Submitter:
         """Fetches the questionnaires."""
         for name, _ in FORMS:
             url = f"{CANONICAL}/Questionnaire/{name}"
-            answer = await self._until_answered("prepare", "GET", "Questionnaire", None, {}, {"url": url})
+            answer = await self.until_answered("prepare", "GET", "Questionnaire", None, {}, {"url": url})
             self.questionnaires.append(answer.json()["entry"][0]["resource"])
 
     async def submit(self, number: int) -> None:
@@ -73,7 +73,7 @@ class Submitter:
             headers = {"Idempotency-Key": f"{type_}-{submission.number}"}
         else:
             headers = {"If-None-Exist": f"identifier={SYSTEM}|{submission.identifier}"}
-        answer = await self._until_answered(submission.identifier, "POST", type_, resource, headers)
+        answer = await self.until_answered(submission.identifier, "POST", type_, resource, headers)
         return str(answer.json()["id"])
 
     async def _transact(self, submission: Submission) -> Created:
@@ -85,13 +85,13 @@ class Submitter:
         ]
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
         key = {"Idempotency-Key": f"Bundle-{submission.number}"}
-        answer = await self._until_answered(submission.identifier, "POST", "", bundle, key)
+        answer = await self.until_answered(submission.identifier, "POST", "", bundle, key)
         first, second = (each["response"]["location"].split("/")[-3] for each in answer.json()["entry"])
         return first, second
 
     def _person(self, submission: Submission) -> Resource:
         identifier = {"system": SYSTEM, "value": submission.identifier}
-        return {"resourceType": "Patient", "identifier": [identifier], "name": [{"family": "Example"}]}
+        return {"resourceType": "Patient", "identifier": [identifier], "name": [{"family": submission.family}]}
 
     def _response(self, submission: Submission, patient: str) -> Resource:
         which = submission.number % len(FORMS)
@@ -105,7 +105,7 @@ class Submitter:
             identifier=submission.identifier,
         )
 
-    async def _until_answered(
+    async def until_answered(
         self,
         identifier: str,
         method: str,

@@ -18,6 +18,11 @@ class Submission:
         return f"urn:chaos:{self.number}"
 
     @property
+    def family(self) -> str:
+        """The name of the patient, which no other has."""
+        return f"Example-{self.number}"
+
+    @property
     def acknowledged(self) -> bool:
         return bool(self.response_id)
 

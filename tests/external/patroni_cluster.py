@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import yaml
 from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.cli.processes import free_port
+from stepwell_shared.database.connecting import NOT_THIS_ONE
 
 from tests.chaos.stage import children_of
 from tests.clients.install import python_with
@@ -86,6 +88,10 @@ class Node:
             if b"startup" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGCONT if going else signal.SIGSTOP)
 
+    def said(self) -> str:
+        """The end of its log."""
+        return "\n".join((self.folder / "patroni.log").read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
+
     def _postmaster(self) -> int:
         return int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
@@ -109,8 +115,19 @@ class Cluster:
 
     def url(self) -> str:
         """The superuser's URL of all servers; the driver finds the one that takes writes."""
-        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes.values())
-        return f"postgresql://{SUPERUSER}:{self.password}@{hosts}/postgres?target_session_attrs=read-write"
+        return self._url(*self.nodes.values(), wanted="read-write")
+
+    async def checkpoint_standbys(self) -> None:
+        """A restart point on each standby, as each comes to by itself in time."""
+        for node in self.nodes.values():
+            with suppress(*NOT_THIS_ONE, asyncpg.PostgresError):
+                connection = await asyncpg.connect(self._url(node, wanted="standby"), timeout=5)
+                await connection.execute("CHECKPOINT", timeout=10)
+                await connection.close(timeout=5)
+
+    def _url(self, *nodes: Node, wanted: str) -> str:
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        return f"postgresql://{SUPERUSER}:{self.password}@{hosts}/postgres?target_session_attrs={wanted}"
 
     def members(self) -> dict[str, str]:
         """Role by name: leader, sync_standby or replica, of those that run, as any living Patroni knows it."""
@@ -139,7 +156,8 @@ class Cluster:
             if len(roles) >= count and {"leader", "sync_standby"} <= set(roles.values()):
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the cluster did not settle: {roles}")
+                said = "\n".join(node.said() for name, node in self.nodes.items() if name not in roles)
+                raise RuntimeError(f"the cluster did not settle: {roles}\n{said}")
             await asyncio.sleep(0.2)
 
 
