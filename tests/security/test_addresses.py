@@ -177,6 +177,7 @@ async def test_an_answer_that_leads_elsewhere_is_where_it_ends(
 ) -> None:
     url, seen, certificate = inside
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr("stepwell_shared.http_client._trust", httpx.create_ssl_context)  # not what the process has read
     async with guarded_client(lambda url: True) as guarded:
         assert (await guarded.get(url)).status_code == 307
     assert [line.split()[1] for line in seen] == [b"/first"]

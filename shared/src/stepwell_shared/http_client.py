@@ -130,7 +130,7 @@ async def guarded_client(
     Its time-outs bound the silence of the peer and not the whole exchange: a slow link may take its time.
     """
     limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
-    guard = _Guard(httpx.AsyncHTTPTransport(limits=limits), is_configured)
+    guard = _Guard(httpx.AsyncHTTPTransport(verify=_trust(), limits=limits), is_configured)
     timeouts = httpx.Timeout(30.0, connect=10.0, pool=10.0)
     async with httpx.AsyncClient(transport=guard, timeout=timeouts, follow_redirects=False) as client:
         yield client

@@ -10,6 +10,7 @@ try:
     serve("nobody", 0, "127.0.0.1")
 except LookupError:
     unwanted = {"rich", "pygments", "psutil", "yaml", "stepwell_shared.cli.commands"}
+    unwanted |= {"greenlet", "python_multipart"}
     print("stepwell_shared.app" in sys.modules, sorted(unwanted & sys.modules.keys()))
 """
 

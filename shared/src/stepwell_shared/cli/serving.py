@@ -12,8 +12,10 @@ import typer
 
 from stepwell_shared.settings import ATTACHED, SERVICES, Settings
 
-# What httpx, structlog and opentelemetry load where it is installed: ten megabytes that a service has no use for.
-_UNUSED = ("rich", "pygments", "psutil")
+# What libraries load where it is installed: fifteen megabytes that a service has no use for. httpx, structlog and
+# opentelemetry have the first three for terminals and machines; structlog, Starlette and FastAPI would know what comes
+# of greenlets, of forms in parts and of models of pydantic 1, none of which comes here.
+_UNUSED = ("rich", "pygments", "psutil", "greenlet", "python_multipart", "multipart", "pydantic.v1")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,9 +40,10 @@ def serve(
         from stepwell_shared.app import create_app  # noqa: PLC0415
         from stepwell_shared.connections import serve as serve_application  # noqa: PLC0415
         from stepwell_shared.installed import service_named  # noqa: PLC0415
-    application = create_app(service_named(service), settings := Settings())  # type: ignore[call-arg]  # by environment
-    is_https = settings.url_of(service).startswith("https:")
-    serve_application(application, host=host, port=port, is_https=is_https, drain_seconds=settings.drain_seconds)
+
+        application = create_app(service_named(service), settings := Settings())  # type: ignore[call-arg]  # environment
+        is_https = settings.url_of(service).startswith("https:")
+        serve_application(application, host=host, port=port, is_https=is_https, drain_seconds=settings.drain_seconds)
 
 
 def end_with_input() -> None:

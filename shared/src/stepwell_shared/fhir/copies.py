@@ -64,12 +64,16 @@ async def ship(engine: Engine, tenant: str, *resources: dict[str, Any]) -> None:
 
     They are looked up and written together, but each is a unit of work of its own.
     """
-    await asyncio.gather(*(_ship(engine, tenant, each) for each in resources))
+    by_type: dict[str, dict[str, dict[str, Any]]] = {}
+    for each in resources:
+        by_type.setdefault(each["resourceType"], {})[each["id"]] = each
+    for type_, by_id in by_type.items():
+        missing = by_id.keys() - await engine.store.present(tenant, type_, by_id)
+        await asyncio.gather(*(_ship(engine, tenant, by_id[id_]) for id_ in by_id if id_ in missing))
 
 
 async def _ship(engine: Engine, tenant: str, resource: dict[str, Any]) -> None:
-    if await engine.store.read(tenant, resource["resourceType"], resource["id"]) is None:
-        try:
-            await engine.store.commit(UnitOfWork(tenant, [built(engine, resource, engine.clock())]))
-        except WriteConflictError:
-            return  # another replica shipped it
+    try:
+        await engine.store.commit(UnitOfWork(tenant, [built(engine, resource, engine.clock())]))
+    except WriteConflictError:
+        return  # another replica shipped it

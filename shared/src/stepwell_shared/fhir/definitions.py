@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import orjson
 
 FHIR_VERSION = "4.0.1"
@@ -86,31 +87,44 @@ class TypeDefinition:
     regex: str | None
 
 
-@cache
-def _structures() -> dict[str, Any]:
-    return _table("structures.json")
+class _Structures(msgspec.Struct, rename="camel"):
+    """The tables as text: a process reads the few types that it serves, and keeps what they come to."""
+
+    resource_types: tuple[str, ...]
+    types: dict[str, msgspec.Raw]
+    codes: dict[str, msgspec.Raw]
+    invariants: dict[str, msgspec.Raw]
 
 
 @cache
-def _search_parameters() -> dict[str, Any]:
-    return _table("search_parameters.json")
+def _structures() -> _Structures:
+    return msgspec.json.decode(_text("structures.json"), type=_Structures)
 
 
-def _table(name: str) -> dict[str, Any]:
-    table: dict[str, Any] = orjson.loads((files(__package__) / "data" / name).read_bytes())
-    return table
+@cache
+def _search_parameters() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_text("search_parameters.json"), type=dict[str, msgspec.Raw])
+
+
+def _text(name: str) -> bytes:
+    return (files(__package__) / "data" / name).read_bytes()
+
+
+def _read(text: msgspec.Raw | bytes) -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads(memoryview(text))
+    return content
 
 
 @cache
 def resource_types() -> frozenset[str]:
     """Every resource type of R4, served or not."""
-    return frozenset(_structures()["resourceTypes"])
+    return frozenset(_structures().resource_types)
 
 
 @cache
 def type_names() -> tuple[str, ...]:
     """Every type in the tables: the served resources and the datatypes they reach."""
-    return tuple(_structures()["types"])
+    return tuple(_structures().types)
 
 
 @cache
@@ -121,7 +135,7 @@ def served_types() -> tuple[str, ...]:
 @cache
 def type_definition(name: str) -> TypeDefinition:
     """The definition of a served resource type or of a datatype. Raises KeyError for any other name."""
-    entry = _structures()["types"][name]
+    entry = _read(_structures().types[name])
     return TypeDefinition(
         name=name,
         kind=entry["kind"],
@@ -171,19 +185,19 @@ def content_path(definition: ElementDefinition, kind: str | None) -> str:
 
 def required_codes(value_set: str) -> Mapping[str, tuple[str, ...]]:
     """System -> codes of an enumerated value set. Raises KeyError if the tables do not enumerate it."""
-    return {system: tuple(codes) for system, codes in _structures()["codes"][value_set].items()}
+    return {system: tuple(codes) for system, codes in _read(_structures().codes[value_set]).items()}
 
 
 @cache
 def invariant(key: str) -> Invariant:
     """Raises KeyError for a key that the tables do not know."""
-    body = _structures()["invariants"][key]
+    body = _read(_structures().invariants[key])
     return Invariant(key, body["severity"], body["expression"], body["human"])
 
 
 @cache
 def invariant_keys() -> tuple[str, ...]:
-    return tuple(_structures()["invariants"])
+    return tuple(_structures().invariants)
 
 
 @cache
@@ -221,7 +235,7 @@ def is_single_valued(resource_type: str, path: str) -> bool:
 @cache
 def compartment(name: str) -> Mapping[str, tuple[str, ...]]:
     """Type -> the search parameters by which a resource belongs to a compartment. Raises KeyError."""
-    return {kind: tuple(names) for kind, names in _table("compartments.json")[name].items()}
+    return {kind: tuple(names) for kind, names in _read(_text("compartments.json"))[name].items()}
 
 
 @cache
@@ -231,11 +245,11 @@ def search_parameters(resource_type: str) -> Mapping[str, SearchParameterDefinit
     Raises KeyError.
     """
     table = _search_parameters()
-    common = dict(table["Resource"])
+    common = _read(table["Resource"])
     if f"{resource_type}.text" in type_definition(resource_type).elements:
-        common |= table["DomainResource"]
-    own = _table("own_search_parameters.json").get(resource_type, {})
-    return {name: _search_parameter(name, body) for name, body in (common | table[resource_type] | own).items()}
+        common |= _read(table["DomainResource"])
+    own = _read(_text("own_search_parameters.json")).get(resource_type, {})
+    return {name: _search_parameter(name, body) for name, body in (common | _read(table[resource_type]) | own).items()}
 
 
 def _search_parameter(name: str, body: dict[str, Any]) -> SearchParameterDefinition:

@@ -6,7 +6,7 @@ by unit, so that a bad unit fails alone. Reads that arrive in one turn of the ev
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -193,6 +193,13 @@ class Store:
         except UNAVAILABLE_ERRORS as error:
             raise _translated(error) from error
         return {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
+
+    async def present(self, tenant: str, resource_type: str, ids: Iterable[str]) -> frozenset[str]:
+        """Those of these ids under which something stands or once stood."""
+        statement = (
+            f"SELECT t.id FROM {current_table(resource_type)} AS t WHERE t.tenant = s.tenant AND t.id = ANY ($2)"
+        )
+        return frozenset(r["id"] for r in await self.fetch(in_tenant(statement), tenant, list(ids)))
 
     async def identified(self, tenant: str, resource_type: str, wanted: Wanted) -> Identified:
         """Looks a business identifier up, for types that are unique by it."""

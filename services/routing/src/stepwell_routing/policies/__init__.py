@@ -8,7 +8,14 @@ from stepwell_routing.policies.published import (
     publishing,
     shadow_policies,
 )
-from stepwell_routing.policies.shipped import active_policies, policy_document, shipped_names, tier_of, tiers
+from stepwell_routing.policies.shipped import (
+    active_policies,
+    policy_document,
+    shipped_ids,
+    shipped_names,
+    tier_of,
+    tiers,
+)
 
 __all__ = [
     "active_policies",
@@ -19,6 +26,7 @@ __all__ = [
     "policy_in_force",
     "publishing",
     "shadow_policies",
+    "shipped_ids",
     "shipped_names",
     "tier_of",
     "tiers",

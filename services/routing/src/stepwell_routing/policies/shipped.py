@@ -14,9 +14,8 @@ from stepwell_routing.rules.tiers import Tier, TierCatalogue, parse_tiers
 @cache
 def active_policies() -> dict[str, Policy]:
     """The active version of each pathway's policy that ships, by pathway."""
-    documents = {name: policy_document(name) for name in shipped_names()}
-    active = [name for name, document in documents.items() if life_of(document) is Life.ACTIVE]
-    found = [parse_policy(documents[name], tiers()) for name in active]
+    documents = map(policy_document, shipped_names())
+    found = [parse_policy(each, tiers()) for each in documents if life_of(each) is Life.ACTIVE]
     return {policy.pathway: policy for policy in found}
 
 
@@ -25,6 +24,13 @@ def shipped_names() -> tuple[str, ...]:
     """The names of the policies that ship: one file each in `data/policies`."""
     folder = files("stepwell_routing") / "data" / "policies"
     return tuple(sorted(path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json")))
+
+
+@cache
+def shipped_ids() -> dict[str, str]:
+    """The names of these policies by the id of the resource that one becomes, which names its version."""
+    found = ((name, policy_document(name)) for name in shipped_names())
+    return {f"{document['id']}-{document['version']}": name for name, document in found}
 
 
 @cache

@@ -6,6 +6,7 @@ Translations are the core extension http://hl7.org/fhir/R4/extension-translation
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
@@ -15,9 +16,8 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text whose odd parts are names to fill in, which are `asked` in this order; `pattern` has a place for each."""
+    """A text in which the values of what is `asked` are filled in, in this order; without any it is the pattern."""
 
-    parts: tuple[str, ...]
     asked: tuple[str, ...]
     pattern: str
 
@@ -27,16 +27,20 @@ class Template:
 
     def fill(self, values: Mapping[str, object]) -> str:
         if not self.asked:
-            return self.parts[0]
+            return self.pattern
         return self.pattern % tuple([values.get(name, "?") for name in self.asked])
 
 
 Wording = Mapping[str, Template]
 
 
+@lru_cache(maxsize=4096)
 def template(text: str) -> Template:
-    parts = tuple(_PLACEHOLDER.split(text))
-    return Template(parts, parts[1::2], "%s".join(part.replace("%", "%%") for part in parts[::2]))
+    """The text made ready; policies that derive from one another share most of theirs."""
+    parts = _PLACEHOLDER.split(text)
+    if len(parts) == 1:
+        return Template((), text)
+    return Template(tuple(parts[1::2]), "%s".join(part.replace("%", "%%") for part in parts[::2]))
 
 
 def translations(element: Mapping[str, Any], name: str, language: str) -> dict[str, str]:
