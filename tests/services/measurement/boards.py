@@ -26,6 +26,8 @@ from stepwell_measurement.rules.measures.figures import (
 from stepwell_measurement.rules.nesting import population_of
 from stepwell_measurement.rules.partings import MONTH, PRACTICE, Counts, quarter_of
 
+from tests.services.measurement.courses import COLUMNS, Course, cells_of, drawn
+
 START, END, MADE = date(2025, 11, 1), date(2026, 10, 31), datetime(2026, 11, 22, 9, tzinfo=UTC)
 MONTHS = [f"2025-{month:02}" for month in (11, 12)] + [f"2026-{month:02}" for month in range(1, 11)]
 MONTHS_BEFORE = [f"2024-{month:02}" for month in (11, 12)] + [f"2025-{month:02}" for month in range(1, 11)]
@@ -42,13 +44,13 @@ GROUPS: Mapping[str, Mapping[str, float]] = {
     "deprivation": {"1": 18, "2": 22, "3": 24, "4": 20, "5": 16},
     "rurality": {"urban": 71, "rural": 27, "not-recorded": 2},
 }  # fmt: skip
-RATES = {"reliable-improvement": 0.62, "reliable-recovery": 0.44, "recovery": 0.5, "reliable-deterioration": 0.06,
-         "response": 0.5, "remission": 0.27, "function": 0.55, "access": 0.86, "reach": 0.11, "attendance": 0.81,
-         "non-attendance": 0.09, "step-up": 0.14, "step-down": 0.22, "finished-courses": 0.71}  # fmt: skip
-
-RATE_WITHIN = 0.8  # of those within others
+RATES = {"better": 0.62, "access": 0.86, "reach": 0.11, "attendance": 0.81, "non-attendance": 0.09, "step-up": 0.14,
+         "step-down": 0.22}  # fmt: skip
+APART = {"non-attendance", "step-down"}  # from what another measure finds in the same people
 
 Person = dict[str, str]
+Said = list[dict[str, Decimal]]
+"""What each person adds to a tally; nothing of who is not counted."""
 
 
 def board(people: int = 3000, seed: int = 1) -> Board:
@@ -69,27 +71,35 @@ def counted(people: int = 3000, seed: int = 1) -> dict[str, list[tuple[Measure, 
         has_months = bool(together[0].criteria.on)
         now = [_person(random, MONTHS) for _ in range(people)]
         before = [_person(random, MONTHS_BEFORE) for _ in range(people)] if has_months else []
-        shared = {id(person): random.random() for person in (*now, *before)}
-        among = _among(random, together, [*now, *before])
-        found[population] = [
-            (each, _counts(random, each, _eligible(each, among, now), _eligible(each, among, before), shared, among))
-            for each in together
-        ]
+        said = _of_courses if population == "care_course/ended_on" else _drawn
+        told = said(random, together, [*now, *before])
+        found[population] = [(each, _counts(each, now, before, told[each.id])) for each in together]
     return found
 
 
-def _among(random: Random, together: list[Measure], people: list[Person]) -> dict[str, set[int]]:
-    """Who is counted by each criterion: of those that a shorter one counts, nearly all or most."""
-    found: dict[str, set[int]] = {}
-    for eligible in sorted({each.criteria.eligible for each in together}, key=len):
-        outer = [those for other, those in found.items() if eligible.startswith(f"{other} AND ")]
-        those = [id(person) for person in people if all(id(person) in each for each in outer)]
-        found[eligible] = {each for each in those if not outer or random.random() < RATE_WITHIN}
-    return found
+def _of_courses(random: Random, together: list[Measure], people: list[Person]) -> dict[str, Said]:
+    """What measures find in the same courses: some of it implies other."""
+    courses = [drawn(random, _rate("better", person)) for person in people]
+    return {measure.id: _said_of(measure, courses) for measure in together}
 
 
-def _eligible(measure: Measure, among: Mapping[str, set[int]], people: list[Person]) -> list[Person]:
-    return [person for person in people if id(person) in among[measure.criteria.eligible]]
+def _said_of(measure: Measure, courses: list[Course]) -> Said:
+    cells, said = cells_of(measure, courses), []
+    known, having = cells.get("followed", cells["eligible"]), cells.get("having", set())
+    for place, course in enumerate(courses):
+        of_course = dict(zip(COLUMNS, course, strict=True)).get(measure.criteria.value)
+        value = Decimal(of_course or 0) * (place in known)
+        counts = {ELIGIBLE: Decimal(1), FOLLOWED: Decimal(place in known), HAVING: Decimal(place in having)}
+        said.append({**counts, SUM: value, SQUARES: value * value} if place in cells["eligible"] else {})
+    return said
+
+
+def _drawn(random: Random, together: list[Measure], people: list[Person]) -> dict[str, Said]:
+    shared = [random.random() for _ in people]
+    return {
+        each.id: [_told(random, each, person, known) for person, known in zip(people, shared, strict=True)]
+        for each in together
+    }
 
 
 def _person(random: Random, months: list[str]) -> Person:
@@ -97,15 +107,9 @@ def _person(random: Random, months: list[str]) -> Person:
     return {**chosen, MONTH: random.choice(months)}
 
 
-def _counts(
-    random: Random, measure: Measure, now: list[Person], before: list[Person], shared: Mapping[int, float],
-    among: Mapping[str, set[int]],
-) -> Counts:  # fmt: skip
-    told = {id(person): _told(random, measure, person, shared[id(person)]) for person in (*now, *before)}
-    having = among.get(f"{measure.criteria.eligible} AND {measure.criteria.having}")
-    if having is not None:  # who has it is who another measure is about
-        for one, said in told.items():
-            said[HAVING] = Decimal(one in having)
+def _counts(measure: Measure, now: list[Person], before: list[Person], said: Said) -> Counts:
+    told = {id(person): each for person, each in zip((*now, *before), said, strict=True)}
+    now, before = ([person for person in people if told[id(person)]] for people in (now, before))
 
     def by(dimension: str, people: list[Person]) -> dict[str, Tally]:
         found: dict[str, dict[str, Decimal]] = {}
@@ -134,26 +138,25 @@ def _counts(
     return Counts(whole, months, by(MONTH, before), dimensions, mix, practices)
 
 
-def _told(random: Random, measure: Measure, person: Person, known: float) -> dict[str, Decimal]:
-    """What one person adds to a tally."""
+def _rate(name: str, person: Person) -> float:
+    rate = RATES.get(name, 0.5) - (0.1 if person["language"] in {"tr", "ar"} else 0)
+    rate += 0.12 if person[MONTH] >= "2026-05" and name == "step-down" else 0
+    return rate - (0.16 if person["practice"] == "riverside" else 0)
+
+
+def _told(random: Random, measure: Measure, person: Person, shared: float) -> dict[str, Decimal]:
+    """What one person adds to a tally; measures about the same people know the same of them by what is `shared`."""
     one = Decimal(1)
     if measure.kind is Kind.WAITS:
         rank = list(GROUPS["tier"]).index(person["tier"]) + 1
         days = min(int(random.expovariate(1 / (12 * rank + 10))), 320)
-        state = BEGUN if random.random() < 0.86 else WAITING if random.random() < 0.7 else LEFT
-        return {wait_name(state, days): one}
-    is_known = not measure.criteria.followed or known < 0.84
-    rate = RATES.get(measure.id, 0.5) - (0.1 if person["language"] in {"tr", "ar"} else 0)
-    rate += 0.12 if person[MONTH] >= "2026-05" and measure.id == "step-down" else 0
-    rate -= 0.16 if person["practice"] == "riverside" else 0
-    has = is_known and random.random() < rate
-    value = Decimal(random.randint(4, 12))
+        has_begun = shared < _rate("access", person)
+        return {wait_name(BEGUN if has_begun else WAITING if random.random() < 0.7 else LEFT, days): one}
+    has = (1 - shared if measure.id in APART else shared) < _rate(measure.id, person)
     return {
         ELIGIBLE: one,
-        FOLLOWED: one * is_known,
+        FOLLOWED: one,
         HAVING: one * has,
-        SUM: value * is_known * (100 if measure.kind is Kind.COST else 1),
-        SQUARES: value * value * is_known,
         BEFORE: Decimal(random.random() < 0.3),
         AFTER: Decimal(random.random() < 0.22),
     }

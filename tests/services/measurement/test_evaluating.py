@@ -33,7 +33,9 @@ async def put(runtime: Runtime, table: str, *rows: dict[str, Any], tenant: str =
 
 def course(**said: Any) -> dict[str, Any]:
     known = {"case_at_start": True, "mood_case": True, "anxiety_case": True}
-    return {"started_on": date(2026, 1, 10), "ended_on": date(2026, 4, 10), **known, **said}
+    # Whoever's outcome is known was asked again.
+    again = {"mood_response": False, "mood_remission": False, "anxiety_response": False} if "recovery" in said else {}
+    return {"started_on": date(2026, 1, 10), "ended_on": date(2026, 4, 10), **known, **again, **said}
 
 
 IMPROVED = course(reliable_improvement=True, reliable_deterioration=False, recovery=False, reliable_recovery=False)

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from stepwell_measurement.rules.measures.figures import Criteria, Kind, Measure
+from stepwell_measurement.rules.measures.figures import Among, Criteria, Kind, Measure
 
 
 @cache
@@ -42,6 +42,7 @@ def _measure(name: str, entry: Mapping[str, Any], content: Mapping[str, Any]) ->
         within_days=tuple(entry.get("within_days", ())),
         unit=entry.get("unit", ""),
         days=entry.get("days", 0),
+        among=tuple(Among(each["of"], tuple(each["parts"]), each["left"]) for each in entry.get("among", ())),
     )
 
 

@@ -100,7 +100,7 @@ def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELO
     found: dict[str, Sheet] = {}
     for population in dict.fromkeys(population_of(measure) for measure, _ in counted):
         together = [each for each in counted if population_of(each[0]) == population]
-        shared = published(tables_of(together), below)
+        shared = published(tables_of(together, below), below)
         for parting, counts in partings(together):
             found[parting.measure.id] = _sheet(parting, counts, shared, below)
     return found

@@ -1,26 +1,61 @@
-"""Measures about the same people, and about people within others: what is published of them is decided together, so
-that no page gives away what another one keeps back."""
+"""Measures about the same people, about people within others, and people of whom one finds what implies what another
+finds: what is published of them is decided together, so that no page gives away what another one keeps back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import permutations
+from math import inf
+from typing import NamedTuple
 
-from stepwell_measurement.rules.measures.figures import ELIGIBLE, FOLLOWED, Criteria, Kind, Measure, Tally, cells
-from stepwell_measurement.rules.partings import MONTH, NOBODY_APART, Counts, Parting, Tallies, halves, key_of
+from stepwell_measurement.rules.measures.figures import ELIGIBLE, Measure, Tally
+from stepwell_measurement.rules.partings import (
+    NOBODY_APART,
+    Counts,
+    Parting,
+    half_names,
+    halves,
+    key_of,
+    part_names,
+    people_in,
+)
 from stepwell_measurement.rules.publishing import Key, Table
 
-_AMONG = Measure("", "", "", Kind.MEAN, Criteria("", "", ""), "", "", "", "", "", "", ())
+Counted = Sequence[tuple[Measure, Counts]]
+
+LEFT = "left"
+"""What marks people whom no page counts: who of others is not among some."""
+
+_Who = tuple[str, ...]
+"""Which people, of whatever group: a criterion alone, with what is known of them, a cell of a Measure, who is left."""
 
 
-def tables_of(counted: Sequence[tuple[Measure, Counts]]) -> list[Table]:
-    """Everything that adds up in what `sheets_of` publishes of measures about the same people: what an attacker has."""
-    found = [*partings(counted), *_within_others(counted)]
-    return [table for parting, counts in found for table in parting.tables(counts)]
+class _Whole(NamedTuple):
+    """People, parts of them that do not overlap, and what marks those who are in none."""
+
+    whole: _Who
+    parts: tuple[_Who, ...]
+    left: _Who
+    mark: Key
 
 
-def parts_of(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, list[Key]]:
+def tables_of(counted: Counted, below: float = inf) -> list[Table]:
+    """Everything that adds up in what `sheets_of` publishes of measures about the same people: what an attacker has.
+
+    With `below` only what such small differences add up to, as nobody is shown those and larger ones may be known.
+    Raises ValueError when more people are among others than these are: they were not counted at one time.
+    """
+    people = _People(counted)
+    own = [table for parting, counts in people.partings() for table in parting.tables(counts)]
+    return [*own, *people.tables(below)]
+
+
+def parts_of(counted: Counted) -> dict[str, list[Key]]:
     """What is added to the key of a group for each of the `cells` of a measure, by its id."""
     return {each.measure.id: [each.of | part for part in each.parts()] for each, _ in partings(counted)}
+
+
+def partings(counted: Counted) -> list[tuple[Parting, Counts]]:
+    """How each measure divides the people that it is about, who are a part of those of others."""
+    return _People(counted).partings()
 
 
 def population_of(measure: Measure) -> str:
@@ -28,80 +63,130 @@ def population_of(measure: Measure) -> str:
     return f"{measure.criteria.table}/{measure.criteria.on}"
 
 
-def partings(counted: Sequence[tuple[Measure, Counts]]) -> list[tuple[Parting, Counts]]:
-    """How each measure divides the people that it is about, who are a part of those of others."""
-    names = _alike(counted)
-    outer = {each.criteria.eligible: _members(each, counted, names) for each, _ in counted}
-    found = []
-    for measure, counts in counted:
-        eligible = measure.criteria.eligible
-        marks = [mark for criterion, mark in outer.items() if eligible == criterion or _is_within(eligible, criterion)]
-        found.append((Parting(measure, names[measure.id], NOBODY_APART.union(*marks)), counts))
-    return found
+class _People:
+    """Who is counted by measures, and who is among whom: by a criterion that only adds to another one, or by what the
+    measures say themselves (`among`). People within others bear their mark too, so that all tables speak of one cell.
+    """
+
+    def __init__(self, counted: Counted) -> None:
+        self._counted = {measure.id: (measure, counts) for measure, counts in counted}
+        self._names = _alike(counted)
+        self._said = {each.left: (measure, each) for measure, _ in counted for each in measure.among}
+        self._marks: dict[_Who, Key] = {}
+        self._within: dict[_Who, list[_Who]] = {}
+        self._counts: dict[_Who, Mapping[Key, int]] = {}
+        for measure, counts in counted:
+            self._know(measure, counts.groups())
+        self._wholes = [*self._by_criteria(), *self._by_definition()]
+        for each in self._wholes:
+            self._marks[each.left] = each.mark
+            for part in (*each.parts, each.left):
+                if len(part) == 1:
+                    self._marks[part] = key_of(self._name_of(*part), "yes")
+                self._within.setdefault(part, []).append(each.whole)
+
+    def partings(self) -> list[tuple[Parting, Counts]]:
+        """How each measure divides its people."""
+        found = []
+        for measure, counts in self._counted.values():
+            names = (*half_names(measure), *filter(None, part_names(measure)[0]))
+            within = {name: self._marks_of(self._who(f"{measure.id} {name}")) for name in names}
+            of = self._marks_of((measure.criteria.eligible,))
+            found.append((Parting(measure, self._names[measure.id], of, within), counts))
+        return found
+
+    def tables(self, below: float) -> Iterator[Table]:
+        """Of each group, people among others, and who of the others is none of them."""
+        for each in self._wholes:
+            columns = tuple(map(self._marks_of, (*each.parts, each.left)))
+            of = self._marks_of(each.whole)
+            parts, left = [self._people(part) for part in each.parts], self._people(each.left)
+            asked = [left, *(self._people(other.left) for other in self._wholes if each.left in other.parts)]
+            for group, people in left.items():
+                if people < 0:
+                    raise ValueError("there are more people within a group than the group has")
+                if any(0 < of_those[group] < below for of_those in asked):
+                    counts = (*(part.get(group, 0) for part in parts), people)
+                    yield Table(group | of, (NOBODY_APART,), columns, (counts,))
+
+    def _marks_of(self, who: _Who) -> Key:
+        return self._marks.get(who, NOBODY_APART).union(*map(self._marks_of, self._within.get(who, ())))
+
+    def _people(self, who: _Who) -> Mapping[Key, int]:
+        """How many of them are in each group."""
+        if who not in self._counts:
+            whole = next(each for each in self._wholes if each.left == who)
+            parts = [self._people(part) for part in whole.parts]
+            self._counts[who] = {
+                group: people - sum(part.get(group, 0) for part in parts)
+                for group, people in self._people(whole.whole).items()
+            }
+        return self._counts[who]
+
+    def _know(self, measure: Measure, groups: Mapping[Key, Tally]) -> None:
+        """The people of a measure, its halves, and what parts of these have a name."""
+
+        def tell(cell: str, mark: Key, within: Sequence[_Who]) -> _Who:
+            who = self._who(f"{measure.id} {cell}")
+            self._marks[who], self._within[who] = mark, list(within)
+            self._counts[who] = {group: people_in(measure, cell, tally) for group, tally in groups.items()}
+            return who
+
+        everybody = tell(ELIGIBLE, NOBODY_APART, ())
+        for side, half, parts in zip(("yes", "no"), half_names(measure), part_names(measure), strict=True):
+            those = tell(half, key_of(self._names[measure.id], side), [everybody])
+            for place, part in enumerate(parts):
+                if part:
+                    tell(part, key_of(f"{measure.id} {side}", str(place)), [those])
+
+    def _who(self, part: str) -> _Who:
+        """Who is meant by `recovery having`, or by what is said of who is left."""
+        name, _, cell = part.partition(" ")
+        if part in self._said or name not in self._counted:
+            return (LEFT, part)
+        measure, _ = self._counted[name]
+        if cell == ELIGIBLE:
+            return (measure.criteria.eligible,)
+        if cell in half_names(measure):
+            return (measure.criteria.eligible, self._names[name], cell)
+        return (name, cell)
+
+    def _by_criteria(self) -> Iterator[_Whole]:
+        """People within others, as a criterion adds to another one; who is not among them may be a cell already."""
+        criteria = dict.fromkeys(measure.criteria.eligible for measure, _ in reversed(self._counted.values()))
+        for some, others in permutations(criteria, 2):
+            if some.startswith(f"{others} AND "):
+                name = self._name_of(some)
+                mark = key_of(LEFT, some) if name == some else key_of(name, "no")
+                yield _Whole((others,), ((some,),), (some, "not among", others), mark)
+
+    def _name_of(self, eligible: str) -> str:
+        """What people are called among others: what another measure calls them that finds just them, if any."""
+        same = (
+            self._names[other.id]
+            for other, _ in self._counted.values()
+            if not other.criteria.followed and eligible == f"{other.criteria.eligible} AND {other.criteria.having}"
+        )
+        return next(same, eligible)
+
+    def _by_definition(self) -> Iterator[_Whole]:
+
+        def is_counted(part: str) -> bool:
+            _, among = self._said.get(part, (None, None))
+            return all(map(is_counted, among.parts)) if among else self._who(part)[0] != LEFT
+
+        for left, (measure, among) in self._said.items():
+            whole, parts = self._who(f"{measure.id} {among.of}"), tuple(map(self._who, among.parts))
+            if is_counted(left) and whole not in parts:  # everybody known alike: nobody is left
+                yield _Whole(whole, parts, (LEFT, left), key_of(LEFT, left))
 
 
-def _members(measure: Measure, counted: Sequence[tuple[Measure, Counts]], names: Mapping[str, str]) -> Key:
-    """What marks the people of a measure among others: the cell of another measure that counts just them, if any."""
-    eligible = measure.criteria.eligible
-    if not any(_is_within(eligible, other.criteria.eligible) for other, _ in counted):
-        return NOBODY_APART
-    same = (
-        names[other.id]
-        for other, _ in counted
-        if not other.criteria.followed and eligible == f"{other.criteria.eligible} AND {other.criteria.having}"
-    )
-    return key_of(next(same, eligible), "yes")
-
-
-def _is_within(some: str, others: str) -> bool:
-    """Whether who is counted by one criterion is counted by another one too, as it only adds to it."""
-    return some.startswith(f"{others} AND ")
-
-
-def _within_others(counted: Sequence[tuple[Measure, Counts]]) -> Iterator[tuple[Parting, Counts]]:
-    """People within others, and who of the others is not among them: nobody sees these told, but a difference is."""
-    first = {each.measure.criteria.eligible: (each, counts) for each, counts in reversed(partings(counted))}
-    for (_, (some, inner)), (_, (others, outer)) in permutations(first.items(), 2):
-        if _is_within(some.measure.criteria.eligible, others.measure.criteria.eligible):
-            ((mark, _),) = _members(some.measure, counted, _alike(counted))
-            yield Parting(_AMONG, mark, others.of, some.of), _among(others.measure, outer, some.measure, inner)
-
-
-def _among(measure: Measure, outer: Counts, inner_measure: Measure, inner: Counts) -> Counts:
-    """Of each group of the outer people, how many are among the inner ones. Raises ValueError where more are."""
-
-    def tally(whole: Tally, part: Tally) -> Tally:
-        people, those = sum(cells(measure, whole)), sum(cells(inner_measure, part))
-        if those > people:
-            raise ValueError("there are more people within a group than the group has")
-        return {ELIGIBLE: Decimal(people), FOLLOWED: Decimal(those)}
-
-    def each(wholes: Tallies, parts: Tallies) -> Tallies:
-        return {value: tally(whole, parts.get(value, {})) for value, whole in wholes.items()}
-
-    def nested(wholes: Mapping[str, Tallies], parts: Mapping[str, Tallies]) -> dict[str, Tallies]:
-        return {name: each(tallies, parts.get(name, {})) for name, tallies in wholes.items()}
-
-    return Counts(
-        tally(outer.whole, inner.whole),
-        each(outer.months, inner.months),
-        each(outer.before, inner.before),
-        nested({name: tallies for name, tallies in outer.by.items() if name in inner.by}, inner.by),
-        practices=nested(outer.practices, inner.practices),
-    )
-
-
-def _alike(counted: Sequence[tuple[Measure, Counts]]) -> dict[str, str]:
+def _alike(counted: Counted) -> dict[str, str]:
     """What two measures know alike everywhere (the outcome of the same people, who has begun) has one name: it is one
     cell of both, so that neither gives away what the other keeps back."""
-    known: dict[tuple[str, tuple[tuple[str, str, int], ...]], str] = {}
+    known: dict[tuple[str, frozenset[tuple[Key, int]]], str] = {}
     names: dict[str, str] = {}
     for measure, counts in counted:
-        everywhere = {"": {"": counts.whole}, MONTH: counts.months, **counts.by}
-        known_half = tuple(
-            (dimension, value, sum(halves(measure, tally)[0]))
-            for dimension, tallies in sorted(everywhere.items())
-            for value, tally in sorted(tallies.items())
-        )
+        known_half = frozenset((group, sum(halves(measure, tally)[0])) for group, tally in counts.groups().items())
         names[measure.id] = known.setdefault((measure.criteria.eligible, known_half), measure.id)
     return names

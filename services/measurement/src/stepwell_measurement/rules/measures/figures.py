@@ -52,10 +52,23 @@ class Criteria:
     after: str = ""
 
 
+class Among(NamedTuple):
+    """Parts that by definition do not overlap and are among those of one cell of a Measure (`of`); `left` says who of
+    it is in none of them. A part is a cell of a Measure, or what is left of another such whole.
+
+    The cells are `eligible`; `followed` and `missing`, of whom it is known or not; `having` and `not`.
+    """
+
+    of: str
+    parts: tuple[str, ...]
+    left: str
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One Measure as it ships. `notation` is increase, decrease, or empty where neither is better by itself;
-    `dimensions` are what it can be stratified by; `within_days` the limits of waits; `days` the time before and after.
+    `dimensions` are what it can be stratified by; `within_days` the limits of waits; `days` the time before and after;
+    `among` who of other Measures is among its people by definition.
     """
 
     id: str
@@ -73,6 +86,7 @@ class Measure:
     within_days: tuple[int, ...] = ()
     unit: str = ""
     days: int = 0
+    among: tuple[Among, ...] = ()
 
 
 class Figure(NamedTuple):
