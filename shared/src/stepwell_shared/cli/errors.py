@@ -56,4 +56,5 @@ def fail(sentence: str) -> NoReturn:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    start = text[:1] if text.startswith("http") else text[:1].upper()  # an address stays what it is
+    return f"{start}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

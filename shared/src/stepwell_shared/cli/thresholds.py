@@ -10,21 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
+import orjson
 import typer
 
-from stepwell_shared.auth.keys import KeyFileError
-from stepwell_shared.auth.service_tokens import TokenRequestError
 from stepwell_shared.canonical import CANONICAL
-from stepwell_shared.cli.access import AccessSettings, fetch_token
+from stepwell_shared.cli.access import AccessSettings
+from stepwell_shared.cli.asking import PatientClient, Token, said
 from stepwell_shared.cli.errors import SetupError, told_plainly
-from stepwell_shared.http_client import HttpClient, HttpError, HttpResponse, http_client
+from stepwell_shared.http_client import HttpResponse, http_client
 
 PARAMETER = f"{CANONICAL}/StructureDefinition/policy-parameter"
 SYSTEM = f"{CANONICAL}/NamingSystem/threshold-trial"
 FHIR = "application/fhir+json"
 # Routing makes one simulation at a time and says so; a simulation of 100,000 people takes minutes.
-TRIES, PAUSE_SECONDS, SECONDS_MAX = 60, 10.0, 600.0
+SECONDS_MAX = 600.0
 
 Resource = dict[str, Any]
 
@@ -70,50 +71,44 @@ async def try_values(
 ) -> list[int]:
     """Tries the values, and the one in force; says which were tried.
 
-    Raises KeyFileError, TokenRequestError, and SetupError when a service refuses.
+    Raises SetupError when there is no token, or a service refuses or is busy for too long.
     """
-    token = await fetch_token(settings, client_id, key_file=key_file)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": FHIR, "Accept": FHIR}
+    token = Token(settings, client_id, key_file)
     routing, measurement = settings.text("routing_url"), settings.text("measurement_url")
     async with http_client(timeout_seconds=SECONDS_MAX) as http:
-        policy = await _active(http, routing, policy_name, headers)
+        client = PatientClient(http, token.text, SECONDS_MAX, nobody_answers="Is the suite running?")
+        policy = await _active(client, routing, policy_name)
         now = in_force(policy, name)
         tried = sorted({now, *(values or (now - 1, now + 1))})
         for value in tried:
             body = question(draft_with(policy, name, value), asked, capacities)
-            answer = await _asked(http, "POST", f"{routing}/PlanDefinition/$simulate", headers, body)
+            answer = await _asked(client, "POST", f"{routing}/PlanDefinition/$simulate", body)
             identifier = {"system": SYSTEM, "value": f"{policy_name.rpartition('/')[2]}/{name}/{value}/{now}"}
             report = {**answer.json(), "identifier": [identifier]}
-            await _asked(http, "POST", f"{measurement}/MeasureReport", headers, report)
+            await _asked(client, "POST", f"{measurement}/MeasureReport", report)
     return tried
 
 
-async def _active(http: HttpClient, routing: str, policy_name: str, headers: Mapping[str, str]) -> Resource:
+async def _active(client: PatientClient, routing: str, policy_name: str) -> Resource:
     """The version of a policy that is in force. Raises SetupError."""
     url = policy_name if "://" in policy_name else f"{CANONICAL}/PlanDefinition/{policy_name}"
     query = urlencode({"url": url, "status": "active", "_sort": "-date", "_count": 1})
-    found = await _asked(http, "GET", f"{routing}/PlanDefinition?{query}", headers)
+    found = await _asked(client, "GET", f"{routing}/PlanDefinition?{query}")
     policy: Resource | None = next((each["resource"] for each in found.json().get("entry", ())), None)
     if policy is None:
         raise SetupError(f"No version of {policy_name} is in force.")
     return policy
 
 
-async def _asked(
-    http: HttpClient, method: str, url: str, headers: Mapping[str, str], body: Resource | None = None
-) -> HttpResponse:
-    """An answer that is none of a refusal; who is busy is asked again. Raises SetupError."""
-    for _ in range(TRIES):
-        try:
-            answer = await http.request(method, url, headers=dict(headers), json=body)
-        except HttpError as error:
-            raise SetupError(f"{url} does not answer: is the suite running?") from error
-        if answer.status_code != 429:
-            break
-        await asyncio.sleep(PAUSE_SECONDS)
-    if answer.status_code >= 300:
-        said = "; ".join(str(each.get("diagnostics")) for each in answer.json().get("issue", ()))
-        raise SetupError(f"{url} refuses ({answer.status_code}): {said}")
+async def _asked(client: PatientClient, method: str, url: str, body: Resource | None = None) -> HttpResponse:
+    """An answer that is none of a refusal. Raises SetupError."""
+    headers, content = {"Accept": FHIR}, None
+    if body is not None:
+        headers |= {"Content-Type": FHIR, "Idempotency-Key": str(uuid4())}
+        content = orjson.dumps(body)
+    answer = await client.ask(method, url, content=content, headers=headers)
+    if not answer.is_success:
+        raise SetupError(f"{url} refuses ({answer.status_code}): {said(answer)}")
     return answer
 
 
@@ -148,6 +143,6 @@ def add_thresholds_command(app: typer.Typer) -> None:
         """Try other values of a cut-off on people of the past, for leaders to review."""
         asked = {"start": start, "end": end, "cohort": cohort}
         work = try_values(AccessSettings(), client, policy, parameter, value or (), asked, capacity or (), key_file)
-        with told_plainly(KeyFileError, TokenRequestError):
+        with told_plainly():
             tried = asyncio.run(work)
         typer.echo(f"tried {', '.join(map(str, tried))}: see /measurement/dashboard/thresholds")
