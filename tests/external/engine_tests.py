@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 THROUGH_A_POOLER = (
     "tests/journeys/test_main_job.py",
+    "tests/shared/database/test_follower.py",
     "tests/shared/events/test_receiver.py",
     "tests/shared/events/test_subscriptions.py",
     "tests/shared/events/test_upkeep.py",

@@ -1,4 +1,6 @@
-"""The main journey and tests of the engine through pgbouncer in transaction mode, with few connections behind it."""
+"""The main journey and tests of the engine through pgbouncer in transaction mode, with few connections behind it; and
+searches on a standby, with a pgbouncer before each of the two servers.
+"""
 
 import os
 import re

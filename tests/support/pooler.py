@@ -27,18 +27,22 @@ START_SECONDS_MAX = 30
 
 def pooled(urls: DatabaseUrls, server: EmbeddedPostgres, folder: Path) -> DatabaseUrls:
     """The same database, for the running service through the pooler if this run has one."""
+    return DatabaseUrls(urls.owner, pooled_url(urls.runtime, server, folder))
+
+
+def pooled_url(url: str, server: EmbeddedPostgres, folder: Path) -> str:
+    """The same database of this server, through the pooler before it if this run has one."""
     kind = os.environ.get(KIND)
     if not kind:
-        return urls
-    parts = urlsplit(urls.runtime)
+        return url
+    parts = urlsplit(url)
     login = parts.netloc.rpartition("@")[0]
     query = urlencode({PARAMETER: Pooler(kind).value})
-    port = _port(server, folder)
-    return DatabaseUrls(urls.owner, f"postgresql://{login}@127.0.0.1:{port}{parts.path}?{query}")
+    return f"postgresql://{login}@127.0.0.1:{_port(server, folder)}{parts.path}?{query}"
 
 
 def stop(folder: Path) -> None:
-    """Ends the pooler of a run, if it had one."""
+    """Ends the pooler whose server's credentials are in this folder, if there is one."""
     pid_file = folder / "pgbouncer" / "pid"
     if pid_file.exists():
         try:

@@ -21,7 +21,7 @@ from stepwell_shared.migrations import migrate
 from stepwell_shared.runtime import Runtime
 
 from tests.conftest import DatabaseOf
-from tests.support import postgres
+from tests.support import pooler, postgres
 from tests.support.runtime import NORTH, SOUTH, http_of, running, token
 from tests.support.streaming import Streaming, streaming
 
@@ -37,15 +37,13 @@ _names = (f"person-{number}" for number in itertools.count())
 
 @dataclass(frozen=True)
 class Site:
-    """The two servers, with screening's tables."""
+    """The two servers, with screening's tables; processes get at each through a pooler if the run has one."""
 
     servers: Streaming
     urls: DatabaseUrls
     urls_of_another: DatabaseUrls
-
-    @property
-    def read_url(self) -> str:
-        return self.servers.on_standby(self.urls.runtime)
+    urls_of_processes: DatabaseUrls
+    read_url: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,16 @@ def site() -> Iterator[Site]:
     folder = postgres.run_folder() / f"streaming-{next(_names)}"
     with streaming(folder) as servers:
         urls = asyncio.run(_migrated(servers, folder))
-        yield Site(servers, urls[DATABASE], urls[ANOTHER])
+        direct, poolers = urls[DATABASE], [folder / "before-primary", folder / "before-standby"]
+        for each in poolers:
+            each.mkdir()
+            shutil.copy(folder / "credentials.json", each)
+        try:
+            read_url = pooler.pooled_url(servers.on_standby(direct.runtime), servers.standby, poolers[1])
+            yield Site(servers, direct, urls[ANOTHER], pooler.pooled(direct, servers.primary, poolers[0]), read_url)
+        finally:
+            for each in poolers:
+                pooler.stop(each)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -154,8 +161,8 @@ async def recorded(site: Site) -> int:
 async def test_what_was_written_is_found_at_once_whatever_becomes_of_the_standby(site: Site, tmp_path: Path) -> None:
     """One story, since to make the servers takes longest. Another process writes than the one that is asked."""
     async with (
-        process(site.urls, tmp_path, site.read_url) as writer,
-        process(site.urls, tmp_path, site.read_url) as reader,
+        process(site.urls_of_processes, tmp_path, site.read_url) as writer,
+        process(site.urls_of_processes, tmp_path, site.read_url) as reader,
     ):
         await reader.until(by_standby)
         await _another_database_is_never_asked(site)
