@@ -12,9 +12,11 @@ from stepwell_measurement.rules.board import Group, Sheet, sheets_of
 from stepwell_measurement.rules.curves import curve
 from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Measure, wait_name
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
+from stepwell_measurement.rules.measures.utilisation import DAYS_PER_YEAR
 from stepwell_measurement.rules.nesting import LEFT, parts_of, tables_of
 from stepwell_measurement.rules.partings import (
     BEFORE_PERIOD,
+    EVENTS,
     MONTH,
     PERIOD,
     PRACTICE,
@@ -44,6 +46,9 @@ def told_by(measure: Measure, of: Key, parts: list[Key], figure: Figure) -> Iter
         yield of | known, figure.followed
     if measure.kind in {Kind.SHARE, Kind.COST}:
         yield of | parts[0], figure.having
+    for when, rate in (("before", figure.use.before), ("after", figure.use.after)) if figure.use else ():
+        people_years = (figure.eligible or 0) * measure.days / DAYS_PER_YEAR
+        yield of | EVENTS | key_of("when", when), round(rate.estimate * people_years)
 
 
 def published_by(measure: Measure, parts: list[Key], sheet: Sheet, counts: Counts) -> Iterator[tuple[Key, int | None]]:

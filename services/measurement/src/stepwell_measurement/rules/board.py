@@ -112,6 +112,8 @@ def _sheet(parting: Parting, counts: Counts, shared: Mapping[Key, int | None], b
     def group(of: Key, value: str, tally: Tally) -> Group:
         parts = tuple(shared[of | part] is not None for part in parting.parts())
         found = _shown(measure, tally, parts, is_visible=shared[of] is not None)
+        if any(shared[of | each] is None for each in parting.events()):
+            found = found._replace(score=None, use=None, is_withheld=True)
         return Group(value, found, curve(measure, tally, below) if found.waits is not None else ())
 
     def groups(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:

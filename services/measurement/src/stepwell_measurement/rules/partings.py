@@ -4,12 +4,13 @@ what is published of it."""
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stepwell_measurement.rules.measures.figures import ELIGIBLE, Kind, Measure, Tally, added, cells
+from stepwell_measurement.rules.measures.figures import AFTER, BEFORE, ELIGIBLE, Kind, Measure, Tally, added, cells
 from stepwell_measurement.rules.publishing import Key, Table
 
 MONTH, QUARTER, TIER, PRACTICE = "month", "quarter", "tier", "practice"
 PERIOD, BEFORE_PERIOD = frozenset({("period", "this")}), frozenset({("period", "before")})
 NOBODY_APART: Key = frozenset()
+EVENTS: Key = frozenset({("counted", "events")})
 
 Tallies = Mapping[str, Tally]
 """What was counted of each group of one dimension."""
@@ -94,12 +95,18 @@ class Parting:
             found.append((marked, parts if len(parts) > 1 else (NOBODY_APART,)))
         return found
 
+    def events(self) -> tuple[Key, ...]:
+        """What is added to the key of a group for the events of its people, before and after."""
+        return tuple(EVENTS | key_of("when", each) for each in (BEFORE, AFTER)) if self.measure.kind is Kind.USE else ()
+
     def tables(self, counts: Counts) -> Iterator[Table]:
-        """Each dimension by the parts, as a whole and half by half."""
+        """Each dimension by the parts, as a whole and half by half; and by events, each of which may be somebody's."""
         for of, dimension, tallies in counts.groupings():
-            yield from self._of(
-                of | self.of, rows_of(dimension, tallies), [each for _, each in sorted(tallies.items())]
-            )
+            rows, in_order = rows_of(dimension, tallies), [each for _, each in sorted(tallies.items())]
+            yield from self._of(of | self.of, rows, in_order)
+            if events := self.events():
+                told = tuple(tuple(int(each.get(name, 0)) for name in (BEFORE, AFTER)) for each in in_order)
+                yield Table(of | self.of | EVENTS, rows, events, told)
         if counts.mix:
             months, tiers = sides(counts)
             rows, columns = (tuple(key_of(MONTH, each) for each in months), tuple(key_of(TIER, each) for each in tiers))
