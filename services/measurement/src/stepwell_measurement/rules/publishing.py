@@ -3,20 +3,29 @@
 Each table alone is looked after by `measures.suppression`. Tables that share cells (the people of a practice, by month
 and by outcome) are looked after in turns: what one keeps back all keep back, until none asks for more. A last look
 solves everything that is published as one system of equations; while a small count still follows, the smallest one
-that it follows from is kept back as well.
+that it follows from is kept back as well: one near it, as those far away are many and would have to go one by one.
 Cell suppression in linked tables: Hundepool and others 2012, Statistical Disclosure Control, chapter 4.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence, Set
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
-from stepwell_measurement.rules.measures.suppression import SMALL_BELOW, Cell, blanks
+from stepwell_measurement.rules.elimination import PRIME, System
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW, Hiding
 
 Key = frozenset[tuple[str, str]]
 """Which people are counted: pairs of what tells them apart and a value. Two tables share the cells of one key."""
 
-# A prime so large that no equation of counts is true of it by chance.
-_PRIME = (1 << 61) - 1
+Named = TypeVar("Named", bound=Hashable)
+"""What cells are called: by their keys, or by numbers."""
+
+_EVERYBODY: Key = frozenset()
+_NOT_COUNTED = -1
+_SMALL, _KEPT_BACK = 1, 2
+# Tables of more lines than these are few.
+_LARGE_MIN = 64
 
 
 class Table(NamedTuple):
@@ -52,25 +61,11 @@ def published(tables: Sequence[Table], below: int = SMALL_BELOW) -> dict[Key, in
 
     Raises ValueError when two tables differ on a cell that both have: they are not about the same people then.
     """
-    counts: dict[Key, int] = {}
-    for table in tables:
-        for key, count in table.cells():
-            if counts.setdefault(key, count) != count:
-                raise ValueError("two tables about the same people differ on a cell that both have")
-    laid = _Laid(tables, counts)
-    kept_back = laid.together(set(), below)
-    # A count of 0 is told of everything, and nobody is in it.
-    there = [(tuple(filter(counts.get, cells)), total) for table in tables for cells, total in equations(table)]
-    small = {key for key, count in counts.items() if 0 < count < below}
-    while found := _followed(worked_out(there, {key for key in kept_back if counts[key]}), small):
-        less = {min(known, key=lambda key: (counts[key], sorted(key))) for known in found}
-        kept_back = laid.together(kept_back | less, below)
-    return {key: None if key in kept_back else count for key, count in counts.items()}
-
-
-def _followed(found: Mapping[Key, Collection[Key]], small: Collection[Key]) -> list[Collection[Key]]:
-    """From what small counts follow."""
-    return [known for key, known in found.items() if key in small]
+    laid = _Laid(tables, below)
+    laid.keep_back()
+    while less := laid.given_away():
+        laid.keep_back(less)
+    return laid.shown()
 
 
 def equations(table: Table) -> list[Equation]:
@@ -80,90 +75,186 @@ def equations(table: Table) -> list[Equation]:
     return [(tuple(line[:-1]), line[-1]) for line in lines]
 
 
-def worked_out(told: Iterable[Equation], unknown: Collection[Key]) -> dict[Key, set[Key]]:
-    """The unknown cells that a linear system determines, when every other cell is known: each with the known ones that
-    it follows from.
+def worked_out(
+    told: Iterable[tuple[tuple[Named, ...], Named]],
+    unknown: Collection[Named],
+    sought: Collection[Named] | None = None,
+) -> dict[Named, set[Named]]:
+    """The unknown cells that a linear system determines (those sought alone), when every other cell is known: each with
+    the known ones that it follows from."""
+    numbers = {key: number for number, key in enumerate(unknown)}
+    different: dict[frozenset[tuple[int, int]], tuple[tuple[Named, ...], Named]] = {}
+    for equation in told:
+        row: dict[int, int] = {}
+        for key, sign in _signed(equation):
+            if (number := numbers.get(key)) is not None:
+                row[number] = row.get(number, 0) + sign
+        if left := frozenset((number, value) for number, value in row.items() if value):
+            different.setdefault(left, equation)
+    rows = [dict(row) for row in different]
+    asked = {numbers[key] for key in (unknown if sought is None else sought) if key in numbers}
+    system, equations_told, names = System(rows), list(different.values()), list(numbers)
+    found: dict[Named, set[Named]] = {}
+    for number in sorted(system.determined() & asked):
+        if (taken := system.follows_from(number)) is not None:
+            known: dict[Named, int] = {}
+            for place, times in taken.items():
+                for key, sign in _signed(equations_told[place]):
+                    if key not in numbers:
+                        known[key] = known.get(key, 0) + sign * times
+            found[names[number]] = {key for key, times in known.items() if times % PRIME}
+    return found
 
-    Gauss and Jordan, modulo a large prime: an unknown is determined when it stands alone in a row of the reduced form.
-    """
-    system = _Reduced(unknown)
-    for cells, total in told:
-        row: dict[Key, int] = {}
-        for key, sign in (*((cell, 1) for cell in cells), (total, -1)):
-            row[key] = (row.get(key, 0) + sign) % _PRIME
-        system.add({key: value for key, value in row.items() if value})
-    return system.determined()
+
+def _signed(equation: tuple[tuple[Named, ...], Named]) -> Iterator[tuple[Named, int]]:
+    cells, total = equation
+    for cell in cells:
+        yield cell, 1
+    yield total, -1
 
 
-class _Reduced:
-    """A system of equations in its reduced form: each unknown that is a pivot stands in one row alone."""
+class _Numbered:
+    """The cells of tables by number: with their counts, and as the lines of which tables are made, total last. Most
+    lines are in several tables."""
 
-    def __init__(self, unknown: Collection[Key]) -> None:
-        self._rows: dict[Key, dict[Key, int]] = {}
-        # In which rows, by their pivots, an unknown stands: most stand in few.
-        self._standing: dict[Key, dict[Key, None]] = {key: {} for key in sorted(unknown, key=sorted)}
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.counts: list[int] = []
+        self.lines: list[tuple[int, ...]] = []
+        self._cells: dict[Key, int] = {}
+        self._people: dict[Key, int] = {}
+        self._known: dict[tuple[int, ...], int] = {}
 
-    def determined(self) -> dict[Key, set[Key]]:
-        """The unknowns that stand alone, with the known ones of their row."""
-        known = {pivot: {key for key in row if key != pivot} for pivot, row in self._rows.items()}
-        return {pivot: others for pivot, others in known.items() if not others & self._standing.keys()}
+    def table(self, table: Table) -> tuple[int, ...]:
+        """Its lines. Raises ValueError when a cell has another count than in another table."""
+        columns = (*table.columns, _EVERYBODY)
+        names = [self._people_of(column) for column in columns]
+        totals = map(sum, zip(*table.counts, strict=True))
+        found = []
+        for row, counts in zip((*table.rows, _EVERYBODY), (*table.counts, totals), strict=True):
+            of, whole = table.of | row, [*counts]
+            whole.append(sum(whole))
+            name = (self._people_of(of), *names)
+            if (number := self._known.get(name)) is None:
+                number = self._known[name] = len(self.lines)
+                self.lines.append(tuple(self._cell(of | column) for column in columns))
+            self._count(self.lines[number], whole)
+            found.append(number)
+        return tuple(found)
 
-    def add(self, row: dict[Key, int]) -> None:
-        """One more equation."""
-        for pivot in [key for key in row if key in self._rows]:
-            self._subtract(row, self._rows[pivot], row[pivot])
-        unknown = [key for key in row if key in self._standing]
-        if not unknown:
+    def _people_of(self, key: Key) -> int:
+        return self._people.setdefault(key, len(self._people))
+
+    def _cell(self, key: Key) -> int:
+        found = self._cells.get(key)
+        if found is None:
+            found = self._cells[key] = len(self.keys)
+            self.keys.append(key)
+            self.counts.append(_NOT_COUNTED)
+        return found
+
+    def _count(self, line: tuple[int, ...], whole: list[int]) -> None:
+        if [self.counts[cell] for cell in line] == whole:
             return
-        pivot = min(unknown, key=lambda key: len(self._standing[key]))
-        inverse = pow(row[pivot], -1, _PRIME)
-        row = {key: value * inverse % _PRIME for key, value in row.items()}
-        for other in list(self._standing[pivot]):
-            self._subtract(self._rows[other], row, self._rows[other][pivot], other)
-        self._rows[pivot] = row
-        for key in row.keys() & self._standing.keys():
-            self._standing[key][pivot] = None
-
-    def _subtract(self, row: dict[Key, int], other: Mapping[Key, int], times: int, of: Key | None = None) -> None:
-        for key, value in other.items():
-            left = (row.get(key, 0) - times * value) % _PRIME
-            if left:
-                row[key] = left
-            else:
-                row.pop(key, None)
-            if of is not None and key in self._standing:
-                if left:
-                    self._standing[key][of] = None
-                else:
-                    self._standing[key].pop(of, None)
+        for cell, count in zip(line, whole, strict=True):
+            if self.counts[cell] not in {count, _NOT_COUNTED}:
+                raise ValueError("two tables about the same people differ on a cell that both have")
+            self.counts[cell] = count
 
 
 class _Laid:
-    """The tables with the keys of their cells, and in which of them each is."""
+    """The tables side by side: what is kept back of them, and in which of them it is."""
 
-    def __init__(self, tables: Sequence[Table], counts: Mapping[Key, int]) -> None:
-        same = {key: key for key in counts}  # one object for each: they are compared often
-        self._counts = counts
-        self._keys = [[[same[key] for key in line] for line in grid] for grid in map(Table.keys, tables)]
-        self._wholes = [table.whole() for table in tables]
-        self._tables_of: dict[Key, list[int]] = {}
-        for place, keys in enumerate(self._keys):
-            for key in {key for line in keys for key in line}:
-                self._tables_of.setdefault(key, []).append(place)
+    def __init__(self, tables: Sequence[Table], below: int) -> None:
+        numbered = _Numbered()
+        self._tables = [numbered.table(table) for table in tables]
+        self._keys, self._counts, self._lines = numbered.keys, numbered.counts, numbered.lines
+        self._below = below
+        self._lines_of: list[list[int]] = [[] for _ in self._keys]
+        for number, line in enumerate(self._lines):
+            for cell in line:
+                self._lines_of[cell].append(number)
+        self._tables_of: list[list[int]] = [[] for _ in self._lines]
+        for place, table in enumerate(self._tables):
+            for number in table:
+                self._tables_of[number].append(place)
+        self._small = [cell for cell, count in enumerate(self._counts) if 0 < count < below]
+        self._state = bytearray(len(self._keys))
+        for cell in self._small:
+            self._state[cell] = _SMALL
+        # Tables that have something to look after, and what has been looked after in each of them.
+        self._changed = {place for cell in self._small for place in self._places(cell)}
+        self._safe: dict[int, bytearray] = {}
+        # Large tables are worked on where they are, small ones are made anew when they change.
+        self._large: dict[int, Hiding] = {}
 
-    def together(self, kept_back: Set[Key], below: int) -> set[Key]:
-        """What every table keeps back beside this, and with it what the others then have to."""
-        found = set(kept_back)
-        waiting = dict.fromkeys(range(len(self._keys)))
+    def shown(self) -> dict[Key, int | None]:
+        """The counts; None where they are kept back."""
+        counted = zip(self._keys, self._counts, self._state, strict=True)
+        return {key: None if state == _KEPT_BACK else count for key, count, state in counted}
+
+    def keep_back(self, cells: Collection[int] = ()) -> None:
+        """Keeps these back, and what every table has to beside them, and with it what the others then have to."""
+        for cell in cells:
+            self._hide(cell)
+        waiting = deque(range(len(self._tables)))
+        is_waiting = bytearray(b"\1" * len(self._tables))
         while waiting:
-            place = next(iter(waiting))
-            del waiting[place]
-            keys = self._keys[place]
-            also: set[Cell] = {
-                (at, column) for at, line in enumerate(keys) for column, key in enumerate(line) if key in found
-            }
-            blank = {keys[at][column] for at, column in blanks(self._wholes[place], below, also)}
-            for key in sorted(blank - found, key=sorted):
-                found.add(key)
-                waiting.update(dict.fromkeys(self._tables_of[key]))
-        return found
+            place = waiting.popleft()
+            is_waiting[place] = False
+            if place not in self._changed:
+                continue
+            self._changed.remove(place)
+            for cell in sorted(self._looked_after(place), key=self._in_order):
+                for other in self._hide(cell):
+                    if not is_waiting[other]:
+                        is_waiting[other] = True
+                        waiting.append(other)
+
+    def given_away(self) -> set[int]:
+        """Of what small counts still follow from when everything published is one system of equations: the smallest."""
+        kept_back = [cell for cell, state in enumerate(self._state) if state == _KEPT_BACK]
+        found = worked_out(self._equations(set(kept_back)), kept_back, self._small)
+        # A count of 0 is told of everything, and nobody is in it.
+        known_of = [[cell for cell in known if self._counts[cell]] for known in found.values()]
+        return {min(known, key=lambda cell: (self._counts[cell], self._in_order(cell))) for known in known_of}
+
+    def _equations(self, unknown: Set[int]) -> Iterator[tuple[tuple[int, ...], int]]:
+        """What the totals say of what is kept back, once each."""
+        lines = ([self._lines[number] for number in table] for table in self._tables)
+        different = dict.fromkeys(line for rows in lines for line in (*rows, *zip(*rows, strict=True)))
+        return ((line[:-1], line[-1]) for line in different if not unknown.isdisjoint(line))
+
+    def _places(self, cell: int) -> list[int]:
+        """The tables of a cell, in order."""
+        return sorted({place for line in self._lines_of[cell] for place in self._tables_of[line]})
+
+    def _hide(self, cell: int) -> list[int]:
+        """Keeps a cell back, and says which tables this changes."""
+        self._state[cell] = _KEPT_BACK
+        places = self._places(cell)
+        self._changed.update(places)
+        return places
+
+    def _in_order(self, cell: int) -> list[tuple[str, str]]:
+        return sorted(self._keys[cell])
+
+    def _looked_after(self, place: int) -> set[int]:
+        """What else a table keeps back."""
+        lines, state = [self._lines[number] for number in self._tables[place]], self._state
+        columns = len(lines[0])
+        hidden = [at for at, cell in enumerate(chain.from_iterable(lines)) if state[cell]]
+        safe = self._safe.setdefault(place, bytearray(columns * len(lines)))
+        unsure = [divmod(at, columns) for at in hidden if not safe[at]]
+        if not unsure:
+            return set()
+        for at in hidden:
+            safe[at] = True
+        hiding = self._large.get(place)
+        if hiding is None:
+            table = [[self._counts[cell] for cell in line] for line in lines]
+            hiding = Hiding(table, (divmod(at, columns) for at in hidden))
+            if len(lines) > _LARGE_MIN:
+                self._large[place] = hiding
+        hiding.hide(unsure, self._below)
+        return {cell for row, column in hiding.blank if state[cell := lines[row][column]] != _KEPT_BACK}

@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepwell_measurement.rules.measures.suppression import SMALL_BELOW, Cell, suppressed
+from stepwell_measurement.rules.measures.crossing import Cell
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW, suppressed
 
 Published = tuple[tuple[int | None, ...], ...]
 COUNTS = st.one_of(st.integers(0, 7), st.integers(0, 90))

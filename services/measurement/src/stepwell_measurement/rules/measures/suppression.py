@@ -8,19 +8,12 @@ What this keeps from a reader: sums, differences and bounds. Who runs this very 
 been published can, in tables of very few people, still rule some out: merge such groups before they are counted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from heapq import nsmallest
-from itertools import pairwise, permutations
-from math import inf
+from collections.abc import Collection, Iterable, Sequence, Set
+
+from stepwell_measurement.rules.measures.crossing import Cell, Crossings, Ways
 
 SMALL_BELOW = 5
 """A count of 1 to 4 is not published: the default of the national reports, as clinical.md has it."""
-
-Cell = tuple[int, int]
-"""Row and column. The last of each is the total."""
-
-_Hops = dict[tuple[int, int], list[tuple[int, int]]]
-"""By the column that is left and the one that is reached: cost and row of the cheapest ways."""
 
 
 def suppressed(counts: Sequence[Sequence[int]], below: int = SMALL_BELOW) -> tuple[tuple[int | None, ...], ...]:
@@ -47,139 +40,68 @@ def blanks(table: Sequence[Sequence[int]], below: int = SMALL_BELOW, also: Set[C
 
     `also` are cells that another table keeps back: nor can they be worked out from this one (by one at least).
     """
-    values = {(at, place): count for at, row in enumerate(table) for place, count in enumerate(row)}
-    small = sorted((count, cell) for cell, count in values.items() if 0 < count < below or (cell in also and count))
-    ways = _Ways(values)
-    for _, cell in small:
-        ways.open(cell)
-    for count, cell in small:
-        for each in ways.cheapest_cycle(cell, max(1, below - count)):
-            ways.open(each)
-    return frozenset(ways.blank)
+    small = [
+        (at, column)
+        for at, row in enumerate(table)
+        for column, count in enumerate(row)
+        if 0 < count < below or (count and (at, column) in also)
+    ]
+    if not small:
+        return frozenset()
+    hiding = Hiding(table, small)
+    hiding.hide(small, below)
+    return frozenset(hiding.blank)
 
 
-class _Ways:
-    """How a table can be crossed: from column to column over a row, by two cells, which costs what blanking them does.
+class Hiding:
+    """One table, and which of its cells are blank: more and more of them."""
 
-    A cell flows from its row to its column, the total of a row or of a column the other way, the total of all as a
-    cell does; it can grow without end, and shrink to one.
-    """
+    def __init__(self, table: Sequence[Sequence[int]], blank: Iterable[Cell]) -> None:
+        self._table = table
+        self._rows, self._columns = len(table) - 1, len(table[0]) - 1
+        self._crossings: dict[int, Crossings] = {}
+        self._ways: Ways | None = None
+        self.blank = set(blank)
 
-    def __init__(self, values: Mapping[Cell, int]) -> None:
-        self._rows, self._columns = max(values)
-        people = values[self._rows, self._columns]
-        self._values = values
-        self._cost = {
-            cell: count + people * ((cell[0] == self._rows) + (cell[1] == self._columns))  # a total is blanked last
-            for cell, count in values.items()
-        }
-        rows, columns = range(self._rows + 1), range(self._columns + 1)
-        self._of_people = [[row for row in rows if values[row, column]] for column in columns]
-        self.blank: set[Cell] = set()
-        self._hops: dict[int, _Hops] = {}
+    def hide(self, cells: Collection[Cell], below: int) -> None:
+        """Blanks cells, and with them others, so that each of these can be `below`, or more by one at least."""
+        for cell in cells:
+            self._open(cell)
+        for count, cell in sorted((self._table[row][column], (row, column)) for row, column in cells):
+            rise = max(1, below - count)
+            if self._is_hidden(cell, rise):
+                continue
+            if self._ways is None:
+                self._ways = Ways(self._table, self.blank)
+            for each in self._ways.cheapest_cycle(cell, rise):
+                self._open(each)
 
-    def open(self, cell: Cell) -> None:
-        """Blanks a cell: from now on its way costs nothing."""
+    def _open(self, cell: Cell) -> None:
         if cell in self.blank:
             return
         self.blank.add(cell)
-        self._cost[cell] = 0
+        for rise, crossings in self._crossings.items():
+            crossings.open(cell[0], *self._sides(cell, rise))
+        if self._ways is not None:
+            self._ways.open(cell)
+
+    def _is_hidden(self, cell: Cell, rise: int) -> bool:
+        """Whether blank cells alone let this one rise so far: its cheapest cycle costs nothing then."""
+        crossings = self._crossings.get(rise)
+        if crossings is None:
+            sides = ((each[0], *self._sides(each, rise)) for each in self.blank)
+            crossings = self._crossings[rise] = Crossings(sides)
         row, column = cell
-        for rise, hops in self._hops.items():
-            for other in range(self._columns + 1):
-                self._offer(hops, rise, row, (column, other))
-                self._offer(hops, rise, row, (other, column))
+        enter, leave = crossings.sides(row)
+        at = 1 << column
+        if (row == self._rows) == (column == self._columns):  # it flows to its column
+            return crossings.lead(at, enter & ~at, row)
+        return crossings.lead(leave & ~at, at, row)
 
-    def cheapest_cycle(self, small: Cell, rise: int) -> set[Cell]:
-        """The cells by which this one can rise so far: the cheapest way from where it flows to, back to where it is
-        from.
-
-        There always is one: over the totals, which can rise without end. Dijkstra 1959, Numer Math 1:269, over the
-        columns, which are few.
-        """
-        row, column = small
-        others = [each for each in range(self._columns + 1) if each != column]
-        if self._flows_to_column(small):
-            ends = {each: self._cost[row, each] for each in others if self._can_enter((row, each), rise)}
-            way = self._way({column: 0}, ends, row, rise)
-            return {*self._crossed(way), (row, way[-1][1])}
-        starts = {each: self._cost[row, each] for each in others if self._can_leave((row, each), rise)}
-        way = self._way(starts, {column: 0}, row, rise)
-        return {*self._crossed(way), (row, way[0][1])}
-
-    def _way(self, starts: Mapping[int, int], ends: Mapping[int, int], past: int, rise: int) -> list[tuple[int, int]]:
-        """The cheapest way over the columns that avoids one row: each column with the row that led to it."""
-        hops = self._hops_for(rise)
-        least, before = dict(starts), dict[int, tuple[int, int]]()
-        left, enough = set(range(self._columns + 1)), inf
-        while near := left & least.keys():
-            nearest = min(near, key=lambda column: (least[column], column))
-            if least[nearest] > enough:
-                break  # whatever is reached from here on is dearer
-            left.remove(nearest)
-            enough = min(enough, least[nearest] + ends.get(nearest, inf))
-            for column in left:
-                found = _past(hops[nearest, column], past)
-                if found is not None and least[nearest] + found[0] < least.get(column, inf):
-                    least[column], before[column] = least[nearest] + found[0], (nearest, found[1])
-        reached = [column for column in ends if column in least]
-        if not reached:
-            raise AssertionError("the totals of a table close every cycle")
-        column = min(reached, key=lambda each: (least[each] + ends[each], each))
-        way = []
-        while column in before:
-            previous, row = before[column]
-            way.append((row, column))
-            column = previous
-        return [(past, column), *reversed(way)]
-
-    def _crossed(self, way: Sequence[tuple[int, int]]) -> Iterator[Cell]:
-        for (_, column), (row, following) in pairwise(way):
-            yield row, column
-            yield row, following
-
-    def _hops_for(self, rise: int) -> _Hops:
-        """The two cheapest rows from each column to each other one: cost and row."""
-        if rise not in self._hops:
-            columns = range(self._columns + 1)
-            coming, going = (
-                [{row: self._cost[row, at] for row in self._of_people[at] if may((row, at), rise)} for at in columns]
-                for may in (self._can_enter, self._can_leave)
-            )
-            self._hops[rise] = {
-                (come, go): nsmallest(2, _together(coming[come], going[go])) for come, go in permutations(columns, 2)
-            }
-        return self._hops[rise]
-
-    def _offer(self, hops: _Hops, rise: int, row: int, pair: tuple[int, int]) -> None:
-        come, go = (row, pair[0]), (row, pair[1])
-        if come == go or not (self._can_enter(come, rise) and self._can_leave(go, rise)):
-            return
-        found, known = (self._cost[come] + self._cost[go], row), hops[pair]
-        if len(known) < 2 or found <= known[1]:  # a row that is known has become cheaper, never dearer
-            hops[pair] = sorted([*(each for each in known if each[1] != row), found])[:2]
-
-    def _flows_to_column(self, cell: Cell) -> bool:
-        return (cell[0] == self._rows) == (cell[1] == self._columns)
-
-    def _can_enter(self, cell: Cell, rise: int) -> bool:
-        """Whether a cell can change by so much from its column to its row; one of nobody cannot change."""
-        count = self._values[cell]
-        return count > 0 and (not self._flows_to_column(cell) or count > rise)
-
-    def _can_leave(self, cell: Cell, rise: int) -> bool:
-        count = self._values[cell]
-        return count > 0 and (self._flows_to_column(cell) or count > rise)
-
-
-def _together(coming: Mapping[int, int], going: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """Cost and row of every row that can be crossed, out of the cost of either half by row."""
-    fewer, others = sorted((coming, going), key=len)
-    return ((cost + others[row], row) for row, cost in fewer.items() if row in others)
-
-
-def _past(ways: Sequence[tuple[int, int]], row: int) -> tuple[int, int] | None:
-    """The cheapest of the two ways that does not use this row."""
-    if ways and ways[0][1] == row:
-        ways = ways[1:]
-    return ways[0] if ways else None
+    def _sides(self, cell: Cell, rise: int) -> tuple[int, int]:
+        """The bit of a blank cell's column, where its row can be entered by it, and where it can be left."""
+        row, column = cell
+        bit = 1 << column
+        if self._table[row][column] > rise:
+            return bit, bit
+        return (0, bit) if (row == self._rows) == (column == self._columns) else (bit, 0)
