@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.bench.engine_stage import FLOOR, OPERATIONS, PRODUCT, SIDES, EngineStage
-from tests.bench.engine_suite import IDIOMATIC
+from tests.bench.engine_suite import YARDSTICKS
 from tests.bench.facts import cpu_seconds, family_cpu_seconds, memory_mib
 from tests.bench.goals import GOAL_CLIENTS
 from tests.bench.load import Job, LoadProcess, Measured
@@ -35,15 +35,16 @@ class EnginePace:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation on all three sides. The ratios are medians over the rounds, each within its own round."""
+    """One operation on all sides. The ratios are medians over the rounds, each within its own round."""
 
     name: str
     sides: dict[str, Rate]
     of_floor: float
     of_floor_by_round: list[float]
-    over_idiomatic: float
+    over: dict[str, float]
+    """The yardsticks, by name."""
     of_floor_by_processor: float
-    over_idiomatic_by_processor: float
+    over_by_processor: dict[str, float]
     """What the processor times of both sides allow, see `Rate.possible_per_second`."""
 
 
@@ -103,7 +104,10 @@ class EngineRounds:
                 sides[side].add(measured, cpu_seconds(server) - before[0], family_cpu_seconds(postgres) - before[1])
         rates = {side: [each.per_second for each in found.rounds] for side, found in sides.items()}
         of_floor = [a / b for a, b in zip(rates[PRODUCT], rates[FLOOR], strict=True)]
-        over = [a / b for a, b in zip(rates[PRODUCT], rates[IDIOMATIC], strict=True)]
+        over = {
+            side: statistics.median(a / b for a, b in zip(rates[PRODUCT], rates[side], strict=True))
+            for side in YARDSTICKS
+        }
         found_rates = {side: found.rate() for side, found in sides.items()}
         possible = {side: rate.possible_per_second(PROCESSORS) for side, rate in found_rates.items()}
         return Operation(
@@ -111,9 +115,9 @@ class EngineRounds:
             sides=found_rates,
             of_floor=statistics.median(of_floor),
             of_floor_by_round=of_floor,
-            over_idiomatic=statistics.median(over),
+            over=over,
             of_floor_by_processor=possible[PRODUCT] / possible[FLOOR],
-            over_idiomatic_by_processor=possible[PRODUCT] / possible[IDIOMATIC],
+            over_by_processor={side: possible[PRODUCT] / possible[side] for side in YARDSTICKS},
         )
 
     async def _newest(self, tenant: str) -> Newest:
@@ -125,7 +129,7 @@ class EngineRounds:
         """Of the server of a side; the floor has none, and 0 has spent nothing."""
         if side == FLOOR:
             return 0
-        return self.stage.suite.processes.pid_of(IDIOMATIC if side == IDIOMATIC else SERVICE)
+        return self.stage.suite.processes.pid_of(side if side in YARDSTICKS else SERVICE)
 
     async def _job(self, side: str, operation: str, seconds: float) -> Job:
         return await self.stage.job(side, operation, self.pace.clients, seconds)

@@ -1,4 +1,4 @@
-"""The three operations of the engine, each in three ways: the product, the PostgreSQL floor, the idiomatic way."""
+"""The three operations of the engine, each by the product, as the PostgreSQL floor, and in the two idiomatic ways."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.http_client import http_client
 
 from tests.bench import content
-from tests.bench.engine_suite import IDIOMATIC, RECORDER, LoadedSuite
+from tests.bench.engine_suite import RECORDER, YARDSTICKS, LoadedSuite
 from tests.bench.load import Cycled, HttpJob, Job, SqlJob
 from tests.bench.loading import RESOURCE_TABLES
 from tests.bench.population import LARGE, SERVICE, SMALL
@@ -21,7 +21,7 @@ from tests.bench.suite import client_of
 
 OPERATIONS = ("create", "read", "search")
 PRODUCT, FLOOR = "product", "floor"
-SIDES = (FLOOR, PRODUCT, IDIOMATIC)
+SIDES = (FLOOR, PRODUCT, *YARDSTICKS)
 MARKER = "00000000-0000-0000-0000-000000000000"
 IDS_MAX = 50_000
 NEWEST_FIRST = f"Observation?_sort=-_lastUpdated&_count={content.PAGE}"
@@ -85,9 +85,9 @@ class EngineStage:
             method, path, resource, status = "POST", "Observation", content.observation(MARKER, content.HEART_RATE), 201
         if operation == "search":
             path = _search_path(side)
-        if side == IDIOMATIC:
-            port = self.suite.idiomatic_port
-            return port, content.http_request(method, f"/{path}", port, "", resource), status
+        if side in YARDSTICKS:
+            port, token = self.suite.ports[side], await self.client.token()
+            return port, content.http_request(method, f"/{path}", port, token, resource), status
         return self._port, await self._product_request(self.client, method, path, resource), status
 
     async def _product_request(
@@ -99,11 +99,11 @@ class EngineStage:
     async def check(self) -> None:
         """Makes sure that what is measured does what it says. Raises SetupError."""
         patient = self.patient_ids[0]
-        idiomatic = f"http://127.0.0.1:{self.suite.idiomatic_port}/{_search_path(IDIOMATIC)}"
-        bundles = {
-            PRODUCT: await self.client.call("GET", SERVICE, _search_path(PRODUCT).replace(MARKER, patient)),
-            IDIOMATIC: await self.client.http.request("GET", idiomatic.replace(MARKER, patient)),
-        }
+        bundles = {PRODUCT: await self.client.call("GET", SERVICE, _search_path(PRODUCT).replace(MARKER, patient))}
+        headers = {"Authorization": f"Bearer {await self.client.token()}"}
+        for side, port in self.suite.ports.items():
+            url = f"http://127.0.0.1:{port}/{_search_path(side).replace(MARKER, patient)}"
+            bundles[side] = (await self.client.http.get(url, headers=headers)).raise_for_status()
         ids = {side: _ids(answer.json()) for side, answer in bundles.items()}
         connection = await asyncpg.connect(self.suite.superuser_url(SERVICE))
         try:
@@ -153,7 +153,7 @@ async def _record_create(suite: LoadedSuite, client: SuiteClient) -> FloorWrite:
 
 
 def _search_path(side: str) -> str:
-    if side == IDIOMATIC:
+    if side in YARDSTICKS:
         return f"Observation?patient={MARKER}&code={content.PHQ_9_TOTAL[0]}"
     code = quote(f"{content.LOINC}|{content.PHQ_9_TOTAL[0]}", safe="")
     return f"Observation?patient={MARKER}&code={code}&_sort=-date&_count={content.PAGE}"

@@ -9,13 +9,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from stepwell_shared.cli.bootstrap import database_name
+from stepwell_shared.cli.deployment import LocalDeployment
 from stepwell_shared.cli.embedded import EmbeddedPostgres
 from stepwell_shared.cli.processes import Command, ServiceProcesses, free_port
 from stepwell_shared.settings import SERVICES
 
+from tests.bench import idiomatic
 from tests.bench.facts import cpu_seconds, memory_mib
 from tests.bench.loading import Advance, forget_benches, load, offline_engine
 from tests.bench.population import LARGE, SERVICE, SMALL, Population, fingerprint
@@ -24,7 +27,8 @@ from tests.bench.suite import BenchSuite, prepare
 FOLDER = Path(".stepwell/bench")
 RECORDER = "recorder"
 """A tenant in which one operation is carried out to see what it writes."""
-IDIOMATIC = "idiomatic"
+IDIOMATIC, DUTIFUL = "idiomatic, without duties", "idiomatic, same duties"
+YARDSTICKS = (IDIOMATIC, DUTIFUL)
 READ_BYTES = 1 << 20
 
 
@@ -39,10 +43,11 @@ class Started:
 
 @dataclass(frozen=True)
 class LoadedSuite(BenchSuite):
-    """A suite whose measurement database holds a population, and the idiomatic way beside it."""
+    """A suite whose measurement database holds a population, and the idiomatic ways beside it."""
 
     population: Population
-    idiomatic_port: int
+    ports: Mapping[str, int]
+    """Of the yardsticks."""
     started: Mapping[str, Started]
     loaded_now: bool
 
@@ -52,7 +57,8 @@ def loaded_suite(
     folder: Path, population: Population, advance: Advance, *, services: Sequence[str] = SERVICES, keep: bool = True
 ) -> Iterator[LoadedSuite]:
     """Loads unless this very content is kept, starts the services, and stops them afterwards."""
-    wanted = fingerprint(offline_engine(), population)
+    yardsticks = sha256(idiomatic.FILL.encode()).hexdigest()
+    wanted = f"{fingerprint(offline_engine(), population)} {yardsticks}"
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     postgres = EmbeddedPostgres(folder / "postgres", say=lambda _: None)
     mark = folder / "loaded.json"
@@ -72,11 +78,12 @@ def loaded_suite(
                 mark.write_text(json.dumps(wanted) + "\n", encoding="ascii")
             advance("reading the data into memory", 0, 1)
             warm_page_cache(postgres.data)
-            commands = [*(each for each in deployment.commands() if each.name in services), _idiomatic_command(url)]
+            beside = [_idiomatic_command(each, url, deployment) for each in YARDSTICKS]
+            commands = [*(each for each in deployment.commands() if each.name in services), *beside]
             with ServiceProcesses([], folder / "logs") as processes:
                 processes.commands = commands
                 yield LoadedSuite(
-                    *(folder, postgres, deployment, processes, population, commands[-1].port),
+                    *(folder, postgres, deployment, processes, population, {each.name: each.port for each in beside}),
                     started=_started(processes, advance),
                     loaded_now=not is_loaded,
                 )
@@ -104,15 +111,16 @@ def _started(processes: ServiceProcesses, advance: Advance) -> dict[str, Started
         processes.wait_until_ready(command.name)
         seconds, pid = time.perf_counter() - began, processes.pid_of(command.name)
         found[command.name] = Started(seconds, cpu_seconds(pid), memory_mib(pid))
-    del found[IDIOMATIC]
-    return found
+    return {name: started for name, started in found.items() if name not in YARDSTICKS}
 
 
-def _idiomatic_command(url: str) -> Command:
+def _idiomatic_command(name: str, url: str, deployment: LocalDeployment) -> Command:
+    """Tokens are those of the measured service, from the issuer that starts before it."""
     port = free_port()
+    trusted = [deployment.issuer_url, deployment.url_of(SERVICE)] if name == DUTIFUL else []
     return Command(
-        name=IDIOMATIC,
-        argv=[sys.executable, "-m", "tests.bench.idiomatic", url.replace("://", "+asyncpg://"), str(port)],
+        name=name,
+        argv=[sys.executable, "-m", "tests.bench.idiomatic", url.replace("://", "+asyncpg://"), str(port), *trusted],
         port=port,
         environment={"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)},
     )

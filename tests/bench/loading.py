@@ -87,7 +87,7 @@ async def forget_benches(url: str) -> None:
                 " WHERE o.tenant = t.tenant AND o.id = t.id AND o.last_updated > $1",
                 LOADED_BEFORE,
             )
-        await connection.execute(f"DELETE FROM {idiomatic.TABLE} WHERE last_updated > $1", LOADED_BEFORE)
+        await idiomatic.forget(connection, LOADED_BEFORE)
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("CHECKPOINT")
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import io
 from pathlib import Path
 
+import asyncpg
 from rich.console import Console
 
 from tests.bench.engine_report import print_engine
@@ -38,9 +39,21 @@ def test_a_tiny_bench_measures_every_operation_on_every_side(tmp_path: Path) -> 
                 for operation in found.operations:
                     assert all(rate.per_second > 0 for rate in operation.sides.values())
                 assert found.newest[SMALL].p50 > 0
+                assert await _kept_by_duties(suite.superuser_url(SERVICE)) == {"create", "read", "search"}
                 print_engine(Console(file=io.StringIO()), found, stage, PACE, found.as_json())
 
         asyncio.run(measure())
+
+
+async def _kept_by_duties(url: str) -> set[str]:
+    """What the idiomatic way with duties put on record."""
+    connection = await asyncpg.connect(url)
+    try:
+        query = "SELECT action FROM idiomatic.audit WHERE tenant = $1 GROUP BY action"
+        assert await connection.fetchval("SELECT count(*) FROM idiomatic.history WHERE tenant = $1", LARGE) > 0
+        return {row["action"] for row in await connection.fetch(query, LARGE)}
+    finally:
+        await connection.close()
 
 
 def _ignore(what: str, done: int, total: int) -> None:
