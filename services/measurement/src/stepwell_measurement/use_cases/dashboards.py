@@ -16,10 +16,11 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.board_tables import KeptSheet, claim, keep, kept, stamps
 from stepwell_measurement.data.measures import measures
-from stepwell_measurement.rules.board import Board, Sheet, sheets_of
+from stepwell_measurement.rules.board import Board, Sheet
 from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
 from stepwell_measurement.rules.nesting import population_of
 from stepwell_measurement.rules.partings import PRACTICE, TIER, Counts, quarter_of
+from stepwell_measurement.use_cases.deciding import decide
 from stepwell_measurement.use_cases.evaluating import Question, tallies, tallies_of_each
 from stepwell_measurement.use_cases.site import site_file
 
@@ -92,13 +93,11 @@ async def make_board(runtime: Runtime, tenant: str) -> None:
         for _ in range(TRIES):
             counted = [(each, await _counts(runtime, tenant, each, start, end)) for each in together]
             try:
-                # Thousands of cells, decided together: seconds, in which requests are answered.
-                sheets = await asyncio.to_thread(sheets_of, counted)
+                bodies = await decide(counted)
             except ValueError:
                 log.info("something became known while it was counted", measure=together[0].id)
                 continue
             made = runtime.clock()
-            bodies = {name: msgspec.json.encode(sheet).decode() for name, sheet in sheets.items()}
             kept_sheets = [KeptSheet(name, made, start, end, body) for name, body in bodies.items()]
             await keep(runtime.database, tenant, *kept_sheets)
             break
