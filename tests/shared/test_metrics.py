@@ -3,7 +3,8 @@
 import contextlib
 import re
 
-from stepwell_shared.telemetry.metrics import SECONDS_BOUNDS, SERIES_MAX, Metrics
+import pytest
+from stepwell_shared.telemetry.metrics import SECONDS_BOUNDS, SERIES_MAX, UNCOUNTED_MAX, Metrics
 from stepwell_shared.telemetry.requests import Watch
 
 from tests.support.scraping import names, samples
@@ -48,6 +49,24 @@ def test_a_histogram_counts_upwards_and_ends_with_everything() -> None:
     assert (buckets["0.001"], buckets["0.25"], buckets["0.5"], buckets["10.0"], buckets["+Inf"]) == (2, 2, 3, 3, 4)
     assert [each.value for each in found[-2:]] == [60.3015, 4]
     assert names(metrics.text().decode()) == {f"stepwell_request_seconds_{each}" for each in ("bucket", "sum", "count")}
+
+
+def test_a_histogram_counts_each_duration_once_however_many_come_between_two_looks() -> None:
+    metrics, labels = Metrics("screening"), ("2xx",)
+    timings = metrics.timings("stepwell_request_seconds", "Time", ("status",))
+    added: list[float] = []
+    for many in (1, UNCOUNTED_MAX - 1, UNCOUNTED_MAX, 3 * UNCOUNTED_MAX + 7, 0):
+        for number in range(many):
+            seconds = (0.0005, 0.3, 0.001, 60.0, 0.002)[number % 5]
+            timings.add(labels, seconds)
+            added.append(seconds)
+        found = samples(metrics.text().decode())
+        buckets = {each.labels["le"]: each.value for each in found if each.name.endswith("_bucket")}
+        assert buckets["+Inf"] == found[-1].value == len(added)
+        assert {float(le): sum(each <= float(le) for each in added) for le in buckets} == {
+            float(le): count for le, count in buckets.items()
+        }
+        assert found[-2].value == pytest.approx(sum(added))
 
 
 def test_labels_that_run_away_end_in_one_series() -> None:

@@ -190,15 +190,19 @@ def test_a_request_is_named_by_what_it_does_and_fails_by_its_status() -> None:
 
 
 async def test_whoever_asks_for_the_numbers_of_an_unrecorded_request_is_told_the_same_and_no_other_has_them() -> None:
+    watch, told = Watch(Metrics("screening"), Tracer(0.0)), []
+
     async def asked() -> str | None:
         return traceparent_now()
 
-    watch, told = Watch(Metrics("screening"), Tracer(0.0)), []
-    for _ in range(2):
+    async def request() -> None:
         seen = watch.request("read", "Patient", None)
         told.append(await asyncio.create_task(asked()))
         assert [traceparent_now(), seen.place.traceparent] == told[-1:] * 2
         seen.done()
+
+    for _ in range(2):
+        await asyncio.create_task(request())
         assert current() is None
     assert all(parsed(each) is not None for each in told)
     assert told[0] != told[1]

@@ -1,13 +1,13 @@
 """Figures of one process for whoever watches it, as Prometheus text. No patient data, and never more series than fit.
 
-What counts on the way of every request is a `Tally` or `Timings`: a dictionary that costs well below a microsecond.
+What counts on the way of every request is a `Tally` or `Timings`: a look into a dictionary, and no more than can wait.
 What is looked at when somebody asks is watched (`watch`).
 https://prometheus.io/docs/instrumenting/exposition_formats/ (text format 0.0.4)
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,6 +16,8 @@ SERIES_MAX = 2000
 OTHER = "other"
 # Upper bounds of buckets in seconds: a read takes one or two milliseconds, a caller gives up after tens of seconds.
 SECONDS_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# So many durations of one series wait to be counted.
+UNCOUNTED_MAX = 128
 
 Labels = tuple[str, ...]
 Watched = Callable[[], Iterable[tuple[Labels, float]]]
@@ -53,36 +55,65 @@ class Tally:
             yield "", dict(zip(self._labels, values, strict=True)), count
 
 
+class _Series:
+    """One series of a histogram: how many durations are in each bucket and how many are longer, and those that nobody
+    has put into a bucket yet.
+    """
+
+    __slots__ = ("buckets", "total", "uncounted")
+
+    def __init__(self) -> None:
+        self.uncounted: list[float] = []
+        self.buckets = [0] * (len(SECONDS_BOUNDS) + 1)
+        self.total = 0.0
+
+    def count(self) -> None:
+        """Puts each into its bucket."""
+        found = self.uncounted
+        self.total += sum(found)
+        found.sort()
+        upwards = [0, *(bisect_right(found, bound) for bound in SECONDS_BOUNDS), len(found)]
+        for bucket, (below, up_to) in enumerate(pairwise(upwards)):
+            self.buckets[bucket] += up_to - below
+        found.clear()
+
+
 class Timings:
-    """How often something took how long, by labels: a histogram."""
+    """How often something took how long, by labels: a histogram. Durations are counted many at once, which a request
+    that adds one need not wait for.
+    """
 
     type = "histogram"
 
     def __init__(self, name: str, description: str, labels: Labels) -> None:
         self.name, self.description = name, description
         self._labels = labels
-        # a count for each bucket and for what is longer, then the sum of all
-        self._rows: dict[Labels, list[float]] = {}
+        self._series: dict[Labels, _Series] = {}
 
     def add(self, values: Labels, seconds: float) -> None:
         """Notes one duration, with a value for each label."""
-        row = self._rows.get(values) or self._row(values)
-        row[bisect_left(SECONDS_BOUNDS, seconds)] += 1
-        row[-1] += seconds
+        try:
+            series = self._series[values]
+        except KeyError:
+            series = self._another(values)
+        uncounted = series.uncounted
+        uncounted.append(seconds)
+        if len(uncounted) >= UNCOUNTED_MAX:
+            series.count()
 
-    def _row(self, values: Labels) -> list[float]:
-        if len(self._rows) >= SERIES_MAX:
+    def _another(self, values: Labels) -> "_Series":
+        if len(self._series) >= SERIES_MAX:
             values = (OTHER,) * len(self._labels)
-        return self._rows.setdefault(values, [0] * (len(SECONDS_BOUNDS) + 1) + [0.0])
+        return self._series.setdefault(values, _Series())
 
     def samples(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
-        for values, row in self._rows.items():
+        for values, series in self._series.items():
+            series.count()
             labels = dict(zip(self._labels, values, strict=True))
-            *counts, total = row
-            upwards = list(accumulate(counts))
+            upwards = list(accumulate(series.buckets))
             for bound, count in zip((*map(str, SECONDS_BOUNDS), "+Inf"), upwards, strict=True):
                 yield "_bucket", {**labels, "le": bound}, count
-            yield "_sum", labels, total
+            yield "_sum", labels, series.total
             yield "_count", labels, upwards[-1]
 
 

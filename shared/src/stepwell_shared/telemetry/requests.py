@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from stepwell_shared.telemetry.metrics import Metrics
-from stepwell_shared.telemetry.tracing import RecordedSpan, Span, Tracer, chance, enter, leave
+from stepwell_shared.telemetry.tracing import RecordedSpan, Span, Tracer, chance, enter
 
 _CLASSES = tuple(f"{number}xx" for number in range(6))
 _FAULT = 500
@@ -37,7 +37,7 @@ class Seen(Span):
     left out: what every request pays is a few microseconds, of which a call is a good part.
     """
 
-    __slots__ = ("_interaction", "_resource_type", "_span", "_started", "_token", "_watch", "status")
+    __slots__ = ("_interaction", "_resource_type", "_span", "_started", "_watch", "status")
 
     def __init__(self, watch: Watch, interaction: str, resource_type: str, traceparent: str | None) -> None:
         self._trace_id = self._span_id = 0
@@ -50,7 +50,7 @@ class Seen(Span):
             self._span = watch.tracer.begin("", traceparent)
         elif chance() < watch.tracer.ratio:
             self._span = watch.tracer.recorded("")
-        self._token = enter(self._span or self)
+        enter(self._span or self)
         self._started = perf_counter()
 
     def __enter__(self) -> Self:
@@ -58,18 +58,19 @@ class Seen(Span):
 
     def follow(self, span: Span) -> None:
         """It turned out that this is part of work that one of our own services began: it goes on with that."""
-        leave(self._token)
-        self._span, self._token = span, enter(span)
+        self._span = span
+        enter(span)
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.done()
+        enter(None)
 
     def done(self) -> None:
-        """The answer is sent, or nobody can send it: the same as the end of `with`, and less work."""
+        """The answer is sent, or nobody can send it. Unlike the end of `with` this leaves the task in the request's
+        trace: it is for a task that ends with the request."""
         seconds = perf_counter() - self._started
-        leave(self._token)
         self._watch.timings.add((self._interaction, self._resource_type, _CLASSES[self.status // 100]), seconds)
         if isinstance(self._span, RecordedSpan):
             self._describe(self._span, self.status)
