@@ -10,7 +10,7 @@ from stepwell_measurement.data.measures import measures
 from stepwell_measurement.rules.answers import Asked, answer
 from stepwell_measurement.rules.board import Group, Sheet, sheets_of
 from stepwell_measurement.rules.curves import curve
-from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Measure, wait_name
+from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Measure, Tally, added, wait_name, waits_in
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.measures.utilisation import DAYS_PER_YEAR
 from stepwell_measurement.rules.nesting import LEFT, parts_of, tables_of
@@ -202,3 +202,52 @@ def test_between_two_points_of_a_curve_it_was_over_for_nobody_or_for_several() -
     begun = [round(share * 23) for _, share in points]
     assert [later - earlier for earlier, later in pairwise([0, *begun])] == [5, 9, 9]
     assert curve(waits, {wait_name(BEGUN, 3): Decimal(4)}) == ()
+
+
+def left_over(tallies: Mapping[str, Tally], told: Mapping[str, set[int]]) -> list[tuple[str, int, int]]:
+    """Whose wait ended between which days for few people, out of the curves of groups, and of everybody (``), which
+    tell it by these days: what is told of all but one group says what is so of that one."""
+    everybody = {"": added(tallies.values()), **tallies}
+    days = sorted(set().union(*told.values()))
+
+    def begun(name: str, day: int) -> int:
+        return sum(each.begun for each in waits_in(everybody[name]) if each.days <= day)
+
+    def key(name: str, day: int) -> Key:
+        return key_of("group", name) | key_of("until", f"{day:03}")
+
+    known = {key(name, day): begun(name, day) for name, own in told.items() for day in own}
+    sums = [(tuple(key(name, day) for name in tallies), key("", day)) for day in days]
+    found = {**known, **{each: int(value) for each, value in solved(sums, known).items()}}
+    steps = [
+        (name, later, found[key(name, later)] - found[key(name, earlier)])
+        for name in tallies
+        for earlier, later in pairwise(day for day in days if key(name, day) in found)
+    ]
+    return [each for each in steps if 0 < each[-1] < SMALL_BELOW]
+
+
+def waits_of(**begun: dict[int, int]) -> tuple[Measure, Counts]:
+    """How many people of each tier had their first contact after so many days."""
+    tiers = {tier: {wait_name(BEGUN, day): Decimal(many) for day, many in days.items()} for tier, days in begun.items()}
+    whole = added(tiers.values())
+    return measures()["waits"], Counts(whole, months={"2026-03": whole}, by={TIER: tiers})
+
+
+LARGE = {day: 5 + day % 3 for day in (*range(1, 40), 60, 130)}
+SMALL = {3: 2, 9: 4, 20: 1, 70: 9, 140: 11}
+
+
+def test_no_few_of_a_tier_are_left_over_between_the_curves_of_the_others_and_of_everybody() -> None:
+    measure, counts = waits_of(first=LARGE, second=LARGE, third=SMALL)
+    sheet = sheets_of([(measure, counts)])["waits"]
+    told = {each.value: {day for day, _ in each.curve} for each in sheet.by[TIER]}
+    assert all(told.values())
+    assert not left_over(counts.by[TIER], {**told, "": {day for day, _ in sheet.all.curve}})
+    assert left_over(counts.by[TIER], {**told, "": {day for day, _ in curve(measure, counts.whole)}})
+    assert not any(each.curve for each in (*sheet.months, *sheet.quarters))
+
+
+def test_everybody_has_a_curve_where_fewer_than_two_tiers_have_one() -> None:
+    sheet = sheets_of([waits_of(first=LARGE, second={4: 12, 60: 6, 130: 2})])["waits"]
+    assert [bool(each.curve) for each in (sheet.all, *sheet.by[TIER])] == [True, False, False]

@@ -117,7 +117,7 @@ def measure_page(board: Board | None, measure: Measure, voice: Voice) -> bytes:
     if board is not None and sheet is not None:
         plots = [
             months_chart("months", measure, sheet, voice),
-            curves_plot("curve", measure, [sheet.all], voice),
+            curves_plot("curve", measure, _by_day(sheet), voice),
             practices_plot("practices", measure, sheet, voice),
             *(
                 groups_plot(f"by-{name}", measure, name, groups, sheet.all, voice)
@@ -224,12 +224,17 @@ def _waits(found: Found, voice: Voice, *, by_practice: bool = True) -> list[Mark
     if one is None:
         return []
     measure, sheet = one
-    tiers = sheet.by.get("tier", ())
-    plots = [curves_plot("waits-curve", measure, tiers or [sheet.all], voice)]
+    plots = [curves_plot("waits-curve", measure, _by_day(sheet), voice)]
     practices = sheet.by.get("practice", ())
     if by_practice and practices:
         plots.append(groups_plot("waits-practice", measure, "practice", practices, sheet.all, voice))
     return plots
+
+
+def _by_day(sheet: Sheet) -> Sequence[Group]:
+    """Of whom a wait is told day by day: of several tiers, or of everybody."""
+    tiers = sheet.by.get("tier", ())
+    return tiers if any(each.curve for each in tiers) else [sheet.all]
 
 
 def _outcomes(found: Found, voice: Voice) -> list[Markup | None]:
@@ -249,7 +254,7 @@ def _bottlenecks(found: Found, voice: Voice) -> list[Markup | None]:
     missed, stays, first = _one(found, "non-attendance"), _one(found, "time-in-tier"), _one(found, "waits")
     return [
         months_chart("missed-months", *missed, voice) if missed else None,
-        curves_plot("stays", stays[0], stays[1].by.get("tier", ()), voice) if stays else None,
+        curves_plot("stays", stays[0], _by_day(stays[1]), voice) if stays else None,
         groups_plot("waits-tier", first[0], "tier", first[1].by.get("tier", ()), first[1].all, voice)
         if first and first[1].by.get("tier")
         else None,

@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
     value: str
     figure: Figure
-    # of waits: the share for whom it is over, by day
+    # of waits: the share for whom it is over, by day; of several tiers, or of everybody
     curve: tuple[tuple[int, float], ...] = ()
     # of a month or quarter of the period: what others may add up; None where anything is kept back
     tally: Tally | None = None
@@ -114,13 +114,13 @@ def _sheet(parting: Parting, counts: Counts, shared: Mapping[Key, int | None], b
         found = _shown(measure, tally, parts, is_visible=shared[of] is not None)
         if any(shared[of | each] is None for each in parting.events()):
             found = found._replace(score=None, use=None, is_withheld=True)
-        return Group(value, found, curve(measure, tally, below) if found.waits is not None else ())
+        return Group(value, found)
 
     def groups(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
         return tuple(group(of | key_of(dimension, value), value, tally) for value, tally in sorted(tallies.items()))
 
-    def plain(of: Key, dimension: str, tallies: Tallies) -> tuple[Group, ...]:
-        return tuple(each._replace(curve=()) for each in groups(of, dimension, tallies))
+    def curved(each: Group, tally: Tally) -> Group:
+        return each._replace(curve=curve(measure, tally, below)) if each.figure.waits is not None else each
 
     def told(parts: tuple[Group, ...], tallies: Tallies) -> tuple[Group, ...]:
         return tuple(each._replace(tally=told_tally(measure, tallies[each.value], each.figure)) for each in parts)
@@ -128,12 +128,19 @@ def _sheet(parting: Parting, counts: Counts, shared: Mapping[Key, int | None], b
     within = told(groups(period, MONTH, counts.months), counts.months)
     months = groups(before, MONTH, counts.before) + within
     by = {name: groups(period, name, tallies) for name, tallies in counts.by.items()}
-    quarters = told(plain(period, QUARTER, counts.quarters()), counts.quarters())
+    everybody = group(period, "", counts.whole)
+    # Day by day, of several tiers or of everybody: with both, who waited how long in the smallest tier is left over.
+    tiers = tuple(curved(each, counts.by[TIER][each.value]) for each in by.get(TIER, ()))
+    if sum(bool(each.curve) for each in tiers) > 1:
+        by[TIER] = tiers
+    else:
+        everybody = curved(everybody, counts.whole)
+    quarters = told(groups(period, QUARTER, counts.quarters()), counts.quarters())
     practices = {
-        quarter: plain(period | key_of(QUARTER, quarter), PRACTICE, tallies)
+        quarter: groups(period | key_of(QUARTER, quarter), PRACTICE, tallies)
         for quarter, tallies in counts.practices.items()
     }
-    return Sheet(group(period, "", counts.whole), months, by, _mix(counts, shared, period), quarters, practices)
+    return Sheet(everybody, months, by, _mix(counts, shared, period), quarters, practices)
 
 
 def _shown(measure: Measure, tally: Tally, parts: tuple[bool, ...], *, is_visible: bool) -> Figure:
