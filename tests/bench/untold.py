@@ -80,7 +80,7 @@ async def _unwatched(door: Door, exchange: Exchange, asked: Asked) -> None:
         await exchange.answer(response, media_type)
     finally:
         for share in held:
-            share.at_work -= 1
+            share.give_back()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import uvloop
@@ -153,33 +154,112 @@ async def _opened(port: int) -> Connection:
             await asyncio.sleep(0.02)
 
 
+class Sender:
+    """An open loop: requests at their times, each on a free connection or a new one.
+
+    It makes no tasks and no futures, so that one process can send far more than another can answer; what it was late
+    by is known (`late`), for a client that lags measures itself.
+    """
+
+    def __init__(self, port: int, requests: Iterator[bytes], per_second: float, seconds: float) -> None:
+        self._port, self._requests, self._per_second = port, enumerate(requests), per_second
+        self.answers = Answers(seconds)
+        self.free: list[Line] = []
+        self.late: list[float] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self.under_way = 0
+        self._all_answered = asyncio.Event()
+
+    async def run(self) -> Answers:
+        """Sends until time is up, then waits for the answers."""
+        began, sent = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - began) < self.answers.seconds:
+            due = int(elapsed * self._per_second)
+            self.late.append(elapsed - sent / self._per_second)
+            for _ in range(due - sent):
+                self._send(*next(self._requests))
+            sent = max(sent, due)
+            await asyncio.sleep(0.001)
+        if self.under_way:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    await self._all_answered.wait()
+        for each in self.free:
+            each.close()
+        return self.answers
+
+    def answered(self, answer: Answer) -> None:
+        """One more is."""
+        self.answers.all.append(answer)
+        self.under_way -= 1
+        if not self.under_way:
+            self._all_answered.set()
+
+    def _send(self, number: int, request: bytes) -> None:
+        self.under_way += 1
+        self._all_answered.clear()
+        if self.free:
+            self.free.pop().ask(number, request)
+        else:
+            task = asyncio.create_task(self._open(number, request, time.perf_counter()))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, number: int, request: bytes, began: float) -> None:
+        loop = asyncio.get_running_loop()
+        _, line = await loop.create_connection(lambda: Line(self), "127.0.0.1", self._port)
+        line.ask(number, request, began)
+
+
+class Line(asyncio.Protocol):
+    """A connection of a sender."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._number = -1
+        self._began = self._asked_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transport is no subclass of asyncio's
+
+    def ask(self, number: int, request: bytes, began: float | None = None) -> None:
+        self._number, self._asked_at = number, time.time()
+        self._began = time.perf_counter() if began is None else began
+        assert self._transport is not None
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer + data
+        end = buffer.find(b"\r\n\r\n")
+        at = buffer.find(b"content-length: ", 0, end)
+        if end < 0 or len(buffer) < end + 4 + int(buffer[at + 16 : buffer.index(b"\r", at)]):
+            self._buffer = buffer
+            return
+        self._buffer = b""
+        self._end(int(buffer[9:12]), is_later=b"\r\nretry-after:" in buffer[:end])
+        self._sender.free.append(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._number >= 0:
+            self._end(0, is_later=False)
+        elif self in self._sender.free:
+            self._sender.free.remove(self)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self, status: int, *, is_later: bool) -> None:
+        seconds = time.perf_counter() - self._began
+        self._sender.answered(Answer(status, seconds, self._asked_at, self._number, is_later))
+        self._number = -1
+
+
 async def open_loop(port: int, requests: Iterator[bytes], per_second: float, seconds: float) -> Answers:
-    """Requests at these times, each on a free connection or a new one, until time is up; then waits for the answers."""
-    answers = Answers(seconds)
-    free: list[Connection] = []
-    under_way: set[asyncio.Task[None]] = set()
-
-    async def one(number: int, request: bytes) -> None:
-        connection = free.pop() if free else await Connection.open(port)
-        answers.all.append(await asked(connection, request, number))
-        if connection.is_open:
-            free.append(connection)
-
-    began = time.perf_counter()
-    numbered = enumerate(requests)
-    sent = 0
-    while (elapsed := time.perf_counter() - began) < seconds:
-        while sent < elapsed * per_second:
-            number, request = next(numbered)
-            task = asyncio.create_task(one(number, request))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            sent += 1
-        await asyncio.sleep(0.002)
-    await asyncio.gather(*under_way, return_exceptions=True)
-    for connection in free:
-        connection.close()
-    return answers
+    """Requests at these times, whatever became of those before."""
+    return await Sender(port, requests, per_second, seconds).run()
 
 
 Requests = Callable[[], Iterator[bytes]]

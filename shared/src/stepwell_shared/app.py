@@ -42,6 +42,7 @@ from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.fhir.registry import Registry
 from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.fhir.wire import Exchange, accepted, error_response
+from stepwell_shared.gate import Gate
 from stepwell_shared.health import Health
 from stepwell_shared.http_client import http_client
 from stepwell_shared.migrations import superseded
@@ -103,6 +104,7 @@ class Application(FastAPI):
         self.health = Health()
         self.leave = self.health.leave
         self.guard = Guard(self._behind_the_guard, limits)
+        self.gate = Gate(self.guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.guard(scope, receive, send)
@@ -227,6 +229,7 @@ async def _start(
         settings.client_requests_per_minute, max(1, int(app.guard.limits.in_flight_max * settings.client_share_max))
     )
     app.doors = _doors(service, registry, runtime, verifier, received, shares)
+    app.gate.open_for(shares, settings.client_share_max, app.doors.fhir_below, app.doors.pages)
     if service.pages is not None:
         app.doors.people_below, app.doors.people = service.pages(runtime)
     if service.staff_pages is not None:

@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
+from stepwell_shared.unheard import Gate, Unheard
 
 HEAD_BYTES_MAX = 65_536
 HEAD_SECONDS_MAX = 10.0
@@ -43,6 +46,7 @@ class Standing(ServerState):
     """What uvicorn's connections share, and whether the server is about to go."""
 
     is_leaving = False
+    gate: Gate | None = None
     _said: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
 
     @property
@@ -112,6 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = False
+    _was_refused = False
     _head_timer: asyncio.TimerHandle | None = None
     server_state: Standing
     cycle: JoinedAnswer
@@ -136,6 +141,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._watch()
         elif self.cycle is None or self.cycle.response_complete:
             self._watch()  # bytes between requests must not keep a connection for ever
+        elif isinstance(self.cycle, Unheard):
+            self._watch()
         elif self._head_timer is not None:
             self._unwatch()
 
@@ -145,6 +152,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        gate = self.server_state.gate
+        if gate is not None:
+            if gate.is_narrow() and self._is_refused(gate):
+                return
+            gate.enter()
+        self._enter()
+
+    def _enter(self) -> None:
+        """Lets the application answer."""
         super().on_headers_complete()
         if self.cycle is not None:
             # uvicorn makes it and takes no other; nothing of it has run yet
@@ -152,6 +168,52 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.standing = self.server_state
         if self.server_state.is_leaving and self.cycle is not None:
             self.cycle.keep_alive = False  # the answer says so, and the next request goes to somebody else
+
+    def _is_refused(self, gate: Gate) -> bool:
+        """Whether this request is answered here, or looked at here once its body is there.
+
+        What is no ordinary request of a client that listens is left to the application's guard.
+        """
+        if (
+            self.server_state.is_leaving
+            or self.expect_100_continue
+            or self.flow.write_paused
+            or not (self.cycle is None or self.cycle.response_complete)
+            or self.parser.should_upgrade()
+        ):
+            return False
+        method = self.parser.get_method()
+        refusal = gate.refusal(method, self.url, self.headers)
+        if refusal is None:
+            return False
+        self.scope["method"] = method.decode("ascii")
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        unheard = Unheard(cast("Scope", self.scope), refusal, keep_alive=keep_alive, heard=self._look_again)
+        self.cycle = unheard  # type: ignore[assignment]  # as much of a cycle as uvicorn uses while a body arrives
+        return True
+
+    def _look_again(self, unheard: Unheard) -> None:
+        """Refuses what has arrived, or lets it in: it cannot wait, or it is so long that the guard sees to it."""
+        refusal, body = unheard.refusal, unheard.body
+        if unheard.more_body:
+            if not refusal.wants_body:
+                body.clear()
+            elif len(body) > HIGH_WATER_LIMIT:
+                self._enter_late(unheard)
+        elif refusal.wants_body and refusal.admits(unheard.scope, bytes(body)):
+            self._enter_late(unheard)
+        else:
+            unheard.response_complete = self._was_refused = True
+            said_always = self.server_state.said_always
+            self.transport.write(refusal.answer(unheard.scope, said_always, keep_alive=unheard.keep_alive))
+            if not unheard.keep_alive:
+                self.transport.close()
+
+    def _enter_late(self, unheard: Unheard) -> None:
+        self.cycle = None  # type: ignore[assignment]  # as before the first request
+        self._enter()
+        self.cycle.body, self.cycle.more_body = unheard.body, unheard.more_body
+        self.cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls this for what is no HTTP; its words go out as an outcome."""
@@ -168,9 +230,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._head_timer = None
-        if self._in_head:
+        if self._in_head or (isinstance(self.cycle, Unheard) and not self.cycle.response_complete):
             text = f"the head of the request did not arrive within {HEAD_SECONDS_MAX:g} seconds"
             self._turn_away(FhirError(Category.REQUEST_TIMEOUT, text))
+        elif self._was_refused:
+            self._was_refused = False  # it is in use: a timer for each refusal would be a tenth of what that costs
+            self._watch()
         else:
             self.transport.close()
 
@@ -203,12 +268,17 @@ class EagerServer(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, drain_seconds: float = 0.0, leaving: Callable[[], None] = lambda: None
+        self,
+        config: uvicorn.Config,
+        drain_seconds: float = 0.0,
+        leaving: Callable[[], None] = lambda: None,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__(config)
         self.server_state: Standing = Standing()
         self._drain_seconds, self._leaving = drain_seconds, leaving
         self._leaves_at: float | None = None
+        self.server_state.gate = gate
         self._listeners: tuple[socket.socket, ...] = ()
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -287,7 +357,8 @@ def serve(application: ASGIApp, *, host: str, port: int, is_https: bool = False,
         proxy_headers=False,  # nothing here asks who the client is by its address
         timeout_graceful_shutdown=STOP_SECONDS_MAX,
     )
-    server = EagerServer(config, drain_seconds, getattr(application, "leave", lambda: None))
+    leaving, gate = getattr(application, "leave", lambda: None), getattr(application, "gate", None)
+    server = EagerServer(config, drain_seconds, leaving, gate)
     with suppress(KeyboardInterrupt):  # uvicorn has stopped by then, and passes the signal on
         server.run()
     if not server.started:

@@ -20,6 +20,8 @@ ALWAYS_OPEN = frozenset({"/livez", "/readyz"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES_MAX = 16 * 1024 * 1024
 DRAIN_BYTES_MAX = 65_536
+# In the scope of a request that has no room and cannot wait: the size of its body.
+CANNOT_WAIT = "stepwell.cannot_wait"
 
 log = structlog.get_logger("stepwell.door")
 
@@ -30,7 +32,8 @@ class Limits:
 
     `body_bytes_max_at` gives paths another body limit. The paths in `reserved` (what other services tell us, safety
     alerts among them) still get in when `in_flight_max` others are being worked on. A body POSTed to a path in `urgent`
-    of which its test says that it cannot wait is let in even then, `urgent_max` of them at once.
+    of which its test says that it cannot wait is let in even then, until `urgent_max` of them, or so many bytes, are
+    here at once: they are not counted among the others.
     """
 
     body_bytes_max: int
@@ -40,7 +43,8 @@ class Limits:
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     in_flight_max: int = 192
     reserve: int = 64
-    urgent_max: int = 256
+    urgent_max: int = 2048
+    urgent_bytes_max: int = 32 * 1024 * 1024
     partial_bytes_max: int = 256 * 1024 * 1024
     header_count_max: int = 100
     header_bytes_max: int = 32_768
@@ -54,7 +58,13 @@ class Guard:
         self._app = app
         self.limits = limits
         self.in_flight = 0
+        # of these: what cannot wait and was let in without room
         self.urgent = 0
+        self.urgent_bytes = 0
+        # let in at a connection, and not yet here
+        self.entering = 0
+        # how many may be worked on now; what is in front of the guard makes it less while the loop turns slowly
+        self.room = limits.in_flight_max
         self.partial_bytes = 0
         # how many requests were refused unseen, by the category of the refusal
         self.refused: Counter[str] = Counter()
@@ -66,6 +76,7 @@ class Guard:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.entering = 0  # all that came in with this one begin in the same turn of the loop
         if scope["type"] != "http" or scope["path"] in ALWAYS_OPEN:
             await self._app(scope, receive, send)
             return
@@ -75,17 +86,19 @@ class Guard:
             receive, send = exchange.receive, exchange.send
         else:
             exchange = None
-        is_urgent = False
-        if refusal is self._busy and exchange is not None and scope["path"] in self.limits.urgent:
-            is_urgent = await exchange.is_urgent(self.limits.urgent[scope["path"]])
-            if is_urgent:
-                receive, refusal = exchange.again, None
+        urgent_bytes = scope.get(CANNOT_WAIT, 0)
+        if refusal is self._busy and exchange is not None:
+            if not urgent_bytes:
+                urgent_bytes = await exchange.urgent_bytes(self.limits.urgent.get(scope["path"]))
+                receive = exchange.again if urgent_bytes else receive
+            refusal = None if urgent_bytes else refusal
         if refusal is not None:
             await self._refuse(scope, send, refusal)
             self.partial_bytes -= 0 if exchange is None else exchange.partial_bytes
             return
         self.in_flight += 1
-        self.urgent += is_urgent
+        self.urgent += urgent_bytes > 0
+        self.urgent_bytes += urgent_bytes
         try:
             await self._app(scope, receive, send)
         except FhirError as error:  # raised by `receive` through an application that does not speak FHIR
@@ -94,7 +107,8 @@ class Guard:
             await self._refuse(scope, send, error)
         finally:
             self.in_flight -= 1
-            self.urgent -= is_urgent
+            self.urgent -= urgent_bytes > 0
+            self.urgent_bytes -= urgent_bytes
             if exchange is not None:
                 self.partial_bytes -= exchange.partial_bytes
 
@@ -137,7 +151,11 @@ class Guard:
     def has_room(self, path: str) -> bool:
         """Whether one more request may be worked on."""
         limits = self.limits
-        return self.in_flight < limits.in_flight_max + (limits.reserve if path in limits.reserved else 0)
+        return self.in_flight - self.urgent < self.room + (limits.reserve if path in limits.reserved else 0)
+
+    def has_urgent_room(self, size: int) -> bool:
+        """Whether one more request that cannot wait, with so large a body, may come in beside the others."""
+        return self.urgent < self.limits.urgent_max and self.urgent_bytes + size <= self.limits.urgent_bytes_max
 
     def bytes_max(self, path: str) -> int:
         return self.limits.body_bytes_max_at.get(path, self.limits.body_bytes_max)
@@ -184,8 +202,10 @@ class _Exchange:
         self._complete = self._is_late = self._close = self._is_tried = self.is_answered = False
         self._whole = b""
 
-    async def is_urgent(self, test: Callable[[bytes], bool]) -> bool:
-        """Reads the body of a request for which there is no room, to see whether it cannot wait."""
+    async def urgent_bytes(self, test: Callable[[bytes], bool] | None) -> int:
+        """Reads the body of a request for which there is no room: its size when it cannot wait, else 0."""
+        if test is None:
+            return 0
         guard = self._guard
         guard.in_flight += 1  # `receive` counts who waits for a client as one who is not worked on
         self._is_tried = True
@@ -193,10 +213,10 @@ class _Exchange:
             while not self._complete:
                 self._whole += (await self.receive()).get("body", b"")
         except FhirError:
-            return False
+            return 0
         finally:
             guard.in_flight -= 1
-        return guard.urgent < guard.limits.urgent_max and test(self._whole)
+        return len(self._whole) if guard.has_urgent_room(len(self._whole)) and test(self._whole) else 0
 
     async def again(self) -> Message:
         """The body that was read already, in one part; then what comes after it."""

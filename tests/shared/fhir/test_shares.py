@@ -10,7 +10,7 @@ import pytest
 import structlog
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.scopes import Scopes
-from stepwell_shared.auth.shares import CLIENTS_MAX, UNLIMITED_ROLE, Shares
+from stepwell_shared.auth.shares import CLIENTS_MAX, UNLIMITED_ROLE, URGENT_PLACES, Shares
 from stepwell_shared.door import Limits
 from stepwell_shared.fhir.access import Access
 from stepwell_shared.fhir.messages import Request, Response
@@ -47,7 +47,7 @@ def served(shares: Shares, client: Caller, count: int) -> int:
     for _ in range(count):
         share = shares.take(client)
         if share is not None:
-            share.at_work -= 1
+            share.give_back()
             found += 1
     return found
 
@@ -92,17 +92,61 @@ def test_a_client_holds_so_many_places_at_once_and_gets_them_back() -> None:
     assert refusal.category is Category.THROTTLED
     assert refusal.headers == {"Retry-After": "1"}
     assert shares.take(caller("north.portal")) is not None
-    first.at_work -= 1
+    first.give_back()
     assert shares.take(caller()) is not None
     assert shares.take(caller()) is None
 
 
-def test_what_cannot_wait_has_room_when_there_is_none() -> None:
+async def test_what_cannot_wait_has_places_more_and_then_the_next_that_is_given_back() -> None:
     shares = Shares(1_000, 1, Seconds())
-    assert shares.take(caller()) is not None
-    urgent = shares.take_anyway(caller())
-    urgent.at_work -= 1
+    usual = shares.take(caller())
+    assert usual is not None
+    beyond = [await shares.take_first(caller()) for _ in range(URGENT_PLACES)]
+    assert None not in beyond
+    first, second = (asyncio.create_task(shares.take_first(caller())) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert shares.take(caller("north.portal")) is not None  # the line is its client's own
+    usual.give_back()
     assert shares.take(caller()) is None
+    assert await second is usual
+    for _ in range(URGENT_PLACES + 1):
+        assert shares.take(caller()) is None
+        usual.give_back()
+    assert shares.take(caller()) is not None
+
+
+async def test_the_line_of_a_client_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepwell_shared.auth.shares.URGENT_WAITING_MAX", 1)
+    shares = Shares(1_000, 0, Seconds())
+    for _ in range(URGENT_PLACES):
+        assert await shares.take_first(caller()) is not None
+    waiting = asyncio.create_task(shares.take_first(caller()))
+    await asyncio.sleep(0)
+    assert await shares.take_first(caller()) is None
+    waiting.cancel()
+
+
+def test_who_was_refused_is_known_by_the_header_until_there_is_room_or_it_stays_away() -> None:
+    clock = Seconds()
+    shares = Shares(1_000, 1, clock)
+    share = shares.take(caller())
+    assert share is not None
+    assert not shares.has_spent
+    shares.refusal(caller(), "Bearer a")
+    for clock.now in (0.5, 1.4, 2.3):
+        assert shares.has_spent
+        refusal = shares.spent(b"Bearer a")
+        assert refusal is not None
+        assert refusal.headers == {"Retry-After": "1"}
+        assert shares.spent(b"Bearer b") is None
+    share.give_back()
+    assert shares.spent(b"Bearer a") is None
+    assert shares.spent(b"Bearer a") is not None  # the place is for the one that was let in before
+    assert shares.take(caller()) is not None
+    clock.now = 9
+    assert not shares.has_spent
 
 
 def test_our_own_services_are_not_held_back() -> None:

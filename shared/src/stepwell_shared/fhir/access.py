@@ -33,9 +33,10 @@ class Access(Protocol):
 
 
 class Share(Protocol):
-    """What one client takes of the process; whoever was given one lowers `at_work` once the request is answered."""
+    """What one client takes of the process; whoever was given one gives it back once the request is answered."""
 
-    at_work: int
+    def give_back(self) -> None:
+        """The request is answered."""
 
 
 class Shares(Protocol):
@@ -44,8 +45,8 @@ class Shares(Protocol):
     def take(self, access: Any, /) -> Share | None:
         """Counts one more request of this client; None when there is no room for it."""
 
-    def take_anyway(self, access: Any, /) -> Share:
-        """The same for a request that cannot wait."""
+    async def take_first(self, access: Any, /) -> Share | None:
+        """The same for a request that cannot wait: it goes before others; None when too many of them wait."""
 
-    def refusal(self, access: Any, /) -> FhirError:
-        """What is said to a client for which there is no room."""
+    def refusal(self, access: Any, authorization: str | None, /) -> FhirError:
+        """What is said to a client for which there is no room, who came with this header."""

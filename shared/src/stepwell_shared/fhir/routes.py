@@ -100,7 +100,7 @@ class Door:
             seen.status = response.status
         finally:
             for share in held:
-                share.at_work -= 1
+                share.give_back()
             seen.done()
 
     async def _answer(self, exchange: Exchange, asked: Asked, held: list[Share]) -> tuple[Response, str]:
@@ -137,9 +137,11 @@ class Door:
         What is refused for its number is not put on record: a row for each would be what the limit is to prevent.
         """
         test = self.urgent.get(asked.resource_type) if asked.interaction == Interaction.CREATE.value else None
-        if test is None or not test(await exchange.body()):
-            raise shares.refusal(caller)
-        return shares.take_anyway(caller)
+        if test is not None and test(await exchange.body()):
+            share = await shares.take_first(caller)
+            if share is not None:
+                return share
+        raise shares.refusal(caller, exchange.headers.get("authorization"))
 
     async def _request(self, exchange: Exchange, access: Access, asked: Asked) -> Request:
         address, parts, method = asked.address, asked.parts, exchange.method

@@ -106,6 +106,21 @@ class SafetyCheck:
             findings += self._others(answers, finished, received, person or {})
         return tuple(findings)
 
+    @property
+    def safe_answers(self) -> dict[str, list[Code]] | None:
+        """The coded answers that need nobody, by the linkId of the item, where such an answer to each of these items is
+        all that there is to know; None where more than that counts."""
+        if self._screens or self._red_flags:
+            return None
+        return {
+            item.link_id: [
+                (str(system), str(code))
+                for (system, code), weight in self._weights[item.link_id].items()
+                if weight < item.positive_from
+            ]
+            for item in self._items
+        }
+
     def _rule(self, item: SafetyItem, answers: Sequence[JsonObject], finished: bool) -> SafetyRule | None:
         weights = [_safety_weight(answer, self._weights[item.link_id]) for answer in answers]
         if any(weight is not None and weight >= item.positive_from for weight in weights):
