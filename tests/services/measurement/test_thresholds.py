@@ -196,6 +196,22 @@ async def test_outcomes_on_both_sides_are_those_of_a_cohort_that_was_counted_by_
     assert "does not show what moving the cut-off would do" in str(said[0])
 
 
+async def test_few_who_recovered_but_not_reliably_do_not_follow_on_a_side(runtime: Runtime) -> None:
+    await courses(runtime, NORTH, [*[(16, True)] * 60, *[(16, False)] * 40, *[(15, True)] * 60, *[(15, False)] * 40])
+    async with runtime.database.transaction(NORTH) as connection:
+        await connection.execute(
+            "UPDATE care_course SET case_at_start = true, reliable_deterioration = false,"
+            " reliable_recovery = reliable_improvement, recovery = reliable_improvement OR person = ANY($1)",
+            [f"Patient/p{number}" for number in (60, 61, 62)],
+        )
+    found = await outcomes_near(runtime, NORTH, TRIED)
+    assert found is not None
+    above = {each.measure.id: each.above.having for each in found.found}
+    assert above.keys() >= {"recovery", "reliable-recovery", "reliable-improvement"}
+    assert None in {above["recovery"], above["reliable-recovery"]}
+    assert set(above.values()) & {60, 63}
+
+
 def voice(language: str = "en") -> Voice:
     return Voice(Words(language), "/measurement/dashboard")
 

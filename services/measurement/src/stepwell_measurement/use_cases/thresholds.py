@@ -1,5 +1,6 @@
 """Threshold review: the simulations that were put here, and what became of people near the cut-off, counted now."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,8 +15,9 @@ from stepwell_shared.runtime import Runtime
 
 from stepwell_measurement.data import trajectory_parameters
 from stepwell_measurement.data.measures import measures
-from stepwell_measurement.rules.measures.figures import ELIGIBLE, FOLLOWED, HAVING, Figure, Measure, Tally
-from stepwell_measurement.rules.measures.reports import GroupKey, report
+from stepwell_measurement.rules.board import sheets_of
+from stepwell_measurement.rules.measures.figures import ELIGIBLE, FOLLOWED, HAVING, Figure, Measure, Tally, added
+from stepwell_measurement.rules.partings import Counts
 from stepwell_measurement.rules.thresholds import (
     LEAST_PEOPLE,
     REACH,
@@ -105,40 +107,41 @@ async def outcomes_near(runtime: Runtime, tenant: str, tried: Tried) -> Outcomes
     start, end = period_of(runtime.clock().date())
     first = first_score_above(tried)
     names = (*OUTCOMES, *(name for each, name in RESPONSES.items() if each == instrument))
-    found = []
-    for measure in (measures()[name] for name in names):
-        statement = _statement(measure)
-        arguments = (start, end, codes[instrument], tenant, first, REACH)
-        async with runtime.database.transaction(tenant) as connection:
-            await connection.execute("SET LOCAL jit = off")
-            rows = await connection.fetch(statement, *arguments, timeout=SECONDS_MAX)
-        near = _near(measure, {row["side"]: row for row in rows})
-        if near is not None:
-            found.append(near)
-    return Outcomes(first - REACH, first + REACH - 1, start, end, tuple(found)) if found else None
+    near = [measures()[name] for name in names]
+    arguments = (start, end, codes[instrument], tenant, first, REACH)
+    async with runtime.database.transaction(tenant) as connection:
+        await connection.execute("SET LOCAL jit = off")
+        rows = await connection.fetch(_statement(near), *arguments, timeout=SECONDS_MAX)
+    found = _near(near, {row["side"]: row for row in rows})
+    return Outcomes(first - REACH, first + REACH - 1, start, end, found) if found else None
 
 
-def _statement(measure: Measure) -> str:
-    criteria = measure.criteria
-    followed = criteria.followed or "true"
+def _statement(near: Sequence[Measure]) -> str:
+    """All measures at once: they are about the same courses, and what one finds of them may imply what another does."""
+    counts = []
+    for place, criteria in enumerate(measure.criteria for measure in near):
+        followed = f"({criteria.eligible}) AND ({criteria.followed or 'true'})"
+        conditions = {ELIGIBLE: criteria.eligible, FOLLOWED: followed, HAVING: f"{followed} AND ({criteria.having})"}
+        counts += [f"count(*) FILTER (WHERE {each}) AS {name}_{place}" for name, each in conditions.items()]
+    (criteria, *_) = (measure.criteria for measure in near)
     return bound(
-        f"SELECT CASE WHEN score < $5::integer THEN '{BELOW}' ELSE '{ABOVE}' END AS side, count(*) AS eligible,"
-        f" count(*) FILTER (WHERE {followed}) AS followed,"
-        f" count(*) FILTER (WHERE ({followed}) AND ({criteria.having})) AS having"
+        f"SELECT CASE WHEN score < $5::integer THEN '{BELOW}' ELSE '{ABOVE}' END AS side, {', '.join(counts)}"
         f" FROM (SELECT c.*, {_SCORE} AS score FROM {criteria.table} AS c WHERE c.tenant = $4"
         f" AND c.{criteria.on} BETWEEN period_start AND period_end) AS counted"
-        f" WHERE ({criteria.eligible}) AND score >= $5::integer - $6::integer AND score < $5::integer + $6::integer"
-        " GROUP BY 1"
+        " WHERE score >= $5::integer - $6::integer AND score < $5::integer + $6::integer GROUP BY 1"
     )
 
 
-def _near(measure: Measure, rows: dict[str, Any]) -> Near | None:
-    """Both sides as they may be said; None where one has too few people whose outcome is known."""
-    if any(side not in rows or rows[side]["followed"] < LEAST_PEOPLE for side in (BELOW, ABOVE)):
-        return None
-    tallies: dict[GroupKey, Tally] = {
-        GroupKey(None, (side,)): {name: Decimal(rows[side][name]) for name in (ELIGIBLE, FOLLOWED, HAVING)}
-        for side in (ABOVE, BELOW)
-    }
-    figures = {row.strata[0]: row.figure for row in report(measure, tallies).rows}
-    return Near(measure, figures[BELOW], figures[ABOVE])
+def _near(near: Sequence[Measure], rows: Mapping[str, Any]) -> tuple[Near, ...]:
+    """Both sides as they may be said, decided together; of none of which too few are known on a side."""
+    counted = []
+    for place, measure in enumerate(near):
+        sides: dict[str, Tally] = {
+            side: {name: Decimal(row[f"{name}_{place}"]) for name in (ELIGIBLE, FOLLOWED, HAVING)}
+            for side, row in rows.items()
+        }
+        if len(sides) == len((BELOW, ABOVE)) and all(each[FOLLOWED] >= LEAST_PEOPLE for each in sides.values()):
+            counted.append((measure, Counts(added(sides.values()), by={"side": sides})))
+    sheets = sheets_of(counted)
+    told = {measure: {each.value: each.figure for each in sheets[measure.id].by["side"]} for measure, _ in counted}
+    return tuple(Near(measure, figures[BELOW], figures[ABOVE]) for measure, figures in told.items())
