@@ -105,7 +105,7 @@ class _People:
             for group, people in left.items():
                 if people < 0:
                     raise ValueError("there are more people within a group than the group has")
-                if any(0 < of_those[group] < below for of_those in asked):
+                if any(0 < those.get(group, 0) < below for those in asked):
                     counts = (*(part.get(group, 0) for part in parts), people)
                     yield Table(group | of, (NOBODY_APART,), columns, (counts,))
 
