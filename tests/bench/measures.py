@@ -18,7 +18,6 @@ from rich.table import Table
 from stepwell_measurement.care_tables import COUNTED
 from stepwell_measurement.data.measures import measures
 from stepwell_measurement.use_cases.counting import rows_of
-from stepwell_measurement.use_cases.dashboards import board_of, make_board
 from stepwell_measurement.use_cases.evaluating import Question, evaluate
 from stepwell_shared.cli.demo.numbers import numbers
 from stepwell_shared.runtime import Runtime
@@ -27,6 +26,7 @@ from tests.bench.facts import cpu_seconds, family_cpu_seconds
 from tests.bench.goals import P99_MILLISECONDS_MAX, limit_mark
 from tests.bench.load import LoadProcess, SqlJob
 from tests.bench.measures_stage import CLIENTS, alone, in_process, people_of, score_floor, score_job
+from tests.bench.measures_tiles import Tiles, tiles
 from tests.bench.measuring import Rate, Side, percentile
 from tests.bench.population import LARGE, SERVICE
 from tests.bench.population_load import WHOLE
@@ -35,7 +35,6 @@ from tests.bench.suite import BenchSuite
 YEAR = timedelta(days=365)
 MEASURE_SECONDS_MAX, TILE_MILLISECONDS_MAX = 2.0, 50.0
 PAIRS_EACH = 6
-TILES = 200
 SAMPLED = 200
 SCORES_A_ROUND = 40_000
 
@@ -50,16 +49,6 @@ class Counted:
     p50: float
     p95: float
     groups: int
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """How long the figures of the dashboards are in the making (seconds), and what the first look at them and the later
-    ones take (p95, milliseconds)."""
-
-    made_seconds: float
-    first_milliseconds: float
-    p95_milliseconds: float
 
 
 @dataclass(frozen=True)
@@ -104,9 +93,9 @@ class MeasureRounds:
         with alone(self.suite):
             async with in_process(self.suite) as runtime:
                 counted = [await self._counted(runtime, name) for name in measures()]
-                tiles = await self._board(runtime)
                 recounted, differing = await self._recount(runtime)
-        return Found(await self._observations(), scores, counted, tiles, recounted, differing)
+        seen = await tiles(self.suite)
+        return Found(await self._observations(), scores, counted, seen, recounted, differing)
 
     async def scores(self) -> Scores:
         """Floor and product take turns."""
@@ -150,18 +139,6 @@ class MeasureRounds:
         self.advance(f"measure {name}", sum(taken))
         return Counted(name, percentile(taken, 0.5) / 1000, percentile(taken, 0.95) / 1000, groups)
 
-    async def _board(self, runtime: Runtime) -> Tiles:
-        """How long it takes to make all figures of the dashboards, and what pages wait for them then."""
-        began = time.perf_counter()
-        await make_board(runtime, LARGE)
-        made = time.perf_counter() - began
-        taken = []
-        for _ in range(TILES):
-            began = time.perf_counter()
-            await board_of(runtime, LARGE)
-            taken.append(time.perf_counter() - began)
-        return Tiles(made, 1000 * taken[0], percentile(taken[1:], 0.95))
-
     async def _recount(self, runtime: Runtime) -> tuple[int, int]:
         """For how many people what is counted was made anew from everything stored, and for how many it differs."""
         keys = [f"Patient/{each}" for each in people_of(min(self.people, WHOLE), SAMPLED)]
@@ -191,11 +168,14 @@ def print_measures(console: Console, found: Found) -> None:
         mark = limit_mark(each.p95, MEASURE_SECONDS_MAX)
         table.add_row(each.measure, f"{each.p50:.2f}", f"{each.p95:.2f}", f"{each.groups:,}", mark)
     console.print(table)
-    tiles = found.tiles
+    for when, views in (("nothing else runs", found.tiles.alone), ("figures are made", found.tiles.meanwhile)):
+        console.print(
+            f"  dashboard while {when}: p50 {views.p50:.1f} ms, p99 {views.p99:.1f} ms,"
+            f" {limit_mark(views.p99, TILE_MILLISECONDS_MAX)}; the longest of {views.many:,} {views.longest:,.0f} ms"
+        )
     console.print(
-        f"  figures of a dashboard: p95 {tiles.p95_milliseconds:.1f} ms,"
-        f" {limit_mark(tiles.p95_milliseconds, TILE_MILLISECONDS_MAX)}; the first look"
-        f" {tiles.first_milliseconds:,.0f} ms, made in {tiles.made_seconds:,.0f} s"
+        f"  figures of all dashboards made in {found.tiles.made_seconds:,.0f} s,"
+        f" {found.tiles.made_cpu_seconds:,.0f} s of processor in the process that answers"
     )
     console.print(
         f"  counted anew from all that is stored: {found.recounted} people, {found.differing} tables of them differ"
