@@ -6,7 +6,7 @@ so that code of the previous release keeps calling its own while a new one is ro
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy
 from sqlalchemy.dialects import postgresql
@@ -24,8 +24,7 @@ INDEXED_PLAN = (
 )
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """One row to insert beside a change, in the same commit: an outbox entry, an audit entry, a state row.
 
     `values` stand in the order of the table's insertable columns without the tenant.

@@ -47,10 +47,7 @@ class Recorded:
 
     async def read(self, tenant: str, resource_type: str, id_: str, record: Effect) -> Stored | None:
         """The current version like `Store.read`; the row is kept if there is something to see."""
-        found = await self._reads.get((tenant, resource_type, record.table), RecordedRead(id_, record.values))
-        if found is not None and found.body is not None:
-            self._committed(tenant, frozenset({record.table}))
-        return found
+        return await self._reads.get((tenant, resource_type, record.table), RecordedRead(id_, record.values))
 
     async def _read_batch(self, group: tuple[str, ...], reads: Sequence[RecordedRead]) -> dict[RecordedRead, Stored]:
         tenant, resource_type, effect_table = group
@@ -59,6 +56,8 @@ class Recorded:
         function = recorded_read(current_table(resource_type), effect_table)
         records = await self._fetch(f"SELECT * FROM {function}($1, {places})", tenant, *columns)
         found = {r["id"]: Stored(resource_type, r["id"], r["version"], r["last_updated"], r["body"]) for r in records}
+        if any(each.body is not None for each in found.values()):
+            self._committed(tenant, frozenset({effect_table}))
         return {each: found[each.id] for each in reads if each.id in found}
 
     async def search(

@@ -17,7 +17,7 @@ class Method(Enum):
     DELETE = "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
     """One stored version; `body` is the exact JSON that is sent, None for a deletion."""
 
@@ -50,7 +50,7 @@ class Place(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
     """A new version of one resource with what search needs to know of it.
 

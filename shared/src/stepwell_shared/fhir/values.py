@@ -198,16 +198,15 @@ def date_range(text: str) -> tuple[datetime, datetime] | None:
     matched = _DATE.fullmatch(text)
     if matched is None:
         return None
-    year, month, day, hour, minute, second, fraction, zone = matched.groups()
+    year, month, day, hour, _minute, second, fraction, zone = matched.groups()
     if hour is None:
         if "00" in (month, day):
             return None
         return _days(int(year), int(month or 0), int(day or 0))
     leap = _SECOND if second == "60" else _NO_TIME  # 23:59:60 is the moment one second after 23:59:59
-    digits = (fraction or ".0")[:7].ljust(7, "0")
-    written = f"{text[:10]}T{hour}:{minute}:{'59' if leap else second or '00'}{digits}"
+    written = f"{text[:17]}59{text[19:]}" if leap else text
     try:
-        moment = datetime.fromisoformat(written + (zone or "Z").replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(written if zone else f"{written}Z")
     except ValueError:
         return None
     if not leap and EARLIEST.year < moment.year < LATEST.year:  # what nearly all are: far from the ends of time

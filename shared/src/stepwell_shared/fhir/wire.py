@@ -51,7 +51,10 @@ class Exchange:
         self.status = 0  # of the answer, once there is one
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        self.headers = dict(given)
+        if len(self.headers) != len(given):
+            self.headers = joined(given)
         query: bytes = scope["query_string"]
         self.parameters = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
         self.request_id = safe_request_id(self.headers.get("x-request-id", ""))
