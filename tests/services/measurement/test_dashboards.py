@@ -1,5 +1,6 @@
 """Promises of the dashboards: who sees which, what is never shown, in every language, made from what was counted."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from html.parser import HTMLParser
@@ -252,3 +253,26 @@ async def test_people_who_came_and_went_are_counted_and_the_few_are_kept_back(ru
     practices = {each.value: each.figure for each in sheet.by["practice"]}
     assert (practices["two"].eligible, practices["two"].score) == (None, None)
     assert practices["one"].eligible is None
+
+
+async def test_a_page_is_written_once_for_the_same_figures_and_words_and_anew_for_others(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def write(board: Board, *said: Any, **more: Any) -> bytes:
+        written.append(board)
+        return board_page(board, *said, **more)
+
+    monkeypatch.setattr("stepwell_measurement.pages.dashboards.board_page", write)
+    await filled(runtime)
+    first = [(await asked(runtime, LEADER))[2] for _ in range(3)]
+    assert len(set(first)) == len(written) == 1
+    others = [(await asked(runtime, LEADER, query=query))[2] for query in ("language=de", "since=2026-05")]
+    assert len({*first, *others}) == len(written) == 3
+    sheet = region().sheets["access"]
+    changed = replace(sheet, all=sheet.all._replace(figure=sheet.by["sex"][0].figure))
+    body = msgspec.json.encode(changed).decode()
+    await keep(runtime.database, NORTH, KeptSheet("access", MADE + timedelta(hours=1), START, END, body))
+    assert (await asked(runtime, LEADER))[2] != first[0]
+    assert (await asked(runtime, OF_LINDENHOF))[0] == 403
