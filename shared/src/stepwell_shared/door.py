@@ -43,7 +43,7 @@ class Limits:
     urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
     in_flight_max: int = 192
     reserve: int = 64
-    urgent_max: int = 2048
+    urgent_max: int = 3072
     urgent_bytes_max: int = 32 * 1024 * 1024
     partial_bytes_max: int = 256 * 1024 * 1024
     header_count_max: int = 100

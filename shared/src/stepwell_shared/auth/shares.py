@@ -22,7 +22,7 @@ UNLIMITED_ROLE: Final = "service"
 CLIENTS_MAX: Final = 10_000
 # What cannot wait has so many places more, and beyond them waits for the next place of its client that is given back.
 URGENT_PLACES: Final = 16
-URGENT_WAITING_MAX: Final = 1024
+URGENT_WAITING_MAX: Final = 2048
 # How long a token is known as one whose client has no room, and how many are.
 SPENT_SECONDS: Final = 1.0
 SPENT_MAX: Final = 1024
