@@ -26,7 +26,7 @@ LIVEZ_SECONDS_MAX = 0.05 if SCALE >= 1 else 2.0
 NOISE_SECONDS = 0.05 if SCALE >= 1 else 0.25
 BEYOND = 5
 ALARM_EVERY = 20
-REFUSAL_SECONDS_MAX = 0.05 if SCALE >= 1 else 2.0
+REFUSAL_SECONDS_MAX = 0.05 if SCALE >= 1 else 10.0
 GOOD_SHARE_MIN = 0.2
 """Of the CPU at so much more than the peak, what is accepted has at least this; telling the others takes the rest."""
 
