@@ -10,6 +10,7 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 from stepwell_shared.connections import BoundedProtocol, EagerServer, Standing
+from stepwell_shared.marks import BODY_IS_HERE
 
 CROWD = 300
 TURNS_MAX = 20
@@ -162,3 +163,31 @@ def test_an_answer_reaches_the_client_whole() -> None:
 async def whole() -> None:
     async with served() as (_, port):
         assert (await ask(port)).endswith(b"\r\n\r\nhello")
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_here"), [((b"hello",), True), ((b"hel", b"lo"), False), ((b"", b"hello"), False)]
+)
+async def test_a_body_that_came_with_its_head_is_marked_as_one_that_is_here(
+    parts: tuple[bytes, ...], is_here: bool
+) -> None:
+    seen: list[bool] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(BODY_IS_HERE in scope)
+        while (await receive()).get("more_body"):
+            pass
+        await says_hello(scope, receive, send)
+
+    config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
+    config.load()
+    standing, wire = Standing(), Wire()
+    protocol = BoundedProtocol(config, standing, {})
+    protocol.connection_made(wire)  # type: ignore[arg-type]  # as much of a transport as it uses
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n" + parts[0])
+    for part in parts[1:]:
+        await asyncio.sleep(0)
+        protocol.data_received(part)
+    await asyncio.gather(*standing.tasks)
+    protocol.connection_lost(None)
+    assert (seen, wire.writes[-1].endswith(b"hello")) == ([is_here], True)

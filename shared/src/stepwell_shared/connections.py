@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
+from stepwell_shared.marks import BODY_IS_HERE
 from stepwell_shared.unheard import Gate, Unheard
 
 HEAD_BYTES_MAX = 65_536
@@ -168,6 +169,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.standing = self.server_state
         if self.server_state.is_leaving and self.cycle is not None:
             self.cycle.keep_alive = False  # the answer says so, and the next request goes to somebody else
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if not self.cycle.more_body:
+            # uvicorn's type of the scope knows no marks
+            cast("Scope", self.cycle.scope)[BODY_IS_HERE] = True
 
     def _is_refused(self, gate: Gate) -> bool:
         """Whether this request is answered here, or looked at here once its body is there.

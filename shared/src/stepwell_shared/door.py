@@ -15,13 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.wire import safe_request_id
+from stepwell_shared.marks import BODY_IS_HERE, CANNOT_WAIT
 
 ALWAYS_OPEN = frozenset({"/livez", "/readyz"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES_MAX = 16 * 1024 * 1024
 DRAIN_BYTES_MAX = 65_536
-# In the scope of a request that has no room and cannot wait: the size of its body.
-CANNOT_WAIT = "stepwell.cannot_wait"
 
 log = structlog.get_logger("stepwell.door")
 
@@ -182,6 +181,7 @@ class _Exchange:
         "_deadline",
         "_guard",
         "_has_body",
+        "_is_here",
         "_is_late",
         "_is_tried",
         "_path",
@@ -196,7 +196,7 @@ class _Exchange:
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send, *, has_body: bool) -> None:
         self._guard, self._receive, self._send = guard, receive, send
         self._path: str = scope["path"]
-        self._has_body = has_body
+        self._has_body, self._is_here = has_body, BODY_IS_HERE in scope
         self._deadline = asyncio.get_running_loop().time() + guard.limits.body_seconds_max
         self._size = self.partial_bytes = 0
         self._complete = self._is_late = self._close = self._is_tried = self.is_answered = False
@@ -232,7 +232,7 @@ class _Exchange:
         guard = self._guard
         guard.in_flight -= 1
         try:
-            message = await self._before_deadline()
+            message = await (self._receive() if self._is_here else self._before_deadline())
         finally:
             guard.in_flight += 1
         if message["type"] != "http.request":

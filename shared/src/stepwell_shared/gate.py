@@ -13,9 +13,10 @@ from http import HTTPStatus
 from starlette.types import Scope
 
 from stepwell_shared.auth.shares import Shares
-from stepwell_shared.door import ALWAYS_OPEN, CANNOT_WAIT, Guard
+from stepwell_shared.door import ALWAYS_OPEN, Guard
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.wire import safe_request_id
+from stepwell_shared.marks import CANNOT_WAIT
 
 # A turn of the event loop is about what a refusal waits for: longer, and fewer requests are worked on at once.
 TURN_SECONDS_MAX = 0.02
