@@ -18,7 +18,11 @@ from stepwell_measurement.pages import staff_pages
 from stepwell_measurement.pages.board import TILES, board_page, measure_page, practice_page, public_page
 from stepwell_measurement.pages.tiles import Voice
 from stepwell_measurement.rules.board import Board
+from stepwell_measurement.rules.measures.figures import Measure
+from stepwell_measurement.rules.partings import Counts
+from stepwell_measurement.use_cases import dashboards
 from stepwell_measurement.use_cases.dashboards import Making, board_of, make_board, months_before, period_of
+from stepwell_measurement.use_cases.deciding import NotDecidedError, decide
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.roles import ROLES
 from stepwell_shared.auth.scopes import Scopes
@@ -253,6 +257,25 @@ async def test_people_who_came_and_went_are_counted_and_the_few_are_kept_back(ru
     practices = {each.value: each.figure for each in sheet.by["practice"]}
     assert (practices["two"].eligible, practices["two"].score) == (None, None)
     assert practices["one"].eligible is None
+
+
+async def test_figures_that_could_not_be_decided_stay_as_they_were_and_others_are_made(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_board(runtime, NORTH)
+    before = await board_of(runtime, NORTH)
+
+    async def decide_some(counted: list[tuple[Measure, Counts]]) -> dict[str, str]:
+        if any(measure.id == "recovery" for measure, _ in counted):
+            raise NotDecidedError("deciding takes more memory than there is")
+        return await decide(counted)
+
+    monkeypatch.setattr(dashboards, "decide", decide_some)
+    await make_board(runtime, NORTH)
+    made = await stamps(runtime.database, NORTH)
+    assert before is not None
+    assert made["recovery"] <= before.made_at < made["access"]
+    assert made.keys() == before.sheets.keys()
 
 
 async def test_a_page_is_written_once_for_the_same_figures_and_words_and_anew_for_others(

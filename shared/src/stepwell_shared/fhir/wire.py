@@ -51,7 +51,9 @@ class Exchange:
         self.status = 0  # of the answer, once there is one
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        given: list[tuple[str, str]] = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
         self.headers = dict(given)
         if len(self.headers) != len(given):
             self.headers = joined(given)

@@ -20,7 +20,7 @@ from stepwell_measurement.rules.board import Board, Sheet
 from stepwell_measurement.rules.measures.figures import Measure, Tally, added, cells
 from stepwell_measurement.rules.nesting import population_of
 from stepwell_measurement.rules.partings import PRACTICE, TIER, Counts, quarter_of
-from stepwell_measurement.use_cases.deciding import decide
+from stepwell_measurement.use_cases.deciding import NotDecidedError, decide
 from stepwell_measurement.use_cases.evaluating import Question, tallies, tallies_of_each
 from stepwell_measurement.use_cases.site import site_file
 
@@ -97,6 +97,9 @@ async def make_board(runtime: Runtime, tenant: str) -> None:
             except ValueError:
                 log.info("something became known while it was counted", measure=together[0].id)
                 continue
+            except NotDecidedError as error:  # the figures of others are made all the same
+                log.warning("figures stay as they were", measure=together[0].id, reason=str(error))
+                break
             made = runtime.clock()
             kept_sheets = [KeptSheet(name, made, start, end, body) for name, body in bodies.items()]
             await keep(runtime.database, tenant, *kept_sheets)
