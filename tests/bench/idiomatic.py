@@ -157,6 +157,18 @@ def _record(opened: AsyncSession, action: str, resource: str | None, stored: Kep
         )
 
 
+def _of_caller(session: Callable[[], AsyncIterator[AsyncSession]], duties: Duties) -> Callable[..., Any]:
+    """The dependency that opens a session for who shows a good token."""
+
+    async def opening(
+        opened: Annotated[AsyncSession, Depends(session)], claims: Annotated[dict[str, Any], Depends(duties.claims)]
+    ) -> AsyncSession:
+        opened.info["claims"] = claims
+        return opened
+
+    return opening
+
+
 def application(database_url: str, duties: Duties | None = None) -> FastAPI:
     """The three operations on this database (a SQLAlchemy URL), with duties if there are any."""
     sessions = async_sessionmaker(create_async_engine(database_url), class_=AsyncSession, expire_on_commit=False)
@@ -166,17 +178,7 @@ def application(database_url: str, duties: Duties | None = None) -> FastAPI:
         async with sessions() as opened:
             yield opened
 
-    opening: Callable[..., Any] = session
-    if duties is not None:
-
-        async def session_of_caller(
-            opened: Annotated[AsyncSession, Depends(session)], claims: Annotated[dict[str, Any], Depends(duties.claims)]
-        ) -> AsyncSession:
-            opened.info["claims"] = claims
-            return opened
-
-        opening = session_of_caller
-
+    opening = session if duties is None else _of_caller(session, duties)
     Session = Annotated[AsyncSession, Depends(opening)]  # noqa: N806  an alias, as FastAPI's own documentation has it
     app = FastAPI()
 

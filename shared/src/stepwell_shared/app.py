@@ -225,9 +225,7 @@ async def _start(
         proxies = networks(settings.proxies_trusted)
         app.include_router(issuer_router(issuer, proxies=proxies), prefix=f"/{service.name}/auth")
     app.router.routes += app.health.routes(runtime.database, superseded(service))
-    shares = Shares(
-        settings.client_requests_per_minute, max(1, int(app.guard.limits.in_flight_max * settings.client_share_max))
-    )
+    shares = Shares(settings.client_requests_per_minute, app.guard.room)  # of which the gate gives each a part
     app.doors = _doors(service, registry, runtime, verifier, received, shares)
     app.gate.open_for(shares, settings.client_share_max, app.doors.fhir_below, app.doors.pages)
     if service.pages is not None:
