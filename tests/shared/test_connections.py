@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 import uvloop
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from stepwell_shared.connections import BoundedProtocol, EagerServer, Standing
 from stepwell_shared.marks import BODY_IS_HERE
 
@@ -108,13 +108,20 @@ async def written(headers: Headers, *parts: bytes | Exception, method: bytes = b
                 raise part
             await send({"type": "http.response.body", "body": part, "more_body": number < len(parts)})
 
+    return await answering(application, method + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+async def answering(application: ASGIApp, *parts: bytes) -> Wire:
+    """What an application leaves on the wire for a request that comes in parts, a turn of the loop between them."""
     config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
     config.load()
     standing, wire = Standing(), Wire()
     standing.default_headers = [(b"date", b"today")]
     protocol = BoundedProtocol(config, standing, {})
     protocol.connection_made(wire)  # type: ignore[arg-type]  # as much of a transport as it uses
-    protocol.data_received(method + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+    for part in parts:
+        protocol.data_received(part)
+        await asyncio.sleep(0)
     await asyncio.gather(*standing.tasks)
     protocol.connection_lost(None)
     return wire
@@ -179,15 +186,7 @@ async def test_a_body_that_came_with_its_head_is_marked_as_one_that_is_here(
             pass
         await says_hello(scope, receive, send)
 
-    config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
-    config.load()
-    standing, wire = Standing(), Wire()
-    protocol = BoundedProtocol(config, standing, {})
-    protocol.connection_made(wire)  # type: ignore[arg-type]  # as much of a transport as it uses
-    protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n" + parts[0])
-    for part in parts[1:]:
-        await asyncio.sleep(0)
-        protocol.data_received(part)
-    await asyncio.gather(*standing.tasks)
-    protocol.connection_lost(None)
+    first, *others = parts
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    wire = await answering(application, head + first, *others)
     assert (seen, wire.writes[-1].endswith(b"hello")) == ([is_here], True)

@@ -13,7 +13,7 @@ from stepwell_measurement.rules.curves import curve
 from stepwell_measurement.rules.measures.control_charts import Count, Point, p_chart
 from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, figure, shown
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
-from stepwell_measurement.rules.nesting import partings, population_of, tables_of
+from stepwell_measurement.rules.nesting import People, population_of
 from stepwell_measurement.rules.partings import (
     BEFORE_PERIOD,
     MONTH,
@@ -100,8 +100,9 @@ def sheets_of(counted: Sequence[tuple[Measure, Counts]], below: int = SMALL_BELO
     found: dict[str, Sheet] = {}
     for population in dict.fromkeys(population_of(measure) for measure, _ in counted):
         together = [each for each in counted if population_of(each[0]) == population]
-        shared = published(tables_of(together, below), below)
-        for parting, counts in partings(together):
+        people = People(together)
+        shared = published(people.tables(below), below)
+        for parting, counts in people.partings():
             found[parting.measure.id] = _sheet(parting, counts, shared, below)
     return found
 

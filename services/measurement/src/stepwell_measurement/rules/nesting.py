@@ -37,25 +37,17 @@ class _Whole(NamedTuple):
     mark: Key
 
 
-def tables_of(counted: Counted, below: float = inf) -> list[Table]:
+def tables_of(counted: Counted) -> list[Table]:
     """Everything that adds up in what `sheets_of` publishes of measures about the same people: what an attacker has.
 
-    With `below` only what such small differences add up to, as nobody is shown those and larger ones may be known.
-    Raises ValueError when more people are among others than these are: they were not counted at one time.
+    Raises ValueError as `People.tables` does.
     """
-    people = _People(counted)
-    own = [table for parting, counts in people.partings() for table in parting.tables(counts)]
-    return [*own, *people.tables(below)]
+    return People(counted).tables(inf)
 
 
 def parts_of(counted: Counted) -> dict[str, list[Key]]:
     """What is added to the key of a group for each of the `cells` of a measure, by its id."""
-    return {each.measure.id: [each.of | part for part in each.parts()] for each, _ in partings(counted)}
-
-
-def partings(counted: Counted) -> list[tuple[Parting, Counts]]:
-    """How each measure divides the people that it is about, who are a part of those of others."""
-    return _People(counted).partings()
+    return {each.measure.id: [each.of | part for part in each.parts()] for each, _ in People(counted).partings()}
 
 
 def population_of(measure: Measure) -> str:
@@ -63,7 +55,7 @@ def population_of(measure: Measure) -> str:
     return f"{measure.criteria.table}/{measure.criteria.on}"
 
 
-class _People:
+class People:
     """Who is counted by measures, and who is among whom: by a criterion that only adds to another one, or by what the
     measures say themselves (`among`). People within others bear their mark too, so that all tables speak of one cell.
     """
@@ -86,7 +78,7 @@ class _People:
                 self._within.setdefault(part, []).append(each.whole)
 
     def partings(self) -> list[tuple[Parting, Counts]]:
-        """How each measure divides its people."""
+        """How each measure divides the people that it is about, who are a part of those of others."""
         found = []
         for measure, counts in self._counted.values():
             names = (*half_names(measure), *filter(None, part_names(measure)[0]))
@@ -95,7 +87,16 @@ class _People:
             found.append((Parting(measure, self._names[measure.id], of, within), counts))
         return found
 
-    def tables(self, below: float) -> Iterator[Table]:
+    def tables(self, below: float) -> list[Table]:
+        """Everything that adds up in what is published of them; of people within others only what differences smaller
+        than `below` add up to, as nobody is shown those and larger ones may be known.
+
+        Raises ValueError when more people are among others than these are: they were not counted at one time.
+        """
+        own = [table for parting, counts in self.partings() for table in parting.tables(counts)]
+        return [*own, *self._differences(below)]
+
+    def _differences(self, below: float) -> Iterator[Table]:
         """Of each group, people among others, and who of the others is none of them."""
         for each in self._wholes:
             columns = tuple(map(self._marks_of, (*each.parts, each.left)))

@@ -38,7 +38,7 @@ class Table(NamedTuple):
 
     def keys(self) -> list[list[Key]]:
         """The keys of all cells, a column and a row of totals last."""
-        rows, columns = (*self.rows, frozenset[tuple[str, str]]()), (*self.columns, frozenset[tuple[str, str]]())
+        rows, columns = (*self.rows, _EVERYBODY), (*self.columns, _EVERYBODY)
         return [[self.of | row | column for column in columns] for row in rows]
 
     def whole(self) -> list[list[int]]:
