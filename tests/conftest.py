@@ -1,6 +1,7 @@
 """What every test may ask for: databases of its own on the run's PostgreSQL, and a place for what the services emit."""
 
 import gc
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
@@ -30,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The process that was started, not its workers, opens the run."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what it starts in the background, and so would be started what a test sends Ctrl-C to.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         _run.enter_context(postgres.test_run())
 
