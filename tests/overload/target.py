@@ -15,6 +15,7 @@ import orjson
 from stepwell_shared.canonical import CANONICAL
 from stepwell_shared.cli.client import filled
 
+from tests.journeys.test_library import employ
 from tests.support import postgres
 from tests.support.suite import NORTH, Clinic, Suite, running_suite
 
@@ -97,6 +98,71 @@ class Target:
         ]
         marker = MARKER.encode()
         return (each.replace(marker, b"urn:overload:%09d" % next(_numbers)) for each in cycle(templates))
+
+    async def alerts(self, clinic: Clinic) -> dict[str, bytes]:
+        """One request of each kind that opens a safety alert, each about a new person."""
+        form = await self._red_flags()
+        posted, put, together, own, raised = people = await self.people(clinic, 5)
+        answers = dict(zip(people, await self._alarming(clinic, people), strict=True))
+        entry = {"resource": answers[together], "request": {"method": "POST", "url": "QuestionnaireResponse"}}
+        concern = {"name": "concern", "valueCode": "self-harm"}
+        by = {"name": "by", "valueReference": {"reference": f"Practitioner/{NORTH}-clinician"}}
+        return {
+            "create": self.request("POST", "QuestionnaireResponse", answers[posted]),
+            "update": self.request("PUT", f"QuestionnaireResponse/r-{put}", {**answers[put], "id": f"r-{put}"}),
+            "transaction": self.request(
+                "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+            ),
+            "form of a site": self.request(
+                "POST",
+                "QuestionnaireResponse",
+                {
+                    **answers[own],
+                    "questionnaire": f"{form['url']}|{form['version']}",
+                    "item": [{"linkId": "flag", "answer": [{"valueBoolean": True}]}],
+                },
+            ),
+            "concern": self.request(
+                "POST",
+                f"Patient/{raised}/$raise-safety-concern",
+                {"resourceType": "Parameters", "parameter": [concern, by]},
+            ),
+        }
+
+    async def _alarming(self, clinic: Clinic, people: Sequence[str]) -> list[Resource]:
+        (questionnaire,) = await clinic.search(SERVICE, "Questionnaire", url=f"{CANONICAL}/Questionnaire/phq-9")
+        authored = datetime.now(UTC)
+        return [
+            filled(
+                questionnaire,
+                WITH_ITEM_9,
+                patient=f"Patient/{id_}",
+                authored=authored,
+                identifier=f"urn:overload:alert-{id_}",
+            )
+            for id_ in people
+        ]
+
+    async def _red_flags(self) -> Resource:
+        """A new form of the clinic's own, with one question whose yes a person must see to."""
+        form = {
+            "resourceType": "Questionnaire",
+            "url": f"https://clinic.example/Questionnaire/red-flags-{next(_numbers)}",
+            "version": "1",
+            "title": "Red flags",
+            "status": "active",
+            "item": [
+                {
+                    "linkId": "flag",
+                    "code": [{"system": f"{CANONICAL}/CodeSystem/instrument-item", "code": "cauda-equina"}],
+                    "text": "Is it so?",
+                    "type": "boolean",
+                }
+            ],
+        }
+        await employ(self.suite)
+        async with self.suite.clinic(name="librarian") as librarian:
+            return await librarian.create(SERVICE, form)
 
     async def connections_in_use(self) -> dict[str, int]:
         """How many of the service's database connections are in which state."""

@@ -10,11 +10,12 @@ import struct
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count, cycle, islice
 
 import pytest
 
-from tests.overload.load import Answers, Connection, OpenLoop, asked, closed_loop, elsewhere, percentile
+from tests.overload.load import Answer, Answers, Connection, OpenLoop, asked, closed_loop, elsewhere, percentile
 from tests.overload.target import PHQ_9_OF_16, SERVICE, WITH_ITEM_9, Target, running_target
 
 SCALE = float(os.environ.get("OVERLOAD_SCALE", "0.1"))
@@ -178,6 +179,40 @@ async def test_far_beyond_its_peak_it_does_nearly_as_much_and_refuses_the_rest_a
     assert len(alarms) == await alerts(target) - alerts_before
     assert percentile(waits, 0.5) < REFUSAL_SECONDS_MAX
     assert good / beyond_cpu > GOOD_SHARE_MIN
+
+
+@pytest.mark.parametrize("crowding", ["clinic", "ehr"])
+async def test_an_alert_is_let_in_when_there_is_no_room_however_it_is_sent(target: Target, crowding: str) -> None:
+    """Reads that hang take the share of the client that sends it, or, of a client without one, the room of all."""
+    async with target.suite.clinic() as clinic, target.suite.clinic(name="ehr") as ehr:
+        crowd = replace(target, token=await (ehr if crowding == "ehr" else clinic).token())
+        kinds = await target.alerts(clinic)
+        (person,) = await target.people(clinic, 1)
+        calm = next(await target.submissions(clinic, [person], PHQ_9_OF_16))
+    hanging = crowd.request("GET", f"Patient/{person}/_history")
+    before, blocker, connections = await alerts(target), await target.superuser(), []
+
+    async def ask(request: bytes) -> asyncio.Task[Answer]:
+        connections.append(await Connection.open(target.port))
+        return asyncio.create_task(asked(connections[-1], request, 0))
+
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE fhir_version IN ACCESS EXCLUSIVE MODE")
+        filling = [await ask(hanging) for _ in range(300)]
+        refused = (await (await ask(calm))).status
+        sent = {kind: await ask(request) for kind, request in kinds.items()}
+        await asyncio.wait(sent.values(), timeout=0.5)
+        at_once = {kind: task.result().status for kind, task in sent.items() if task.done()}
+    became = {kind: (await task).status for kind, task in sent.items()}
+    await asyncio.gather(*filling)
+    await blocker.close()
+    for each in connections:
+        each.close()
+    assert refused == (503 if crowding == "ehr" else 429)
+    assert at_once == {}
+    assert set(became.values()) <= {200, 201}, became
+    assert await alerts(target) - before == len(kinds)
+    await settled(target)
 
 
 async def with_cpu(target: Target, load: Awaitable[Answers]) -> tuple[Answers, float]:

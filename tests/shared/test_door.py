@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 from stepwell_shared.door import Guard, Limits
+from stepwell_shared.urgent import Test
 
 LIMITS = Limits(
     body_bytes_max=100, body_seconds_max=0.1, in_flight_max=2, reserve=1, reserved=frozenset({"/notifications"})
 )
+
+
+def help_at_in(method: str, path: str) -> Test | None:
+    """A call for help cannot wait, at one address."""
+    return (lambda body: body == b"help") if (method, path) == ("POST", "/in") else None
 
 
 class Client:
@@ -236,7 +242,7 @@ class TestRoom:
 
     async def test_what_cannot_wait_is_let_in_when_there_is_no_room_and_has_an_end_too(self) -> None:
         opened = asyncio.Event()
-        limits = replace(LIMITS, urgent={"/in": lambda body: body == b"help"}, urgent_max=1)
+        limits = replace(LIMITS, urgent=help_at_in, urgent_max=1)
 
         async def reads_then_waits(scope: Scope, receive: Receive, send: Send) -> None:
             answer: list[Message] = []

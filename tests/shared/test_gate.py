@@ -16,6 +16,7 @@ from stepwell_shared.auth.shares import Shares
 from stepwell_shared.connections import BoundedProtocol, Standing
 from stepwell_shared.door import Guard, Limits
 from stepwell_shared.gate import ROOM_MIN, TURN_SECONDS_MAX, Gate
+from stepwell_shared.urgent import Urgent
 
 from tests.shared.test_connections import Wire
 
@@ -24,7 +25,7 @@ LIMITS = Limits(
     body_seconds_max=5,
     in_flight_max=100,
     reserved=frozenset({"/notifications"}),
-    urgent={"/fhir/Form": lambda body: b"help" in body},
+    urgent=Urgent("/fhir", {"Form": lambda body: b"help" in body}),
     urgent_max=1,
 )
 CALLER = Caller("north", "north.ehr", Scopes.parse("system/*.cruds"), "token")
@@ -152,7 +153,25 @@ async def test_what_cannot_wait_is_let_in_however_its_bytes_arrive(cut: int) -> 
     assert served.entered == [("POST", "/fhir/Form", 11)]
     assert b"connection: close" not in served.wire.writes[0]
     assert await served.ask(request("POST", "/fhir/Form", b"no hurry")) == [503]
-    assert await served.ask(request("PUT", "/fhir/Form", b"please help")) == [503]
+    assert await served.ask(request("PUT", "/fhir/Form/1", b"no hurry")) == [503]
+    assert await served.ask(request("PUT", "/fhir/Patient/1", b"please help")) == [503]
+    assert await served.ask(request("GET", "/fhir/Form/1", b"please help")) == [503]
+    assert (served.guard.urgent, served.guard.urgent_bytes, served.guard.entering) == (0, 0, 0)
+
+
+async def test_what_cannot_wait_is_let_in_however_it_is_sent() -> None:
+    served = Served()
+    served.fill()
+    calm, urgent = (
+        json.dumps({"entry": [{"resource": {"resourceType": "Form", "text": text}}]}).encode()
+        for text in ("no hurry", "help")
+    )
+    for base in ("/fhir", "/fhir/"):
+        assert await served.ask(request("POST", base, calm)) == [503]
+        assert await served.ask(request("POST", base, urgent)) == [200]
+    for method, path in (("PUT", "/fhir/Form/1"), ("PUT", "/fhir/Form?identifier=1"), ("PATCH", "/fhir/Form/1")):
+        assert await served.ask(request(method, path, b"help")) == [200]
+    assert len(served.entered) == 5
     assert (served.guard.urgent, served.guard.urgent_bytes, served.guard.entering) == (0, 0, 0)
 
 

@@ -58,6 +58,7 @@ from stepwell_shared.telemetry.logs import configure_logging
 from stepwell_shared.telemetry.metrics import CONTENT_TYPE, Metrics
 from stepwell_shared.telemetry.requests import Watch
 from stepwell_shared.telling import keep_looking, start_telling, watch_stores
+from stepwell_shared.urgent import Urgent
 
 RELEASED = datetime(2026, 11, 21, tzinfo=UTC)
 NOTIFICATION_BYTES_MAX = 64 * 1024 * 1024
@@ -159,16 +160,15 @@ def create_app(service: Service, settings: Settings | None = None) -> Applicatio
             _spare_the_collector()
             yield
 
-    app = Application(_limits(service, settings), title=service.title, lifespan=lifespan,
+    app = Application(_limits(service, settings, runtime), title=service.title, lifespan=lifespan,
                       docs_url=None, redoc_url=None,  # pages/reference.py: FastAPI's own run scripts from elsewhere
                       openapi_url=f"/{service.name}/openapi.json")  # fmt: skip
-    # Made when it is first asked for, and kept: most processes are never asked. To replace the method is FastAPI's
-    # documented way.
+    # Made when first asked for, and kept: most are never asked. To replace the method is FastAPI's documented way.
     app.openapi = cache(lambda: openapi_document(service, registry, settings.url_of(service.name)))  # type: ignore[method-assign]
     return app
 
 
-def _limits(service: Service, settings: Settings) -> Limits:
+def _limits(service: Service, settings: Settings, runtime: Runtime) -> Limits:
     """What the door lets in: notifications carry many resources, and are let in when others are turned away."""
     notifications = f"/{service.name}/notifications"
     return Limits(
@@ -176,7 +176,7 @@ def _limits(service: Service, settings: Settings) -> Limits:
         body_seconds_max=settings.body_seconds_max,
         body_bytes_max_at={notifications: NOTIFICATION_BYTES_MAX},
         reserved=frozenset({notifications}),
-        urgent={f"/{service.name}/fhir/{type_}": test for type_, test in service.urgent.items()},
+        urgent=Urgent(f"/{service.name}/fhir", service.urgent(runtime), service.urgent_acts),
     )
 
 
@@ -311,7 +311,7 @@ def _doors(
         access_record=_access_record(runtime),
         watch=runtime.watch,
         shares=shares,
-        urgent=service.urgent,
+        urgent=Urgent(prefix, service.urgent(runtime), service.urgent_acts),
     )
     return Doors(
         watch=runtime.watch,

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.wire import safe_request_id
 from stepwell_shared.marks import BODY_IS_HERE, CANNOT_WAIT
+from stepwell_shared.urgent import Test, nothing_is
 
 ALWAYS_OPEN = frozenset({"/livez", "/readyz"})
 LINGER_SECONDS = 2.0
@@ -30,16 +31,16 @@ class Limits:
     """How much one request, and all of them together, may take.
 
     `body_bytes_max_at` gives paths another body limit. The paths in `reserved` (what other services tell us, safety
-    alerts among them) still get in when `in_flight_max` others are being worked on. A body POSTed to a path in `urgent`
-    of which its test says that it cannot wait is let in even then, until `urgent_max` of them, or so many bytes, are
-    here at once: they are not counted among the others.
+    alerts among them) still get in when `in_flight_max` others are being worked on. A request to whose method and path
+    `urgent` gives a test, of whose body that says that it cannot wait, is let in even then, until `urgent_max` of them,
+    or so many bytes, are here at once: they are not counted among the others.
     """
 
     body_bytes_max: int
     body_seconds_max: float
     body_bytes_max_at: Mapping[str, int] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
-    urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
+    urgent: Callable[[str, str], Test | None] = nothing_is
     in_flight_max: int = 192
     reserve: int = 64
     urgent_max: int = 3072
@@ -88,7 +89,7 @@ class Guard:
         urgent_bytes = scope.get(CANNOT_WAIT, 0)
         if refusal is self._busy and exchange is not None:
             if not urgent_bytes:
-                urgent_bytes = await exchange.urgent_bytes(self.limits.urgent.get(scope["path"]))
+                urgent_bytes = await exchange.urgent_bytes(self.limits.urgent(scope["method"], scope["path"]))
                 receive = exchange.again if urgent_bytes else receive
             refusal = None if urgent_bytes else refusal
         if refusal is not None:
@@ -202,7 +203,7 @@ class _Exchange:
         self._complete = self._is_late = self._close = self._is_tried = self.is_answered = False
         self._whole = b""
 
-    async def urgent_bytes(self, test: Callable[[bytes], bool] | None) -> int:
+    async def urgent_bytes(self, test: Test | None) -> int:
         """Reads the body of a request for which there is no room: its size when it cannot wait, else 0."""
         if test is None:
             return 0

@@ -25,6 +25,7 @@ _SHRINKS, _GROWS = 0.8, 4
 # Who has not had to shrink for so long has all of its room again.
 RECOVERED_SECONDS = 1.0
 _READY_MAX = 256
+_BRINGS_NOTHING = frozenset({b"GET", b"HEAD"})
 
 
 class Refusal:
@@ -95,7 +96,6 @@ class Gate:
         self._shared_below = b""
         self._unshared: frozenset[bytes] = frozenset()
         self._passes = frozenset(each.encode() for each in (*ALWAYS_OPEN, *limits.reserved))
-        self._urgent = {path.encode(): test for path, test in limits.urgent.items()}
         self._shares: Shares | None = None
         self._share_max = 1.0
         self._turn = Turn(self)
@@ -145,7 +145,8 @@ class Gate:
 
     def _refusal(self, error: FhirError, method: bytes, path: bytes) -> Refusal:
         """The refusal that stands for this error, made once."""
-        test = self._urgent.get(path) if method == b"POST" else None
+        urgent = self._guard.limits.urgent
+        test = None if method in _BRINGS_NOTHING else urgent(method.decode(), path.decode("latin-1"))
         key = error.category, error.headers["Retry-After"], test
         found = self._ready.get(key)
         if found is None:

@@ -2,15 +2,25 @@
 
 import json
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from stepwell_screening.instruments import instruments
+from stepwell_screening.instruments import compile_instrument, instruments, published, seen_as
 from stepwell_screening.rules.weights import questionnaire_items
 from stepwell_screening.use_cases import urgency
-from stepwell_screening.use_cases.urgency import cannot_wait
+from stepwell_shared.runtime import Runtime
 
-from tests.services.screening.submitting import form
+from tests.services.screening.site_forms import answers_to, site_form
+from tests.services.screening.submitting import accept, form
+from tests.services.screening.test_publishing import URL, publish
+from tests.services.screening.test_safety_concerns import NO, YES, bring_c_ssrs
+
+
+def cannot_wait(body: bytes, runtime: Runtime | None = None) -> bool:
+    """As a process says that has met no form of a site."""
+    return urgency.cannot_wait(runtime or Runtime(), body)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +33,9 @@ from tests.services.screening.submitting import form
         b"{}",
         b'{"questionnaire":[]}',
         b'{"questionnaire":"http://example.org/Questionnaire/other|1"}',
+        b'{"questionnaire":"http://example.org/Questionnaire/other|1","status":"entered-in-error"}',
+        b'{"questionnaire":"http://example.org/Questionnaire/other|","status":"completed"}',
+        b'{"questionnaire":"http://example.org/Questionnaire/other","status":"completed"}',
         json.dumps({**form(3), "item": "none"}).encode(),
         json.dumps({**form(3), "item": [[]]}).encode(),
         json.dumps(form(0)).encode(),
@@ -30,7 +43,7 @@ from tests.services.screening.submitting import form
         json.dumps({**form(3), "questionnaire": "#form", "contained": [{"id": "form", "item": [{}]}]}).encode(),
         json.dumps({**form(3), "questionnaire": "#form", "contained": [{"id": "form"}]}).encode(),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_what_says_nothing_of_danger_waits_like_others(body: bytes) -> None:
     assert not cannot_wait(body)
@@ -110,3 +123,71 @@ def test_an_instrument_that_asks_about_no_danger_is_not_parsed() -> None:
     canonical = "https://stepwell.health/fhir/Questionnaire/gad-7|1.0.0"
     assert urgency._surely_waits(json.dumps({"questionnaire": canonical, "item": []}).encode())
     assert not urgency._surely_waits(b'{"questionnaire": "http://example.org/other|1"}')
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(NO, False), (YES, True)])
+def test_what_an_adaptive_form_asks_of_others_is_known_by_its_codes(answer: str, *, expected: bool) -> None:
+    site = site_form("c-ssrs-screener")
+    copy = {
+        "resourceType": "Questionnaire",
+        "id": "form",
+        "item": [{"linkId": "/steps/of-a-site", "item": site["item"]}],
+    }
+    answers = {"/93246-7": NO, "/93247-5": answer, "/93248-3": NO, "/93249-1": answer, "/93250-9": NO, "/93267-3": NO}
+    adaptive = {**answers_to(site, answers), "questionnaire": "#form", "contained": [copy]}
+    assert cannot_wait(json.dumps(adaptive).encode()) is expected
+
+
+def test_what_is_too_long_to_look_into_cannot_wait_unless_its_bytes_say_so() -> None:
+    calm = form(0)
+    long = {**calm, "text": {"status": "generated", "div": "x" * urgency.LOOKED_INTO_BYTES_MAX}}
+    assert not cannot_wait(json.dumps(long).encode())
+    assert cannot_wait(json.dumps({**long, "questionnaire": "#form"}).encode())
+
+
+def test_no_form_that_is_only_mentioned_hides_an_answer_that_cannot_wait() -> None:
+    mentioned = {"resourceType": "Basic", "questionnaire": "https://stepwell.health/fhir/Questionnaire/gad-7|1.0.0"}
+    assert cannot_wait(json.dumps({"contained": [mentioned], **json.loads(response(item(POSITIVE)))}).encode())
+
+
+class TestFormsOfASite:
+    async def test_answers_to_a_form_that_is_not_known_yet_cannot_wait_and_later_as_the_form_says(
+        self, runtime: Runtime, http: httpx.AsyncClient
+    ) -> None:
+        answered = answers_to(await publish(http), {"seen": "no"})
+        body = json.dumps(answered).encode()
+        assert cannot_wait(body, runtime)
+        await accept(http, answered)
+        assert not cannot_wait(body, runtime)
+        assert cannot_wait(body.replace(b"|1.0", b"|2.0"), runtime)
+
+    async def test_an_imported_form_with_questions_of_safety_is_watched_by_what_it_asks(
+        self, runtime: Runtime, http: httpx.AsyncClient, tmp_path: Path
+    ) -> None:
+        site = await bring_c_ssrs(runtime, http, tmp_path)
+        calm = answers_to(site, {"/93246-7": NO, "/93247-5": NO, "/93267-3": NO})
+        await accept(http, calm)
+        assert not cannot_wait(json.dumps(calm).encode(), runtime)
+        for worst in ({"/93246-7": NO, "/93247-5": YES, "/93249-1": YES, "/93267-3": NO}, {"/93246-7": NO}):
+            assert cannot_wait(json.dumps(answers_to(site, worst)).encode(), runtime)
+
+    async def test_of_two_tenants_forms_with_one_name_either_says_that_it_cannot_wait(
+        self, runtime: Runtime, http: httpx.AsyncClient
+    ) -> None:
+        await accept(http, answers_to(await publish(http), {"seen": "no"}))
+        (known,) = seen_as(runtime, f"{URL}|1.0")
+        other = compile_instrument({**instruments()[CANONICAL].questionnaire, "url": URL, "version": "1.0"}, None)
+        published._kept(runtime).keep(("south", "intake-1", 1), other)
+        assert set(map(id, seen_as(runtime, f"{URL}|1.0"))) == {id(known), id(other)}
+        assert cannot_wait(json.dumps(answers_to(known.questionnaire, {"seen": "no"})).encode(), runtime)
+
+    async def test_what_is_forgotten_is_not_known_any_more(
+        self, runtime: Runtime, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(published, "COMPILED_MAX", 1)
+        answered = answers_to(await publish(http), {"seen": "no"})
+        await accept(http, answered)
+        assert seen_as(runtime, f"{URL}|1.0")
+        await accept(http, answers_to(await publish(http, id="intake-2", version="2.0"), {"seen": "no"}))
+        assert not seen_as(runtime, f"{URL}|1.0")
+        assert seen_as(runtime, f"{URL}|2.0")

@@ -18,6 +18,7 @@ from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Operation, Registry
 from stepwell_shared.fhir.routes import Door, FhirApplication
 from stepwell_shared.settings import Settings
+from stepwell_shared.urgent import Urgent
 
 from tests.conftest import DatabaseOf
 from tests.support.engine import NORTH, SOUTH, Bench, access_record, patient, plain_registry
@@ -149,6 +150,17 @@ def test_who_was_refused_is_known_by_the_header_until_there_is_room_or_it_stays_
     assert not shares.has_spent
 
 
+async def test_so_is_who_sends_nothing_but_what_cannot_wait() -> None:
+    shares = Shares(1_000, 1, Seconds())
+    places = [shares.take(caller()), await shares.take_first(caller(), "Bearer a")]
+    assert shares.has_spent
+    assert shares.spent(b"Bearer a") is not None
+    for each in places:
+        assert each is not None
+        each.give_back()
+    assert shares.spent(b"Bearer a") is None
+
+
 def test_our_own_services_are_not_held_back() -> None:
     shares = Shares(1, 1, Seconds())
     own = caller("north.service-routing", role=UNLIMITED_ROLE)
@@ -220,7 +232,7 @@ async def authenticate(header: str | None) -> Access:
 
 def client_of(bench: Bench, shares: Shares) -> httpx.AsyncClient:
     """The door with these shares, where a Patient cannot wait who is said to be active."""
-    urgent = {"Patient": lambda body: b"active" in body}
+    urgent = Urgent(PREFIX, {"Patient": lambda body: b"active" in body})
     door = Door(bench.engine, authenticate, access_record, shares=shares, urgent=urgent)
     transport = httpx.ASGITransport(FhirApplication(door, PREFIX))
     return httpx.AsyncClient(transport=transport, base_url=f"http://test{PREFIX}/", headers={"authorization": "a"})
@@ -241,6 +253,14 @@ async def test_beyond_its_share_a_client_is_told_to_come_again_and_the_others_ar
         assert (await http.post("Patient", json=patient())).status_code == 429
         urgent = json.dumps({**patient(), "active": True})
         assert (await http.post("Patient", content=urgent, headers=FHIR)).status_code == 201
+        for active, status in ((False, 429), (True, 200)):
+            person = {**patient(), "id": "p1", **({"active": True} if active else {})}
+            entry = {"resource": person, "request": {"method": "PUT", "url": "Patient/p1"}}
+            bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+            put = await http.put("Patient/p1", content=json.dumps(person), headers=FHIR)
+            assert put.status_code == (201 if active else 429)
+            together = await http.post("", content=json.dumps(bundle), headers=FHIR)
+            assert together.status_code == status, together.text
         gate.opened.set()
         assert [each.status_code for each in await asyncio.gather(*waiting)] == [200, 200]
         assert (await http.get("Patient")).status_code == 200

@@ -1,5 +1,6 @@
 """Start here: screening = settings + resources + endpoints. Standard questionnaires, validated, scored, acted on."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,9 @@ service = Service(
         REVIEW_DUE: partial(hear_review, runtime),
         SAFETY_PLAN_CHANGED: partial(hear_safety_plan, runtime),
     },
-    urgent={"QuestionnaireResponse": cannot_wait},
+    urgent=lambda runtime: {"QuestionnaireResponse": partial(cannot_wait, runtime)},
+    # what a person fills in on a page, and what somebody who talks with them raises
+    urgent_acts=re.compile(r"/screening/forms/[^/]+|/screening/fhir/Patient/[^/]+/\$raise-safety-concern"),
     seed=ship_questionnaires,
     loops=lambda runtime: [*escalation.loops(runtime), *solicitation.loops(runtime)],
     tables=(PublicationRow, FormLink, *timers.TABLES, *schedules.TABLES),

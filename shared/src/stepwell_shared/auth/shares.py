@@ -89,9 +89,13 @@ class Shares:
         share.at_work += 1
         return share
 
-    async def take_first(self, caller: Caller) -> Share | None:
-        """The same for what cannot wait: it is not refused as long as it can stand in line; None: the line is full."""
+    async def take_first(self, caller: Caller, authorization: str | None = None) -> Share | None:
+        """The same for what cannot wait: it is not refused as long as it can stand in line; None: the line is full.
+
+        Its client is known by this header from now on (`spent`), so that what follows does not stand in others' room.
+        """
         share = self._of(caller)
+        self._note(share, caller, authorization)
         if share.at_work < self.at_work_max + URGENT_PLACES:
             share.at_work += 1
             return share
@@ -113,11 +117,7 @@ class Shares:
         Who comes with the same header again within a second is known by it (`spent`).
         """
         share = self._of(caller)
-        if authorization is not None and len(self._spent) < SPENT_MAX:
-            if not self._spent:
-                self._spent_until = self._clock() + SPENT_SECONDS
-            # Not the header itself: nothing keeps a token. The hash has a key of the process's own.
-            self._spent[hash(authorization.encode("latin-1", "replace"))] = share, caller
+        self._note(share, caller, authorization)
         return self._refused(share, caller)
 
     def spent(self, authorization: bytes) -> FhirError | None:
@@ -140,6 +140,15 @@ class Shares:
             since = now - SPENT_SECONDS
             self._spent = {key: known for key, known in self._spent.items() if known[0].refused_at > since}
         return bool(self._spent)
+
+    def _note(self, share: Share, caller: Caller, authorization: str | None) -> None:
+        """This client has no room now."""
+        share.refused_at = self._clock()
+        if authorization is not None and len(self._spent) < SPENT_MAX:
+            if not self._spent:
+                self._spent_until = share.refused_at + SPENT_SECONDS
+            # Not the header itself: nothing keeps a token. The hash has a key of the process's own.
+            self._spent[hash(authorization.encode("latin-1", "replace"))] = share, caller
 
     def _refused(self, share: Share, caller: Caller) -> FhirError:
         now = share.refused_at = self._clock()

@@ -45,8 +45,9 @@ class Shares(Protocol):
     def take(self, access: Any, /) -> Share | None:
         """Counts one more request of this client; None when there is no room for it."""
 
-    async def take_first(self, access: Any, /) -> Share | None:
-        """The same for a request that cannot wait: it goes before others; None when too many of them wait."""
+    async def take_first(self, access: Any, authorization: str | None, /) -> Share | None:
+        """The same for a request that cannot wait, who came with this header: it goes before others; None when too many
+        of them wait."""
 
     def refusal(self, access: Any, authorization: str | None, /) -> FhirError:
         """What is said to a client for which there is no room, who came with this header."""

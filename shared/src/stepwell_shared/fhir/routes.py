@@ -79,7 +79,7 @@ class Asked:
 class Door:
     """What every request passes: who asks, whether there is room for one more of theirs, and what is kept on record.
 
-    A new resource of a type in `urgent` of whose body the test says that it cannot wait is let in without room.
+    What `urgent` has a test for, by method and path, and whose body that says cannot wait, is let in without room.
     """
 
     engine: Engine
@@ -87,7 +87,7 @@ class Door:
     access_record: AccessRecord
     watch: Watch = field(default_factory=Watch)
     shares: Shares | None = None
-    urgent: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
+    urgent: Callable[[str, str], Callable[[bytes], bool] | None] = lambda method, path: None
 
     async def answer(self, exchange: Exchange, asked: Asked) -> None:
         """Runs one verb for one request; whatever happens, the answer is FHIR."""
@@ -111,7 +111,7 @@ class Door:
             caller = await self.authenticate(exchange.headers.get("authorization"))
             if self.shares is not None:
                 share = self.shares.take(caller)
-                held.append(share or await self._share_of_the_urgent(self.shares, caller, exchange, asked))
+                held.append(share or await self._share_of_the_urgent(self.shares, caller, exchange))
             access = caller
             if not asked.address.others:
                 media_type = accepted(exchange)
@@ -131,17 +131,17 @@ class Door:
             response = await self._failure(failure, access, asked)
         return response, media_type
 
-    async def _share_of_the_urgent(self, shares: Shares, caller: Access, exchange: Exchange, asked: Asked) -> Share:
+    async def _share_of_the_urgent(self, shares: Shares, caller: Access, exchange: Exchange) -> Share:
         """Room for a request of a client that has none left, if it cannot wait. Raises THROTTLED.
 
         What is refused for its number is not put on record: a row for each would be what the limit is to prevent.
         """
-        test = self.urgent.get(asked.resource_type) if asked.interaction == Interaction.CREATE.value else None
+        test, header = self.urgent(exchange.method, exchange.path), exchange.headers.get("authorization")
         if test is not None and test(await exchange.body()):
-            share = await shares.take_first(caller)
+            share = await shares.take_first(caller, header)
             if share is not None:
                 return share
-        raise shares.refusal(caller, exchange.headers.get("authorization"))
+        raise shares.refusal(caller, header)
 
     async def _request(self, exchange: Exchange, access: Access, asked: Asked) -> Request:
         address, parts, method = asked.address, asked.parts, exchange.method

@@ -1,7 +1,13 @@
 """The instruments, compiled and found by canonical: those that ship and those that a tenant publishes."""
 
-from stepwell_screening.instruments.compiled import Instrument, asks_for_safety, compile_instrument, safety_policy
-from stepwell_screening.instruments.published import find_imported, find_instrument, publications, scoring_of
+from stepwell_screening.instruments.compiled import (
+    Instrument,
+    asks_for_safety,
+    compile_instrument,
+    safety_of,
+    safety_policy,
+)
+from stepwell_screening.instruments.published import find_imported, find_instrument, publications, scoring_of, seen_as
 from stepwell_screening.instruments.shipped import instruments
 from stepwell_screening.instruments.skeletons import skeletons
 
@@ -13,7 +19,9 @@ __all__ = [
     "find_instrument",
     "instruments",
     "publications",
+    "safety_of",
     "safety_policy",
     "scoring_of",
+    "seen_as",
     "skeletons",
 ]

@@ -59,6 +59,12 @@ def compile_instrument(questionnaire: dict[str, Any], scoring: Mapping[str, Any]
     )
 
 
+def safety_of(questionnaire: dict[str, Any]) -> SafetyCheck:
+    """What looks after the safety of whoever answers a form without scoring, and nothing else of it."""
+    definition = parse_definition({**_unscored(questionnaire), "questionnaire": "form|0"})
+    return compile_safety(questionnaire, definition, safety_policy())
+
+
 def asks_for_safety(questionnaire: dict[str, Any]) -> bool:
     """Whether a form has a question that is watched for suicide risk, by its code, wherever it stands."""
     items = questionnaire_items(questionnaire)

@@ -6,6 +6,7 @@ only what was compiled from it is kept.
 
 import json
 from collections import OrderedDict
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from stepwell_screening.instruments.shipped import instruments, newest_instrumen
 from stepwell_screening.rules.publication import newest
 
 COMPILED_MAX = 512
+_Key = tuple[str, str, int]
 
 
 async def find_instrument(runtime: Runtime, tenant: str, canonical: str) -> Instrument | None:
@@ -72,7 +74,7 @@ async def _newest_active(runtime: Runtime, tenant: str, rows: list[Publication])
 async def _compiled(runtime: Runtime, tenant: str, row: Publication) -> Instrument | None:
     key = tenant, row.questionnaire_id, row.stored_version
     kept = _kept(runtime)
-    found = kept.get(key)
+    found = kept.find(key)
     if found is None:
         stored = await runtime.store.read(tenant, "Questionnaire", row.questionnaire_id)
         if stored is None or stored.body is None:
@@ -80,16 +82,44 @@ async def _compiled(runtime: Runtime, tenant: str, row: Publication) -> Instrume
         # Read after the row was: it may be a newer version already, which differs in status and date alone.
         questionnaire = json.loads(stored.body, parse_float=Decimal)
         key = tenant, row.questionnaire_id, stored.version
-        found = kept[key] = compile_instrument(questionnaire, scoring_of(row.instrument))
-        if len(kept) > COMPILED_MAX:
-            kept.popitem(last=False)
-    else:
-        kept.move_to_end(key)
+        found = compile_instrument(questionnaire, scoring_of(row.instrument))
+        kept.keep(key, found)
     return found
 
 
-def _kept(runtime: Runtime) -> OrderedDict[tuple[str, str, int], Instrument]:
-    kept = runtime.cache.get(find_instrument)
-    if not isinstance(kept, OrderedDict):
-        kept = runtime.cache[find_instrument] = OrderedDict()
+def seen_as(runtime: Runtime, canonical: str) -> Collection[Instrument]:
+    """What tenants have published under `url|version`, as far as this process has used it lately."""
+    return _kept(runtime).seen_as(canonical)
+
+
+class _Kept:
+    """What was compiled lately, by tenant, id and stored version. What is not asked for is forgotten first."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[_Key, Instrument] = OrderedDict()
+        self._by_canonical: dict[str, dict[_Key, Instrument]] = {}
+
+    def find(self, key: _Key) -> Instrument | None:
+        found = self._found.get(key)
+        if found is not None:
+            self._found.move_to_end(key)
+        return found
+
+    def keep(self, key: _Key, instrument: Instrument) -> None:
+        self._found[key] = self._by_canonical.setdefault(instrument.canonical, {})[key] = instrument
+        if len(self._found) > COMPILED_MAX:
+            oldest, forgotten = self._found.popitem(last=False)
+            same = self._by_canonical[forgotten.canonical]
+            del same[oldest]
+            if not same:
+                del self._by_canonical[forgotten.canonical]
+
+    def seen_as(self, canonical: str) -> Collection[Instrument]:
+        return self._by_canonical.get(canonical, {}).values()
+
+
+def _kept(runtime: Runtime) -> _Kept:
+    kept = runtime.cache.get(_Kept)
+    if not isinstance(kept, _Kept):
+        kept = runtime.cache[_Kept] = _Kept()
     return kept
