@@ -20,6 +20,7 @@ from tests.overload.target import PHQ_9_OF_16, SERVICE, WITH_ITEM_9, Target, run
 
 SCALE = float(os.environ.get("OVERLOAD_SCALE", "0.1"))
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+PAGE = b"POST /screening/forms/phq-9 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nact=1"
 SLOW_SECONDS_MAX = 10.0
 TOLERANCE_SECONDS = 3.0
 """For a machine that does other things at the same time; the next two are wider at gate size for the same reason."""
@@ -200,6 +201,7 @@ async def test_an_alert_is_let_in_when_there_is_no_room_however_it_is_sent(targe
         await blocker.execute("LOCK TABLE fhir_version IN ACCESS EXCLUSIVE MODE")
         filling = [await ask(hanging) for _ in range(300)]
         refused = (await (await ask(calm))).status
+        page = (await (await ask(PAGE))).status
         sent = {kind: await ask(request) for kind, request in kinds.items()}
         await asyncio.wait(sent.values(), timeout=0.5)
         at_once = {kind: task.result().status for kind, task in sent.items() if task.done()}
@@ -209,6 +211,7 @@ async def test_an_alert_is_let_in_when_there_is_no_room_however_it_is_sent(targe
     for each in connections:
         each.close()
     assert refused == (503 if crowding == "ehr" else 429)
+    assert page == 403  # nobody's session, as it is said when there is room
     assert at_once == {}
     assert set(became.values()) <= {200, 201}, became
     assert await alerts(target) - before == len(kinds)
