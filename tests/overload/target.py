@@ -102,7 +102,7 @@ class Target:
     async def alerts(self, clinic: Clinic) -> dict[str, bytes]:
         """One request of each kind that opens a safety alert, each about a new person."""
         form = await self._red_flags()
-        posted, put, together, own, raised = people = await self.people(clinic, 5)
+        posted, put, together, handed_in, own, raised = people = await self.people(clinic, 6)
         answers = dict(zip(people, await self._alarming(clinic, people), strict=True))
         entry = {"resource": answers[together], "request": {"method": "POST", "url": "QuestionnaireResponse"}}
         concern = {"name": "concern", "valueCode": "self-harm"}
@@ -113,6 +113,7 @@ class Target:
             "transaction": self.request(
                 "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
             ),
+            "process": self.request("POST", "Questionnaire/$process-response", answers[handed_in]),
             "form of a site": self.request(
                 "POST",
                 "QuestionnaireResponse",

@@ -99,12 +99,12 @@ async def test_clients_that_vanish_leave_no_connection_behind_and_livez_answers_
 
 
 async def answered(target: Target, request: bytes, seconds: float = 60) -> int:
-    """The status once it is no 503 any more: what vanished clients had asked for is still worked on for a while."""
+    """The status once it is no 429 or 503: what vanished clients had asked for is still worked on for a while."""
     deadline = time.monotonic() + seconds
     connection = await Connection.open(target.port)
     while True:
         answer = await asked(connection, request, 0)
-        if answer.status != 503 or time.monotonic() > deadline:
+        if answer.status not in {429, 503} or time.monotonic() > deadline:
             connection.close()
             return answer.status
         await asyncio.sleep(0.2)

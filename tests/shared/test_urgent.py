@@ -1,18 +1,17 @@
 """Which requests may be such that cannot wait, and how far a Bundle is looked into."""
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from stepwell_shared import urgent
-from stepwell_shared.urgent import BUNDLE_BYTES_MAX, BUNDLE_RESOURCES_MAX, Urgent, nothing_is
+from stepwell_shared.urgent import BUNDLE_BYTES_MAX, BUNDLE_RESOURCES_MAX, Urgent, brings_something, nothing_is
 
 Resource = dict[str, Any]
 BASE = "/screening/fhir"
-ACTS = re.compile(r"/screening/forms/[^/]+|/screening/fhir/Patient/[^/]+/\$raise")
-URGENT = Urgent(BASE, {"Form": lambda body: b"help" in body}, ACTS)
+TESTS = {"Form": lambda body: b"help" in body, "Patient/$raise": brings_something}
+URGENT = Urgent(BASE, TESTS, "/screening/forms/")
 
 
 def of(text: str, **members: Any) -> Resource:
@@ -37,6 +36,7 @@ def cannot_wait(method: str, path: str, body: bytes) -> bool:
         ("PATCH", f"{BASE}/Form/1"),
         ("PATCH", f"{BASE}/Form"),
         ("POST", f"{BASE}/Patient/p1/$raise"),
+        ("POST", f"{BASE}/Patient/$raise"),
         ("POST", "/screening/forms/phq-9"),
     ],
 )
@@ -58,7 +58,11 @@ def test_a_resource_cannot_wait_however_it_is_brought(method: str, path: str) ->
         ("PUT", f"{BASE}/Form/1/_history"),
         ("POST", f"{BASE}/Patient/p1/$raise/more"),
         ("PUT", f"{BASE}/Patient/p1/$raise"),
-        ("POST", "/screening/forms/open/token"),
+        ("POST", f"{BASE}/Form/1/$raise"),
+        ("POST", "/screening/worklist"),
+        ("PUT", "/screening/forms/phq-9"),
+        ("PUT", "/elsewhere/Form/1"),
+        ("PATCH", f"{BASE}/Patient/p1/$raise"),
     ],
 )
 def test_at_other_addresses_everything_can(method: str, path: str) -> None:
@@ -78,12 +82,14 @@ def test_at_other_addresses_everything_can(method: str, path: str) -> None:
         ([{"request": {"method": "PATCH", "url": "Form?identifier=1"}}], True),
         ([{"request": {"method": "PATCH", "url": "Patient/1"}, "resource": of("")["resource"]}], False),
         ([{"request": {"method": "PATCH"}}, of("help")], True),
+        ([{"request": {"method": "POST", "url": "Patient/p1/$raise"}, "resource": {"resourceType": "Basic"}}], True),
+        ([{"request": {"method": "POST", "url": "Form/$count"}, **of("help")}], False),
         ([of("calm")] * BUNDLE_RESOURCES_MAX, False),
         ([of("calm")] * (BUNDLE_RESOURCES_MAX + 1), True),
         ([of("calm" + " " * BUNDLE_BYTES_MAX)], True),
         ([{"resource": {"resourceType": "Patient", "text": " " * BUNDLE_BYTES_MAX}}], False),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_a_bundle_cannot_wait_when_a_part_cannot_or_when_it_is_too_long_to_tell(
     entries: Sequence[Resource], *, expected: bool

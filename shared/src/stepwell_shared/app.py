@@ -176,7 +176,7 @@ def _limits(service: Service, settings: Settings, runtime: Runtime) -> Limits:
         body_seconds_max=settings.body_seconds_max,
         body_bytes_max_at={notifications: NOTIFICATION_BYTES_MAX},
         reserved=frozenset({notifications}),
-        urgent=Urgent(f"/{service.name}/fhir", service.urgent(runtime), service.urgent_acts),
+        urgent=Urgent(f"/{service.name}/fhir", service.urgent(runtime), service.urgent_pages),
     )
 
 
@@ -311,7 +311,7 @@ def _doors(
         access_record=_access_record(runtime),
         watch=runtime.watch,
         shares=shares,
-        urgent=Urgent(prefix, service.urgent(runtime), service.urgent_acts),
+        urgent=Urgent(prefix, service.urgent(runtime), service.urgent_pages),
     )
     return Doors(
         watch=runtime.watch,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from re import Pattern
 from typing import Any
 
 import sqlalchemy
@@ -143,10 +142,10 @@ class Service:
     documented: Callable[[], Mapping[str, Any]] = dict
     # pages for bearers of a token, whom the second argument finds: their addresses and what answers there, as above
     staff_pages: StaffPages | None = None
-    # resource type -> whether one with this content is let in when others are turned away for want of room
+    # `Type` or `Type/$operation` -> whether what is sent there is let in when others are turned away for want of room
     urgent: Callable[[Runtime], Mapping[str, Callable[[bytes], bool]]] = lambda runtime: {}
-    # a pattern of the addresses at which whatever is posted is let in then
-    urgent_acts: Pattern[str] | None = None
+    # where the pages begin at which whatever is posted is let in then
+    urgent_pages: str | None = None
     # puts what the service ships into a tenant; runs at every start and again changes nothing
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
     # loops beside the requests of every replica, such as timers; each publishes its figures in `runtime.metrics`

@@ -4,7 +4,6 @@ It is asked of what is about to be refused, thousands of times a second: an addr
 into so far and no further. Where that does not tell, it cannot wait.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,25 +17,34 @@ BUNDLE_RESOURCES_MAX = 64
 
 
 class Urgent:
-    """Knows the tests of resources below a base, by type, and by a pattern the addresses of acts that never wait."""
+    """Knows the tests of what is sent to addresses below a base, and the pages where whatever is sent cannot wait.
 
-    def __init__(self, base: str, tests: Mapping[str, Test], acts: re.Pattern[str] | None = None) -> None:
-        self._of_type = {f"{base}/{type_}": test for type_, test in tests.items()}
-        self._posted = dict(self._of_type)
+    A test is known by `Type`, for what is created and changed, or by `Type/$operation`, for the type and each resource.
+    """
+
+    def __init__(self, base: str, tests: Mapping[str, Test], pages: str | None = None) -> None:
+        self._below, self._tests, self._pages = f"{base}/", tests, pages
+        self._posted = {f"{base}/{name}": test for name, test in tests.items()}
         if tests:
             self._posted[base] = self._posted[f"{base}/"] = _Entries(tests)
-        self._acts = acts
 
     def __call__(self, method: str, path: str) -> Test | None:
         """How it is seen in the body of such a request that it cannot wait; None: it can, whatever it brings."""
         if method == "POST":
-            is_act = self._acts is not None and self._acts.fullmatch(path)
-            return _brings_something if is_act else self._posted.get(path)
-        if method == "PUT":
-            return self._of_type.get(path) or self._of_type.get(path.rpartition("/")[0])
-        if method == "PATCH" and (path in self._of_type or path.rpartition("/")[0] in self._of_type):
-            return _brings_something  # what it changes stands in the database
+            if self._pages is not None and path.startswith(self._pages):
+                return brings_something
+            return self._posted.get(path) or (self._tests.get(self._named(path)) if "/$" in path else None)
+        if method in {"PUT", "PATCH"} and "$" not in path:
+            test = self._tests.get(self._named(path))
+            return brings_something if test and method == "PATCH" else test  # what it changes stands in the database
         return None
+
+    def _named(self, path: str) -> str:
+        """What a test would be known by for a path of one type, one resource or one operation of them; else nothing."""
+        if not path.startswith(self._below):
+            return ""
+        named = _named(path[len(self._below) :])
+        return named if path.count("/", len(self._below)) <= 1 + ("$" in named) else ""
 
 
 def nothing_is(method: str, path: str) -> Test | None:
@@ -44,23 +52,28 @@ def nothing_is(method: str, path: str) -> Test | None:
     return None
 
 
-def _brings_something(body: bytes) -> bool:
+def brings_something(body: bytes) -> bool:
+    """The test of what cannot wait whatever is in it."""
     return bool(body)
 
 
-def _type_in(url: object) -> str:
-    return re.split(r"[/?]", str(url), maxsplit=1)[0]
+def _named(address: str) -> str:
+    """The type in a relative address, with the operation if it is of one."""
+    type_, _, rest = address.partition("?")[0].partition("/")
+    last = rest.rpartition("/")[2]
+    return f"{type_}/{last}" if last.startswith("$") else type_
 
 
 class _Entries:
-    """Whether a batch or transaction brings a resource that cannot wait."""
+    """Whether a batch or transaction brings what cannot wait."""
 
     def __init__(self, tests: Mapping[str, Test]) -> None:
         self._tests = tests
-        self._names = tuple(f'"{type_}'.encode() for type_ in tests)
+        # an operation may bring anything, a type is named by its resource or at the beginning of an address
+        self._words = tuple((f"/{name.partition('/')[2]}" if "/" in name else f'"{name}').encode() for name in tests)
 
     def __call__(self, body: bytes) -> bool:
-        if not any(name in body for name in self._names):
+        if not any(word in body for word in self._words):
             return False
         if len(body) > BUNDLE_BYTES_MAX:
             return True
@@ -72,11 +85,11 @@ class _Entries:
     def _any_cannot_wait(self, bundle: dict[str, Any]) -> bool:
         looked_at = 0
         for entry in bundle["entry"]:
-            request = entry.get("request", {})
-            if request.get("method") == "PATCH" and _type_in(request.get("url")) in self._tests:
+            request, resource = entry.get("request", {}), entry.get("resource", {})
+            named = _named(str(request.get("url")))
+            if request.get("method") == "PATCH" and named in self._tests:
                 return True
-            resource = entry.get("resource", {})
-            test = self._tests.get(resource.get("resourceType"))
+            test = self._tests.get(named if "$" in named else resource.get("resourceType"))
             if test is None:
                 continue
             looked_at += 1

@@ -138,6 +138,14 @@ def test_what_an_adaptive_form_asks_of_others_is_known_by_its_codes(answer: str,
     assert cannot_wait(json.dumps(adaptive).encode()) is expected
 
 
+@pytest.mark.parametrize(("answer", "expected"), [(0, False), (1, True)])
+def test_neither_can_such_an_answer_that_is_handed_in_as_a_parameter(answer: int, *, expected: bool) -> None:
+    handed_in = {"resourceType": "Parameters", "parameter": [{"name": "in", "resource": form(answer)}]}
+    test = urgency.tests(Runtime())["Questionnaire/$process-response"]
+    assert test(json.dumps(handed_in).encode()) is expected
+    assert not test(b'{"resourceType":"Parameters","parameter":[]}')
+
+
 def test_what_is_too_long_to_look_into_cannot_wait_unless_its_bytes_say_so() -> None:
     calm = form(0)
     long = {**calm, "text": {"status": "generated", "div": "x" * urgency.LOOKED_INTO_BYTES_MAX}}

@@ -1,6 +1,5 @@
 """Start here: screening = settings + resources + endpoints. Standard questionnaires, validated, scored, acted on."""
 
-import re
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from stepwell_screening.use_cases import escalation, solicitation
 from stepwell_screening.use_cases.hearing import hear_course, hear_review, hear_tier
 from stepwell_screening.use_cases.safety_plans import hear_safety_plan
 from stepwell_screening.use_cases.shipping import ship_questionnaires
-from stepwell_screening.use_cases.urgency import cannot_wait
+from stepwell_screening.use_cases.urgency import tests
 
 service = Service(
     name="screening",
@@ -36,9 +35,8 @@ service = Service(
         REVIEW_DUE: partial(hear_review, runtime),
         SAFETY_PLAN_CHANGED: partial(hear_safety_plan, runtime),
     },
-    urgent=lambda runtime: {"QuestionnaireResponse": partial(cannot_wait, runtime)},
-    # what a person fills in on a page, and what somebody who talks with them raises
-    urgent_acts=re.compile(r"/screening/forms/[^/]+|/screening/fhir/Patient/[^/]+/\$raise-safety-concern"),
+    urgent=tests,
+    urgent_pages="/screening/forms/",
     seed=ship_questionnaires,
     loops=lambda runtime: [*escalation.loops(runtime), *solicitation.loops(runtime)],
     tables=(PublicationRow, FormLink, *timers.TABLES, *schedules.TABLES),

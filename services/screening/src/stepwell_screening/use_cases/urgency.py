@@ -8,11 +8,12 @@ cannot wait: once one of them is in, the form is known.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import orjson
 from stepwell_shared.runtime import Runtime
+from stepwell_shared.urgent import Test, brings_something
 
 from stepwell_screening.instruments import instruments, safety_of, safety_policy, seen_as
 from stepwell_screening.rules.adaptive import group_of
@@ -35,6 +36,17 @@ SafeItems = tuple[tuple[bytes, re.Pattern[bytes]], ...]
 """Each item as it is named in a body, and what follows where its answer needs nobody."""
 
 
+def tests(runtime: Runtime) -> Mapping[str, Test]:
+    """Where safety alerts are opened, or found to be of high risk, and how it is seen that one is."""
+    is_urgent = partial(cannot_wait, runtime)
+    return {
+        "QuestionnaireResponse": is_urgent,
+        "Questionnaire/$process-response": is_urgent,
+        "Patient/$raise-safety-concern": brings_something,
+        "Task/$record-risk-level": brings_something,
+    }
+
+
 def cannot_wait(runtime: Runtime, body: bytes) -> bool:
     """Whether a body that nobody has validated yet says what a person must see soon."""
     if _surely_waits(body):
@@ -43,13 +55,15 @@ def cannot_wait(runtime: Runtime, body: bytes) -> bool:
         return True
     try:
         response = orjson.loads(body)
+        if response.get("resourceType") == "Parameters":
+            response = response["parameter"][0]["resource"]
         if response["status"] not in safety_policy().positive_statuses:
             return False
         checks = _checks(runtime, response)
         return checks is None or any(
             finding.rule.cannot_wait for check in checks for finding in check(response, _ANY_TIME)
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError):
         return False  # no such response; it is told so when there is room
 
 
