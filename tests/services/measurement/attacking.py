@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from stepwell_measurement.rules.publishing import Equation, Key
+from stepwell_measurement.rules.numbering import Key
+from stepwell_measurement.rules.publishing import Equation
 
 Row = tuple[dict[Key, Fraction], Fraction]
 
@@ -11,7 +12,7 @@ Row = tuple[dict[Key, Fraction], Fraction]
 def solved(told: Iterable[Equation], known: Mapping[Key, int]) -> dict[Key, Fraction]:
     """The value of each cell that is not known and yet follows. Gauss and Jordan over fractions."""
     reduced: dict[Key, Row] = {}
-    for cells, total in told:
+    for *cells, total in told:
         row, value = _row(cells, total, known)
         for pivot in [key for key in row if key in reduced]:
             value = _subtract(row, value, reduced[pivot], row[pivot])

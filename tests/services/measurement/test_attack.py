@@ -14,6 +14,7 @@ from stepwell_measurement.rules.measures.figures import BEGUN, Figure, Kind, Mea
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.measures.utilisation import DAYS_PER_YEAR
 from stepwell_measurement.rules.nesting import LEFT, parts_of, tables_of
+from stepwell_measurement.rules.numbering import Key
 from stepwell_measurement.rules.partings import (
     BEFORE_PERIOD,
     EVENTS,
@@ -26,7 +27,7 @@ from stepwell_measurement.rules.partings import (
     key_of,
     quarter_of,
 )
-from stepwell_measurement.rules.publishing import Key, equations
+from stepwell_measurement.rules.publishing import equations
 
 from tests.services.measurement.attacking import solved
 from tests.services.measurement.boards import END, START, counted
@@ -217,7 +218,7 @@ def left_over(tallies: Mapping[str, Tally], told: Mapping[str, set[int]]) -> lis
         return key_of("group", name) | key_of("until", f"{day:03}")
 
     known = {key(name, day): begun(name, day) for name, own in told.items() for day in own}
-    sums = [(tuple(key(name, day) for name in tallies), key("", day)) for day in days]
+    sums = [(*(key(name, day) for name in tallies), key("", day)) for day in days]
     found = {**known, **{each: int(value) for each, value in solved(sums, known).items()}}
     steps = [
         (name, later, found[key(name, later)] - found[key(name, earlier)])

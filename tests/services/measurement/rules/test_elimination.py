@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepwell_measurement.rules.elimination import PRIME, System
+from stepwell_measurement.rules.elimination import PRIME, System, terms
 
 Equation = dict[int, int]
 
@@ -16,6 +16,10 @@ def system(seed: int, short: int, long: int) -> list[Equation]:
     random = Random(seed)
     lengths = [random.randint(1, 4) for _ in range(short)] + [random.randint(13, 20) for _ in range(long)]
     return [{key: random.choice((-1, 1)) for key in random.sample(range(24), length)} for length in lengths]
+
+
+def told(*equations: Equation) -> System:
+    return System([terms(each) for each in equations])
 
 
 def rank(equations: list[Equation]) -> int:
@@ -36,14 +40,14 @@ def rank(equations: list[Equation]) -> int:
 
 def test_what_no_equation_is_about_follows_from_nothing() -> None:
     assert System([]).determined() == set()
-    assert System([{1: 1, 2: -1}]).determined() == set()
-    assert System([{1: 1, 2: -1}]).follows_from(3) is None
+    assert told({1: 1, 2: -1}).determined() == set()
+    assert told({1: 1, 2: -1}).follows_from(3) is None
 
 
 def test_an_unknown_follows_from_the_equations_near_it_rather_than_from_all_others() -> None:
     everything = dict.fromkeys(range(20), 1)
     pairs = [{key: 1, key + 1: 1} for key in range(0, 20, 2)]
-    found = System([everything, *pairs, {1: 1, 0: -1}])
+    found = told(everything, *pairs, {1: 1, 0: -1})
     assert found.determined() == {0, 1}
     assert set(found.follows_from(0) or {}) == {1, 11}  # not {0, 2..10, 11}, which give it as well
 
@@ -53,7 +57,7 @@ def test_an_unknown_follows_from_the_equations_near_it_rather_than_from_all_othe
 @given(st.integers(0, 10**6))
 def test_an_unknown_is_determined_when_saying_it_says_nothing_more(short: int, long: int, seed: int) -> None:
     equations = system(seed, short, long)
-    found = System(equations)
+    found = told(*equations)
     determined = found.determined()
     said = rank(equations)
     assert determined == {key for key in range(24) if rank([*equations, {key: 1}]) == said}

@@ -1,5 +1,7 @@
 """Promises of what is published of several tables about the same people: nothing that is kept back follows from all."""
 
+import tracemalloc
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import combinations
 from random import Random
@@ -7,9 +9,17 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepwell_measurement.rules.measures.suppression import blanks
-from stepwell_measurement.rules.publishing import Key, Table, equations, published, worked_out
+from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
+from stepwell_measurement.rules.nesting import People
+from stepwell_measurement.rules.numbering import Key, Table
+from stepwell_measurement.rules.publishing import equations, published, worked_out
 
+from tests.services.measurement import boards
+from tests.services.measurement.boards import counted
+from tests.services.measurement.plainly import kept_back_plainly
+
+BYTES_MAX = 1200
+"""For each cell, with all that is known of it while it is decided; about 750 are taken."""
 PRACTICES, MONTHS = ("p1", "p2", "p3", "p4"), ("m1", "m2", "m3")
 DIMENSIONS = {"practice": PRACTICES, "month": MONTHS, "having": ("no", "yes"), "sex": ("f", "m", "x")}
 
@@ -43,11 +53,11 @@ def region(seed: int, many: int) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def solved(tables: list[Table], shown: dict[Key, int | None]) -> dict[Key, Fraction]:
+def solved(tables: list[Table], shown: Mapping[Key, int | None]) -> dict[Key, Fraction]:
     """An attacker of their own: every equation of every table, solved over fractions, as far as it can be."""
     unknown = sorted((key for key, count in shown.items() if count is None), key=sorted)
     rows = []
-    for cells, total in (equation for each in tables for equation in equations(each)):
+    for *cells, total in (equation for each in tables for equation in equations(each)):
         row = [Fraction(0)] * (len(unknown) + 1)
         for key, sign in (*((cell, 1) for cell in cells), (total, -1)):
             count = shown[key]
@@ -115,30 +125,49 @@ def test_no_count_that_is_kept_back_follows_from_everything_that_is_published(se
     assert not {key: count for key, count in found.items() if 0 < counts[key] < 5}
 
 
-def looked_at_anew(tables: list[Table]) -> set[Key]:
-    """What all tables keep back when each is looked at as a whole, again whenever a cell of it is kept back."""
-    found: set[Key] = set()
-    waiting = list(range(len(tables)))
-    while waiting:
-        keys, whole = tables[waiting[0]].keys(), tables[waiting.pop(0)].whole()
-        also = {(at, column) for at, line in enumerate(keys) for column, key in enumerate(line) if key in found}
-        blank = {keys[at][column] for at, column in blanks(whole, 5, also)}
-        for key in sorted(blank - found, key=sorted):
-            found.add(key)
-            for place, table in enumerate(tables):
-                if place not in waiting and key in dict(table.cells()):
-                    waiting.append(place)
-    return found
+def kept_back(shown: Mapping[Key, int | None]) -> set[Key]:
+    return {key for key, count in shown.items() if count is None}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 300))
-def test_looking_only_at_what_changed_keeps_back_what_looking_at_everything_anew_does(seed: int, many: int) -> None:
+def test_what_is_kept_back_is_what_looking_at_everything_anew_keeps_back(seed: int, many: int) -> None:
     tables = tables_of(region(seed, many))
-    shown = published(tables)
-    kept_back = looked_at_anew(tables)
-    assert kept_back <= {key for key, count in shown.items() if count is None}
-    told = {key: None if key in kept_back else count for each in tables for key, count in each.cells()}
+    assert kept_back(published(tables)) == kept_back_plainly(tables)[0]
+
+
+@pytest.mark.parametrize(("people", "seed"), [(30, 2), (300, 0)])
+def test_what_follows_from_all_tables_is_kept_back_as_looking_at_everything_anew_does(people: int, seed: int) -> None:
+    """Appointments of few people, and who of them did not come: what each table keeps back is not enough."""
+    tables = list(People(counted(people, seed)["care_contact/held_on"]).tables(SMALL_BELOW))
+    expected, rounds = kept_back_plainly(tables)
+    assert rounds > 0
+    assert kept_back(published(tables)) == expected
+
+
+def test_what_is_published_is_known_by_the_people_that_it_counts() -> None:
+    tables = tables_of(region(3, 40))
+    shown = published(iter(tables))
     counts = {key: count for each in tables for key, count in each.cells()}
-    if not any(0 < counts[key] < 5 for key in solved(tables, told)):
-        assert {key for key, count in shown.items() if count is None} == kept_back
+    assert len(shown) == len(counts)
+    assert dict(shown) == {key: None if key in kept_back(shown) else count for key, count in counts.items()}
+    for nobody in (frozenset({("practice", "p9")}), frozenset({("sex", "f"), ("month", "m1")})):
+        with pytest.raises(KeyError):
+            shown[nobody]
+    assert frozenset({("sex", "f")}) not in shown
+
+
+def test_deciding_takes_little_memory_for_each_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2,000 practices the pages have more than half a million cells."""
+    practices = {f"practice-{number}": 1 for number in range(120)}
+    monkeypatch.setattr(boards, "GROUPS", {**boards.GROUPS, "practice": practices})
+    people = People(counted(6000)["care_contact/held_on"])
+    tracemalloc.start()
+    try:
+        shown = published(people.tables(SMALL_BELOW))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(shown) > 7000
+    assert len(kept_back(shown)) > 4000
+    assert most < BYTES_MAX * len(shown)

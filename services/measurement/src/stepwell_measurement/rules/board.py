@@ -14,6 +14,7 @@ from stepwell_measurement.rules.measures.control_charts import Count, Point, p_c
 from stepwell_measurement.rules.measures.figures import Figure, Kind, Measure, Tally, figure, shown
 from stepwell_measurement.rules.measures.suppression import SMALL_BELOW
 from stepwell_measurement.rules.nesting import People, population_of
+from stepwell_measurement.rules.numbering import Key
 from stepwell_measurement.rules.partings import (
     BEFORE_PERIOD,
     MONTH,
@@ -27,7 +28,7 @@ from stepwell_measurement.rules.partings import (
     key_of,
     sides,
 )
-from stepwell_measurement.rules.publishing import Key, published
+from stepwell_measurement.rules.publishing import published
 from stepwell_measurement.rules.tallies import told_tally
 
 BASELINE_MIN = 6

@@ -7,6 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 from stepwell_measurement.rules.measures.figures import ELIGIBLE, Measure, Tally
+from stepwell_measurement.rules.numbering import Key, Table
 from stepwell_measurement.rules.partings import (
     NOBODY_APART,
     Counts,
@@ -17,7 +18,6 @@ from stepwell_measurement.rules.partings import (
     part_names,
     people_in,
 )
-from stepwell_measurement.rules.publishing import Key, Table
 
 Counted = Sequence[tuple[Measure, Counts]]
 
@@ -42,7 +42,7 @@ def tables_of(counted: Counted) -> list[Table]:
 
     Raises ValueError as `People.tables` does.
     """
-    return People(counted).tables(inf)
+    return list(People(counted).tables(inf))
 
 
 def parts_of(counted: Counted) -> dict[str, list[Key]]:
@@ -66,9 +66,10 @@ class People:
         self._said = {each.left: (measure, each) for measure, _ in counted for each in measure.among}
         self._marks: dict[_Who, Key] = {}
         self._within: dict[_Who, list[_Who]] = {}
-        self._counts: dict[_Who, Mapping[Key, int]] = {}
-        for measure, counts in counted:
-            self._know(measure, counts.groups())
+        # In which cell of which measure people are counted.
+        self._cells: dict[_Who, tuple[str, str]] = {}
+        for measure, _ in counted:
+            self._know(measure)
         self._wholes = [*self._by_criteria(), *self._by_definition()]
         for each in self._wholes:
             self._marks[each.left] = each.mark
@@ -87,22 +88,24 @@ class People:
             found.append((Parting(measure, self._names[measure.id], of, within), counts))
         return found
 
-    def tables(self, below: float) -> list[Table]:
+    def tables(self, below: float) -> Iterator[Table]:
         """Everything that adds up in what is published of them; of people within others only what differences smaller
         than `below` add up to, as nobody is shown those and larger ones may be known.
 
         Raises ValueError when more people are among others than these are: they were not counted at one time.
         """
-        own = [table for parting, counts in self.partings() for table in parting.tables(counts)]
-        return [*own, *self._differences(below)]
+        for parting, counts in self.partings():
+            yield from parting.tables(counts)
+        yield from self._differences(below)
 
     def _differences(self, below: float) -> Iterator[Table]:
         """Of each group, people among others, and who of the others is none of them."""
+        people_of = _Headcounts(self._counted, self._cells, self._wholes)
         for each in self._wholes:
             columns = tuple(map(self._marks_of, (*each.parts, each.left)))
             of = self._marks_of(each.whole)
-            parts, left = [self._people(part) for part in each.parts], self._people(each.left)
-            asked = [left, *(self._people(other.left) for other in self._wholes if each.left in other.parts)]
+            parts, left = [people_of(part) for part in each.parts], people_of(each.left)
+            asked = [left, *(people_of(other.left) for other in self._wholes if each.left in other.parts)]
             for group, people in left.items():
                 if people < 0:
                     raise ValueError("there are more people within a group than the group has")
@@ -113,24 +116,13 @@ class People:
     def _marks_of(self, who: _Who) -> Key:
         return self._marks.get(who, NOBODY_APART).union(*map(self._marks_of, self._within.get(who, ())))
 
-    def _people(self, who: _Who) -> Mapping[Key, int]:
-        """How many of them are in each group."""
-        if who not in self._counts:
-            whole = next(each for each in self._wholes if each.left == who)
-            parts = [self._people(part) for part in whole.parts]
-            self._counts[who] = {
-                group: people - sum(part.get(group, 0) for part in parts)
-                for group, people in self._people(whole.whole).items()
-            }
-        return self._counts[who]
-
-    def _know(self, measure: Measure, groups: Mapping[Key, Tally]) -> None:
+    def _know(self, measure: Measure) -> None:
         """The people of a measure, its halves, and what parts of these have a name."""
 
         def tell(cell: str, mark: Key, within: Sequence[_Who]) -> _Who:
             who = self._who(f"{measure.id} {cell}")
             self._marks[who], self._within[who] = mark, list(within)
-            self._counts[who] = {group: people_in(measure, cell, tally) for group, tally in groups.items()}
+            self._cells[who] = measure.id, cell
             return who
 
         everybody = tell(ELIGIBLE, NOBODY_APART, ())
@@ -180,6 +172,40 @@ class People:
             whole, parts = self._who(f"{measure.id} {among.of}"), tuple(map(self._who, among.parts))
             if is_counted(left) and whole not in parts:  # everybody known alike: nobody is left
                 yield _Whole(whole, parts, (LEFT, left), key_of(LEFT, left))
+
+
+class _Headcounts:
+    """How many people there are in each group: of those who are a cell of a measure, and of who is left of others."""
+
+    def __init__(
+        self,
+        counted: Mapping[str, tuple[Measure, Counts]],
+        cells: Mapping[_Who, tuple[str, str]],
+        wholes: Sequence[_Whole],
+    ) -> None:
+        self._counted, self._cells = counted, cells
+        self._wholes = {each.left: each for each in reversed(wholes)}
+        self._groups: dict[str, dict[Key, Tally]] = {}
+        self._known: dict[_Who, Mapping[Key, int]] = {}
+
+    def __call__(self, who: _Who) -> Mapping[Key, int]:
+        found = self._known.get(who)
+        if found is None:
+            found = self._known[who] = self._told(*self._cells[who]) if who in self._cells else self._left(who)
+        return found
+
+    def _told(self, name: str, cell: str) -> Mapping[Key, int]:
+        measure, counts = self._counted[name]
+        if name not in self._groups:
+            self._groups[name] = counts.groups()
+        return {group: people_in(measure, cell, tally) for group, tally in self._groups[name].items()}
+
+    def _left(self, who: _Who) -> Mapping[Key, int]:
+        parts = [self(part) for part in self._wholes[who].parts]
+        return {
+            group: people - sum(part.get(group, 0) for part in parts)
+            for group, people in self(self._wholes[who].whole).items()
+        }
 
 
 def _alike(counted: Counted) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stepwell_measurement.rules.measures.figures import AFTER, BEFORE, ELIGIBLE, Kind, Measure, Tally, added, cells
-from stepwell_measurement.rules.publishing import Key, Table
+from stepwell_measurement.rules.numbering import Key, Table
 
 MONTH, QUARTER, TIER, PRACTICE = "month", "quarter", "tier", "practice"
 PERIOD, BEFORE_PERIOD = frozenset({("period", "this")}), frozenset({("period", "before")})

@@ -4,8 +4,9 @@ A cell flows from its row to its column, the total of a row or of a column the o
 does; it can grow without end, and shrink to one.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence, Set
 from itertools import pairwise
 from math import inf
 
@@ -15,6 +16,10 @@ Cell = tuple[int, int]
 _Way = tuple[float, int]
 """What it costs to get from one column to another, and over which row."""
 _NO_WAY: _Way = (inf, -1)
+
+_Costs = MutableSequence[int]
+"""What each row costs, by its place; _CLOSED is one that cannot be crossed there. Tables may have thousands of rows."""
+_CLOSED = -1
 
 
 class Crossings:
@@ -59,31 +64,31 @@ class Ways:
     """What it costs to cross a table: the people of the cells that are blanked for it, totals last."""
 
     def __init__(self, table: Sequence[Sequence[int]], blank: Set[Cell]) -> None:
+        """Whoever adds to the blank cells says it by `open`."""
         self._rows, self._columns = len(table) - 1, len(table[0]) - 1
         self._people = table[-1][-1]
         self._table = table
-        self._blank = set(blank)
+        self._blank = blank
         # By how much it has to rise: what it costs to come to a row from a column, and to go from it to one; and the
         # two cheapest ways from one column to another.
-        self._coming: dict[tuple[int, int], dict[int, int]] = {}
-        self._going: dict[tuple[int, int], dict[int, int]] = {}
+        self._coming: dict[tuple[int, int], _Costs] = {}
+        self._going: dict[tuple[int, int], _Costs] = {}
         self._hops: dict[tuple[int, int, int], tuple[_Way, _Way]] = {}
 
     def open(self, cell: Cell) -> None:
-        """Blanks a cell: from now on its way costs nothing."""
-        self._blank.add(cell)
+        """One more blank cell: from now on its way costs nothing."""
         row, column = cell
         for known in (self._coming, self._going):
             for (_, of), costs in known.items():
-                if of == column and row in costs:
+                if of == column and costs[row] != _CLOSED:
                     costs[row] = 0
         for rise, come, go in self._hops:
             if column in (come, go):
                 self._offer(rise, come, go, row)
 
     def _offer(self, rise: int, come: int, go: int, row: int) -> None:
-        coming, going = self._coming[rise, come].get(row), self._going[rise, go].get(row)
-        if coming is None or going is None:
+        coming, going = self._coming[rise, come][row], self._going[rise, go][row]
+        if _CLOSED in (coming, going):
             return
         first, second = self._hops[rise, come, go]
         found = (coming + going, row)
@@ -103,11 +108,11 @@ class Ways:
         others = [each for each in range(self._columns + 1) if each != column]
         if self._flows_to_column(row, column):
             come = self._come
-            ends = {each: come(rise, each)[row] for each in others if row in come(rise, each)}
+            ends = {each: cost for each in others if (cost := come(rise, each)[row]) != _CLOSED}
             way = self._way({column: 0}, ends, row, rise)
             return {*_crossed(way), (row, way[-1][1])}
         go = self._go
-        starts = {each: go(rise, each)[row] for each in others if row in go(rise, each)}
+        starts = {each: cost for each in others if (cost := go(rise, each)[row]) != _CLOSED}
         way = self._way(starts, {column: 0}, row, rise)
         return {*_crossed(way), (row, way[0][1])}
 
@@ -145,32 +150,32 @@ class Ways:
             found = self._hops[rise, come, go] = _two_cheapest(self._come(rise, come), self._go(rise, go))
         return found
 
-    def _come(self, rise: int, column: int) -> dict[int, int]:
-        """What each row costs that can be entered from a column; one of nobody cannot."""
+    def _come(self, rise: int, column: int) -> _Costs:
+        """What each row costs where it is entered from a column; one of nobody cannot be."""
         if (rise, column) not in self._coming:
-            self._coming[rise, column] = {
-                row: cost
-                for row, count, cost in self._costs(column)
-                if count > rise or not self._flows_to_column(row, column)
-            }
+            self._coming[rise, column] = self._costs(rise, column, is_coming=True)
         return self._coming[rise, column]
 
-    def _go(self, rise: int, column: int) -> dict[int, int]:
-        """What each row costs that can be left to a column."""
+    def _go(self, rise: int, column: int) -> _Costs:
+        """What each row costs where it is left to a column."""
         if (rise, column) not in self._going:
-            self._going[rise, column] = {
-                row: cost
-                for row, count, cost in self._costs(column)
-                if count > rise or self._flows_to_column(row, column)
-            }
+            self._going[rise, column] = self._costs(rise, column, is_coming=False)
         return self._going[rise, column]
 
-    def _costs(self, column: int) -> Iterator[tuple[int, int, int]]:
-        """The rows in which there is somebody in a column, with how many, and what it costs to blank them."""
+    def _costs(self, rise: int, column: int, *, is_coming: bool) -> _Costs:
+        """What it costs to blank the cell of each row; one that is crossed against its flow shrinks, and has to have
+        enough for it."""
+        found = array("q")
         for row, counts in enumerate(self._table):
-            if count := counts[column]:
+            count = counts[column]
+            if not count or (count <= rise and self._flows_to_column(row, column) is is_coming):
+                found.append(_CLOSED)
+            elif (row, column) in self._blank:
+                found.append(0)
+            else:
                 totals = (row == self._rows) + (column == self._columns)
-                yield row, count, 0 if (row, column) in self._blank else count + self._people * totals
+                found.append(count + self._people * totals)
+        return found
 
     def _flows_to_column(self, row: int, column: int) -> bool:
         return (row == self._rows) == (column == self._columns)
@@ -182,11 +187,10 @@ def _crossed(way: Sequence[tuple[int, int]]) -> Iterator[Cell]:
         yield row, following
 
 
-def _two_cheapest(coming: Mapping[int, int], going: Mapping[int, int]) -> tuple[_Way, _Way]:
+def _two_cheapest(coming: _Costs, going: _Costs) -> tuple[_Way, _Way]:
     """The two cheapest rows that can be crossed, out of the cost of either half by row."""
-    fewer, others = (coming, going) if len(coming) < len(going) else (going, coming)
     first = second = _NO_WAY
-    for row, cost in fewer.items():
-        if (other := others.get(row)) is not None and (found := (cost + other, row)) < second:
+    for row, (cost, other) in enumerate(zip(coming, going, strict=True)):
+        if _CLOSED not in (cost, other) and (found := (cost + other, row)) < second:
             first, second = (found, first) if found < first else (first, found)
     return first, second
