@@ -178,6 +178,12 @@ class ServedType:
         return [p for p in self.parameters.values() if p.type == "reference" and "Reference" in p.element_types]
 
     @cached_property
+    def referring(self) -> dict[str, str]:
+        """The parameters that take an id or an address, with the type that a bare id is of, where there is only one."""
+        plain = [p for p in self.references if "canonical" not in p.element_types]
+        return {p.name: p.targets[0] if len(p.targets) == 1 else "" for p in plain}
+
+    @cached_property
     def numbers(self) -> list[SearchParameter]:
         return [p for p in self.parameters.values() if p.storage is Storage.NUMBERS]
 

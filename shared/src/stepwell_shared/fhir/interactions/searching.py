@@ -8,7 +8,7 @@ from stepwell_shared.fhir.interactions.engine import Engine
 from stepwell_shared.fhir.interactions.reach import filters_of, query_of, resolved_query, stored_of
 from stepwell_shared.fhir.messages import Request, Response, address_of, bundle, match_entries, match_entry
 from stepwell_shared.fhir.outcome import FhirError
-from stepwell_shared.fhir.presentation import view_of
+from stepwell_shared.fhir.presentation import View, view_of
 from stepwell_shared.fhir.registry import Interaction
 from stepwell_shared.fhir.search.includes import INCLUDED_MAX, included
 from stepwell_shared.fhir.search.paging import paging_of
@@ -23,7 +23,7 @@ async def search(engine: Engine, request: Request) -> Response:
     view = view_of(request.parameters)
     query = await resolved_query(engine, request, served_type, request.parameters, granted, strict=request.strict)
     tenant = request.access.tenant
-    records, is_witnessed = await _page(engine, request, query) if query.count else ([], False)
+    records, is_witnessed = await _page(engine, request, query, view) if query.count else ([], False)
     total = None
     if query.total != "none":
         is_brief = query.plan.is_anchored
@@ -45,7 +45,7 @@ async def search(engine: Engine, request: Request) -> Response:
     return Response(200, bundle("searchset", total, links, entries, engine.clock()), witnessed=is_witnessed)
 
 
-async def _page(engine: Engine, request: Request, query: SearchQuery) -> tuple[list[asyncpg.Record], bool]:
+async def _page(engine: Engine, request: Request, query: SearchQuery, view: View) -> tuple[list[asyncpg.Record], bool]:
     """The rows of one page, and whether the record of the search went with them: so it is where it stands alone, unless
     a standby answers, which keeps nothing."""
     store, tenant, (statement, values) = engine.store, request.access.tenant, query.page_statement()
@@ -55,7 +55,7 @@ async def _page(engine: Engine, request: Request, query: SearchQuery) -> tuple[l
         return found, False
     if not request.stands_alone:
         return await store.search(tenant, statement, values), False
-    is_plain = query.served_type.mask is None and not query.includes and view_of(request.parameters).is_whole
+    is_plain = query.served_type.mask is None and not query.includes and view.is_whole
     found = await store.recorded.search(
         tenant,
         statement,

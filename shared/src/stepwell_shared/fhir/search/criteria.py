@@ -21,7 +21,6 @@ HOPS_MAX = 4
 # A compartment search (`Patient/1/Observation`) is a search with this parameter of ours.
 COMPARTMENT = "-compartment"
 _AFTER_SLASH = "0"
-_CONCEPT = frozenset({"CodeableConcept"})
 _OF_ALL_TYPES = frozenset({"_id", "_lastUpdated", "_query", "_has", COMPARTMENT})
 
 
@@ -246,9 +245,3 @@ def makes_few(served_type: ServedType, name: str) -> bool:
     if parameter is None or "." in name or (modifier and not modifier[0].isupper()):
         return False
     return bool(parameter.patient_column) or (plain == "patient" and parameter.storage is Storage.COLUMN)
-
-
-def is_repeated(served_type: ServedType, name: str) -> bool:
-    """Whether a parameter takes plain codes, of which there are few; no identifier, no chain and no value set."""
-    parameter = served_type.parameters.get(name)
-    return parameter is not None and parameter.type == "token" and parameter.element_types == _CONCEPT

@@ -10,13 +10,14 @@ from stepwell_shared.fhir.presentation import PARAMETERS
 from stepwell_shared.fhir.registry import Registry, ServedType
 from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.search.conditions import Context
-from stepwell_shared.fhir.search.criteria import criterion, granted_condition, is_repeated, makes_few
+from stepwell_shared.fhir.search.criteria import criterion, granted_condition, makes_few
 from stepwell_shared.fhir.search.includes import INCLUDES_MAX, Include, parse_include
 from stepwell_shared.fhir.search.order import CURSOR, Cursor, Order, parse_order
 from stepwell_shared.fhir.search.plans import Plan
 from stepwell_shared.fhir.search.rows import FENCE, Narrowing
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
 from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology
+from stepwell_shared.fhir.search.wordings import Named, Wording, is_lasting, places_of, wording_of
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 500
@@ -26,9 +27,10 @@ REMEMBERED_MAX = 512
 PRESENTATION = frozenset({"_format", "_pretty"})
 
 
-@dataclass
+@dataclass(slots=True)
 class SearchQuery:
-    """A parsed search. `parameters` are those that were used, for the self link."""
+    """A parsed search. `parameters` are those that were used, for the self link; `pages` are the statements of its
+    first pages by their length and order, which searches of the same wording share."""
 
     served_type: ServedType
     plan: Plan
@@ -42,6 +44,7 @@ class SearchQuery:
     page: str = ""
     cursor: Cursor | None = None
     cursor_key: bytes = b""
+    pages: dict[tuple[int, str], str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -50,9 +53,14 @@ class SearchQuery:
 
     def page_statement(self) -> tuple[str, list[str | None]]:
         """One page and one row more, which tells whether there is another page."""
+        if self.cursor is None:
+            key = self.count, self.order.name
+            if key not in self.pages:
+                self.pages[key] = self.statement(self.order, [], self.count + 1)
+            return self.pages[key], self.values.entries
         found = Values(list(self.values.entries), self.values.entries_max + len(self.order.keys) + 1)
-        order = self.order.turned() if self.cursor is not None and self.cursor.backward else self.order
-        behind = order.after(self.cursor.keys, found) if self.cursor is not None and self.cursor.keys else []
+        order = self.order.turned() if self.cursor.backward else self.order
+        behind = order.after(self.cursor.keys, found) if self.cursor.keys else []
         return self.statement(order, behind, self.count + 1), found.entries
 
     def statement(self, order: Order, behind: Sequence[str], most: int) -> str:
@@ -75,6 +83,37 @@ class SearchQuery:
         return text if self.plan.is_anchored else text.replace(FENCE, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A search as it was read. `filled` says for each reference that it names where it stands: among the parameters and
+    among the values."""
+
+    query: SearchQuery
+    filled: Sequence[tuple[int, int]]
+
+    @classmethod
+    def of(cls, query: SearchQuery, parameters: Sequence[tuple[str, str]], named: Sequence[Named]) -> "Read | None":
+        """What serves all searches of the same wording; None where that cannot be told."""
+        places = places_of(named, query.values)
+        if places is None or query.values.checks:
+            return None
+        used = [query.parameters.index(parameters[each.place]) for each in named]
+        return cls(query, list(zip(used, places, strict=True)))
+
+    def again(self, parameters: Sequence[tuple[str, str]], named: Sequence[Named], cursor_key: bytes) -> SearchQuery:
+        """The query of a search of the same wording."""
+        query, used, entries = self.query, self.query.parameters.copy(), self.query.values.entries.copy()
+        for (position, place), reference in zip(self.filled, named, strict=True):
+            used[position] = parameters[reference.place]
+            entries[place] = reference.address
+        return SearchQuery(
+            *(query.served_type, query.plan, query.count, query.total, query.order, query.conditions),
+            *(Values(entries), used, query.includes),
+            cursor_key=cursor_key,
+            pages=query.pages,
+        )
+
+
 def parse_search(
     served_type: ServedType,
     parameters: Sequence[tuple[str, str]],
@@ -91,6 +130,10 @@ def parse_search(
     """The query of a request. Unknown parameters are ignored unless `strict`; `granted` are the queries of which
     the caller's scopes demand at least one, and `filters` gives those of another type or raises FhirError FORBIDDEN.
     Chains and includes reach the types of the registry. Raises FhirError INVALID."""
+    words, named = wording_of(served_type, parameters)
+    known: Read | None = None if granted else served_type.remembered.get(words)
+    if known is not None:
+        return known.again(parameters, named, cursor_key)
     is_anchored = any(value and makes_few(served_type, name) for name, value in parameters)
     query = SearchQuery(served_type, Plan(served_type, is_anchored), cursor_key=cursor_key)
     if served_type.order:
@@ -113,54 +156,48 @@ def parse_search(
         elif _result_parameter(query, name, value, context) or _criterion(query, name, value, context):
             query.parameters.append((name, str(query.count) if name == "_count" else value))
         elif strict:
-            known = ", ".join(sorted(["_id", "_lastUpdated", *served_type.parameters]))
-            raise FhirError(
-                Category.INVALID,
-                [Issue(f"{served_type.name} has no search parameter {name[:64]!r}; it has {known}", "not-supported")],
-            )
+            raise _unknown(served_type, name)
     if query.count == 0 or ("_summary", "count") in query.parameters:
         query.count, query.total = 0, "accurate"
     if granted:
         query.conditions.append(granted_condition(served_type, granted, context, query.values))
+    elif is_lasting(served_type, words):
+        query = _remembered(query, parameters, words, named)
     if query.page:
         query.cursor = Cursor.opened(query.place, query.page, cursor_key)
     return query
 
 
+def _remembered(
+    query: SearchQuery, parameters: Sequence[tuple[str, str]], words: Wording, named: Sequence[Named]
+) -> SearchQuery:
+    """Keeps what was read for the next search of the same wording; whoever asked gets a query of their own, which they
+    may change."""
+    kept = query.served_type.remembered
+    read = Read.of(query, parameters, named)
+    if read is None:
+        return query
+    if len(kept) >= REMEMBERED_MAX:
+        kept.clear()
+    kept[words] = read
+    return read.again(parameters, named, query.cursor_key)
+
+
+def _unknown(served_type: ServedType, name: str) -> FhirError:
+    known = ", ".join(sorted(["_id", "_lastUpdated", *served_type.parameters]))
+    text = f"{served_type.name} has no search parameter {name[:64]!r}; it has {known}"
+    return FhirError(Category.INVALID, [Issue(text, "not-supported")])
+
+
 def _criterion(query: SearchQuery, name: str, value: str, context: Context) -> bool:
-    if is_repeated(query.served_type, name):
-        found, narrowing = _remembered(query, name, value, context)
-    else:
-        found, narrowing = _read(query, name, value, context)
+    narrowing = context.narrowing = Narrowing()
+    found = criterion(query.served_type, name, value, context, query.values)
+    context.narrowing = None
     if found is None:
         return False
     query.plan.take(name, len(alternatives(value)), found, len(query.conditions), narrowing)
     query.conditions.append(found)
     return True
-
-
-def _read(query: SearchQuery, name: str, value: str, context: Context) -> tuple[str | None, Narrowing]:
-    narrowing = context.narrowing = Narrowing()
-    found = criterion(query.served_type, name, value, context, query.values)
-    context.narrowing = None
-    return found, narrowing
-
-
-def _remembered(query: SearchQuery, name: str, value: str, context: Context) -> tuple[str | None, Narrowing]:
-    """The condition on a code: everybody asks for the same few, and nothing of it hangs on who asks or when."""
-    kept, entries = query.served_type.remembered, query.values.entries
-    key = name, value, len(entries), context.is_probed
-    if key in kept:
-        found, narrowing, added = kept[key]
-        for each in added:
-            query.values.add(each)
-        return found, narrowing
-    before = len(entries)
-    found, narrowing = _read(query, name, value, context)
-    if len(kept) >= REMEMBERED_MAX:
-        kept.clear()
-    kept[key] = found, narrowing, entries[before:]
-    return found, narrowing
 
 
 def whole_number(name: str, text: str) -> int:
