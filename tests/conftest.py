@@ -1,6 +1,7 @@
 """What every test may ask for: databases of its own on the run's PostgreSQL, and a place for what the services emit."""
 
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
@@ -10,10 +11,16 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from stepwell_shared.cli.bootstrap import DatabaseUrls
 
 from tests.support import corpus, postgres
 from tests.support.scheduling import FileByFile
+
+# How fast a property is depends on what else a machine does. Where CI is set hypothesis says so itself.
+settings.register_profile("on any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if "CI" not in os.environ:
+    settings.load_profile("on any machine")
 
 DatabaseOf = Callable[..., Awaitable[DatabaseUrls]]
 
