@@ -15,7 +15,9 @@ STAND_IN = "localhost/stepwell-base:bookworm"
 # Where this machine has its own packages from; mmdebstrap takes either form.
 SOURCES = (*sorted(Path("/etc/apt/sources.list.d").glob("debian.sources")), Path("/etc/apt/sources.list"))
 # What a base with Python brings; what nobody reads in a container stays out of it.
-IN_THE_BASE = "python3,python3-venv,ca-certificates"
+IN_THE_BASE = "python3,python3-venv,ca-certificates,usr-is-merged"
+# Makes /bin a part of /usr before anything is installed: else Debian's usrmerge does, which brings 50 MB of Perl.
+MERGED = Path("/usr/share/mmdebstrap/hooks/merged-usr")
 NOT_IN_THE_BASE = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # As a Pod of the restricted profile runs: nothing can be written, no capability is left, none can be won.
@@ -95,7 +97,8 @@ def _make_stand_in(engine: Engine) -> None:
     # Trust what this machine trusts: behind some proxies nothing else works.
     trusting = [f"--customize-hook=copy-in {CERTIFICATES} {CERTIFICATES.parent}"] if CERTIFICATES.exists() else []
     trusting.append(f"--customize-hook=printf '[global]\\ncert = {CERTIFICATES}\\n' >\"$1/etc/pip.conf\"")
-    make = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={IN_THE_BASE}", *left_out, *trusting]
+    merged = [f"--hook-dir={MERGED}"] if MERGED.exists() else []
+    make = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={IN_THE_BASE}", *merged, *left_out, *trusting]
     with subprocess.Popen([*make, "bookworm", "-", str(sources)], stdout=subprocess.PIPE) as made:
         load = [engine.program, "import", "--change=ENV UV_SYSTEM_CERTS=1", "-", STAND_IN]
         loaded = subprocess.run(load, stdin=made.stdout, capture_output=True, text=True, check=False)
