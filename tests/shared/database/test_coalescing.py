@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
-from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.coalescing import Coalescer, next_share
 
 
 class Fetch:
@@ -67,3 +67,26 @@ async def test_later_look_ups_see_later_values() -> None:
     await coalescer.get(("a",), "x")
     await coalescer.get(("a",), "x")
     assert len(fetch.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("waiting", "last", "share"), [(5, 0, 5), (1, 1, 1), (13, 3, 8), (8, 8, 8), (5, 8, 5), (100, 20, 60), (1, 90, 1)]
+)
+def test_under_load_half_of_all_are_in_the_database_at_once(waiting: int, last: int, share: int) -> None:
+    assert next_share(waiting, last) == share
+
+
+async def test_those_who_come_back_find_the_others_looked_up_meanwhile() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch, lanes=1)
+    clients = 8
+
+    async def client(name: int) -> list[str | None]:
+        for _ in range(name % 3):
+            await asyncio.sleep(0)
+        return [await coalescer.get(("a",), f"{name} {turn}") for turn in range(10)]
+
+    found = await asyncio.gather(*(client(name) for name in range(clients)))
+    assert found == [[f"a {name} {turn}" for turn in range(10)] for name in range(clients)]
+    under_way = [len(keys) for _, keys in fetch.calls[4:-4]]
+    assert set(under_way) == {clients // 2}

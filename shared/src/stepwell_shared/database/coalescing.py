@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar
 
 Found = TypeVar("Found")
@@ -10,6 +11,15 @@ Batch: TypeAlias = dict[Hashable, list[asyncio.Future[Found | None]]]
 
 # Of one group so many statements run at once; what arrives meanwhile goes with the next one, all of it together.
 LANES = 2
+
+
+def next_share(waiting: int, last: int) -> int:
+    """How many of those who wait go with the next statement, when the last one had so many; 0 after a rest.
+
+    Those whom the last one answered come back while this one runs. With no more than half of them all in the database,
+    the other half is worked on here, and neither waits for the other.
+    """
+    return min(waiting, (waiting + last + 1) // 2) if last else waiting
 
 
 class Coalescer(Generic[Found]):
@@ -44,14 +54,26 @@ class Coalescer(Generic[Found]):
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, group: tuple[str, ...]) -> None:
+        last = 0
         try:
             await asyncio.sleep(0)  # the other readers of this turn of the loop join first
-            while (batch := self._waiting.pop(group, None)) is not None:
+            while (batch := self._take(group, last)) is not None:
+                last = len(batch)
                 await self._answer(group, batch)
         finally:
             self._running[group] -= 1
             if not self._running[group]:
                 del self._running[group]
+
+    def _take(self, group: tuple[str, ...], last: int) -> Batch[Found] | None:
+        """What the next statement looks up, if anything waits."""
+        batch = self._waiting.pop(group, None)
+        if batch is None or (share := next_share(len(batch), last)) == len(batch):
+            return batch
+        keys = iter(batch.items())
+        first = dict(islice(keys, share))
+        self._waiting[group] = dict(keys)
+        return first
 
     async def _answer(self, group: tuple[str, ...], batch: Batch[Found]) -> None:
         try:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from stepwell_shared.database.coalescing import Coalescer
+from stepwell_shared.database.coalescing import Coalescer, next_share
 from stepwell_shared.database.follower import Follower
 from stepwell_shared.database.functions import VERSION_CONFLICT
 from stepwell_shared.database.pacing import Pacing
@@ -121,24 +121,27 @@ class Store:
     async def _drain(self, tenant: str) -> None:
         """Takes what queued while the last commit of this tenant ran, until nothing waits. Tenants do not wait for each
         other: a row that somebody holds stops its own tenant only."""
+        last = 0
         try:
             while self._waiting.get(tenant):
-                batch = self._take(tenant)
-                self._waiting_count -= len(batch)
+                batch = self._take(tenant, last)
+                last = len(batch)
+                self._waiting_count -= last
                 await self._write(batch)
         finally:
             del self._draining[tenant]
             if not self._waiting.get(tenant):
                 self._waiting.pop(tenant, None)
 
-    def _take(self, tenant: str) -> list[_Waiting]:
+    def _take(self, tenant: str, last: int) -> list[_Waiting]:
         """The next batch; two changes of one resource never share a batch."""
+        most = min(UNITS_PER_BATCH_MAX, next_share(len(self._waiting[tenant]), last))
         batch: list[_Waiting] = []
         touched: set[tuple[str, str]] = set()
         left: list[_Waiting] = []
         for waiting in self._waiting[tenant]:
             keys = [(change.stored.resource_type, change.stored.id) for change in waiting.unit.changes]
-            if len(batch) >= UNITS_PER_BATCH_MAX or not touched.isdisjoint(keys):
+            if len(batch) >= most or not touched.isdisjoint(keys):
                 left.append(waiting)
             else:
                 touched.update(keys)
