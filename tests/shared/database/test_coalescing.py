@@ -90,3 +90,24 @@ async def test_those_who_come_back_find_the_others_looked_up_meanwhile() -> None
     assert found == [[f"a {name} {turn}" for turn in range(10)] for name in range(clients)]
     under_way = [len(keys) for _, keys in fetch.calls[4:-4]]
     assert set(under_way) == {clients // 2}
+
+
+async def test_of_two_lanes_each_takes_all_that_waits() -> None:
+    sizes: list[int] = []
+    ended = {size: asyncio.Event() for size in (1, 2, 9)}
+
+    async def fetch(group: tuple[str, ...], keys: Sequence[int]) -> Mapping[int, int]:
+        sizes.append(len(keys))
+        await ended[len(keys)].wait()
+        return {key: key for key in keys}
+
+    coalescer = Coalescer(fetch)
+    asked: list[asyncio.Task[int | None]] = []
+    for many in (1, 2, 9):
+        asked += [asyncio.create_task(coalescer.get(("a",), len(asked) + number)) for number in range(many)]
+        await asyncio.sleep(0.01)
+    for size in (1, 9, 2):
+        ended[size].set()
+        await asyncio.sleep(0.01)
+    assert await asyncio.gather(*asked) == list(range(12))
+    assert sizes == [1, 2, 9]

@@ -58,7 +58,8 @@ class Coalescer(Generic[Found]):
         try:
             await asyncio.sleep(0)  # the other readers of this turn of the loop join first
             while (batch := self._take(group, last)) is not None:
-                last = len(batch)
+                # Beside another lane that one is the other half.
+                last = len(batch) if self._lanes == 1 else 0
                 await self._answer(group, batch)
         finally:
             self._running[group] -= 1
