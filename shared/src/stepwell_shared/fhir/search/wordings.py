@@ -38,11 +38,7 @@ def wording_of(served_type: ServedType, parameters: Sequence[tuple[str, str]]) -
     for place, pair in enumerate(parameters):
         name, value = pair
         found = _REFERENCE.fullmatch(value) if name in referring else None
-        if found is None:
-            words.append(pair)
-            continue
-        resource_type = found[1] or referring[name]
-        if resource_type:
+        if found is not None and (resource_type := found[1] or referring[name]):
             words.append((name, resource_type, "/"))
             named.append(Named(place, f"{resource_type}/{found[2]}"))
         else:
