@@ -79,8 +79,9 @@ async def status_of(ehr: Clinic, id_: str) -> dict[str, list[Any]]:
 
 async def counted(ehr: Clinic, id_: str, events_total: int) -> None:
     """Returns when `$status` counts so many events: the receiver has each a moment before that is written down."""
+    name, wanted = "events-since-subscription-start", [str(events_total)]
     async with asyncio.timeout(20):
-        while (await status_of(ehr, id_))["events-since-subscription-start"] != [str(events_total)]:
+        while (await status_of(ehr, id_))[name] != wanted:  # noqa: ASYNC110  another process counts
             await asyncio.sleep(0.02)
 
 

@@ -61,4 +61,5 @@ def instant(moment: datetime) -> str:
     """A FHIR instant in UTC with milliseconds; the moment must know its zone."""
     if moment.tzinfo is None:
         raise ValueError("an instant needs a time zone")
-    return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"  # without +00:00
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{in_utc.isoformat(timespec='milliseconds')[:-6]}Z"  # without +00:00

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stepwell_shared.fhir import interactions
-from stepwell_shared.fhir.body import encode, same_content, with_meta
+from stepwell_shared.fhir.body import encode, may_have, same_content, with_meta
 
 from tests.support.engine import NOW, Bench
 
@@ -42,6 +42,23 @@ class TestWithMeta:
             b'"extension":[{"url":"urn:x","valueDecimal":72.50}],"source":"urn:s"}}'
         )
 
+    @pytest.mark.parametrize(
+        ("sent", "expected"),
+        [
+            (b'{"resourceType":"Basic","a":1.0}\n ', b'},"a":1.0}'),
+            (b'{"resourceType":"Basic", "a" : [ 1 ] }', b'}, "a" : [ 1 ] }'),
+            (b'{"resourceType":"Basic","\\u0069d":"mine","a":1.0}', b'},"a":1.0}'),
+            (b'{"resourceType":"Basic","a":1.0,"met\\u0061":{"source":"urn:s"}}', b',"source":"urn:s"},"a":1.0}'),
+            (b'{"resourceType":"Basic"}', b"}}"),
+            (b'{ "resourceType":"Basic","a":1.0}', b'},"a":1.0}'),
+        ],
+    )
+    def test_the_servers_id_and_meta_stand_first_and_once_however_it_is_spelt(
+        self, sent: bytes, expected: bytes
+    ) -> None:
+        begun = b'{"resourceType":"Basic","id":"p1",' + META
+        assert stored(sent) == begun + expected
+
     @given(st.lists(st.text(alphabet="abcdefgh", min_size=1), unique=True))
     def test_members_keep_their_order(self, names: list[str]) -> None:
         body = orjson.dumps({"resourceType": "Basic", **dict.fromkeys(names, 1)})
@@ -50,6 +67,17 @@ class TestWithMeta:
     def test_a_decimal_in_the_meta_of_what_we_build_is_no_obstacle(self) -> None:
         built = {"resourceType": "Basic", "meta": {"extension": [{"url": "urn:x", "valueDecimal": Decimal("72.50")}]}}
         assert b"72.50" in with_meta(encode(built), built, "p1", 3, NOW)
+
+
+class TestMayHave:
+    @pytest.mark.parametrize(
+        "body", [b'{"a":{"identifier":1}}', b'{"\\u0069dentifier":1}', b'{"a":"say \\"identifier\\""}']
+    )
+    def test_what_can_name_a_member_is_not_passed_over(self, body: bytes) -> None:
+        assert may_have(body, b"identifier")
+
+    def test_only_the_whole_name_counts(self) -> None:
+        assert not may_have(b'{"identifiers":1,"a":"identifier or not"}', b"identifier")
 
 
 class TestRoundTrip:

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
-from stepwell_shared.fhir import definitions
+from stepwell_shared.fhir import definitions, indexing
+from stepwell_shared.fhir.body import may_have
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import columns_of, localiser, rows_of
 from stepwell_shared.fhir.parameters import SearchParameter, Storage, search_parameter
@@ -129,6 +130,20 @@ def test_what_is_passed_over_has_no_value_in_any_official_example() -> None:
                 assert parameter.extract(resource) == [], (name, parameter.name)
                 passed_over += 1
     assert passed_over > 500
+
+
+def test_what_spares_work_changes_no_row_of_any_official_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(resource: dict[str, Any], *, with_identifiers: bool) -> list[indexing.Row]:
+        known = definitions.search_parameters(resource["resourceType"])
+        kept = ServedType("", frozenset(), parameters_of(resource["resourceType"], known))
+        columns = (None,) * kept.width
+        return rows_of(kept, resource, localise, columns, with_identifiers=with_identifiers)
+
+    examples = [each for each in official_examples() if each["resourceType"] in definitions.served_types()]
+    spared = [rows(each, with_identifiers=may_have(orjson.dumps(each), b"identifier")) for each in examples]
+    monkeypatch.setattr(indexing, "_REMEMBERED_MAX", -1)
+    assert spared == [rows(each, with_identifiers=True) for each in examples]
+    assert any(name.endswith(":identifier") for found in spared for name, *_ in found)
 
 
 def test_a_parameter_that_reads_absence_is_never_passed_over() -> None:

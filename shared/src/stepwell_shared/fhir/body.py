@@ -23,11 +23,15 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
 
     Tags, profiles and security labels of a received meta are kept; its version and time are replaced.
     """
-    members = _members.decode(body)
+    kind = orjson.dumps(resource["resourceType"])
     meta = b'"versionId":"%d","lastUpdated":"%b"' % (version, instant(last_updated).encode())
+    begun = b'{"resourceType":%b,' % kind
+    if body.startswith(begun) and "id" not in resource and "meta" not in resource:
+        # What most clients send to a create: the rest of it follows as a whole.
+        return b'%b"id":%b,"meta":{%b},%b' % (begun, orjson.dumps(id_), meta, body[len(begun) :].rstrip())
+    members = _members.decode(body)
     if "meta" in members:
         meta += _further(_members.decode(members["meta"]), _META_OF_SERVER)
-    kind = orjson.dumps(resource["resourceType"])
     further = _further(members, _OF_SERVER)
     return b'{"resourceType":%b,"id":%b,"meta":{%b}%b}' % (kind, orjson.dumps(id_), meta, further)
 
@@ -40,6 +44,11 @@ def _further(members: dict[str, msgspec.Raw], without: frozenset[str]) -> bytes:
 @lru_cache(maxsize=1024)  # the names of R4 are few; a client's own are forgotten again
 def _named(name: str) -> bytes:
     return orjson.dumps(name) + b":"
+
+
+def may_have(body: bytes, member: bytes) -> bool:
+    """Whether an object of the JSON text can have a member of this name, at any depth; False is certain."""
+    return b'"%b"' % member in body or b"\\" in body
 
 
 def encode(resource: dict[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """From a resource to what the store keeps of it for search: promoted column values and index rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from stepwell_shared.fhir import values
@@ -9,6 +10,8 @@ from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import ServedType
 
 Localise = Callable[[str], str]
+
+_REMEMBERED_MAX = 256  # characters of a concept that is worth remembering
 
 
 def localiser(base_urls: Iterable[str]) -> Localise:
@@ -50,12 +53,17 @@ Row = tuple[str, str, str, str | None]
 
 
 def rows_of(
-    served_type: ServedType, resource: dict[str, Any], localise: Localise, columns: Sequence[object]
+    served_type: ServedType,
+    resource: dict[str, Any],
+    localise: Localise,
+    columns: Sequence[object],
+    *,
+    with_identifiers: bool = True,
 ) -> list[Row]:
     """(parameter, system, code, display) for every value of the parameters that are kept in rows, without repeats.
 
     A string keeps its exact text as the system. `name:of-type` and `name:identifier` are rows of modifiers. What
-    stands in coded `columns` has no rows.
+    stands in coded `columns` has no rows. Without identifiers anywhere in it, references are not looked at for them.
     """
     found: dict[tuple[str, str, str], str | None] = {}
     indexed = served_type.indexed(resource)
@@ -65,7 +73,7 @@ def rows_of(
             continue
         for value in parameter.extract(resource):
             found.update(_rows(parameter, value, localise))
-    for parameter in indexed.references:
+    for parameter in indexed.references if with_identifiers else ():
         for system, code in values.logical(parameter.extract(resource)):
             found[f"{parameter.name}:identifier", values.index_key(system), values.index_key(code)] = None
     return [(*key, display) for key, display in found.items()]
@@ -77,8 +85,8 @@ def _rows(
     """The key and the display of every row that one element makes."""
     name = parameter.name
     if parameter.type == "token":
-        for system, code, display in values.displayed_tokens(value):
-            yield (name, values.index_key(system), _key(parameter, system, code)), display
+        for system, code, display in _tokens(parameter, value):
+            yield (name, system, code), display
         for kind, code in values.typed_identifiers(value):
             yield (f"{name}:of-type", values.index_key(kind), values.index_key(code)), None
     elif parameter.type == "string":
@@ -92,9 +100,32 @@ def _rows(
         yield (name, "", values.index_key(str(value))), None
 
 
-def _key(parameter: SearchParameter, system: str, code: str) -> str:
-    """A code as it stands in rows. "Identifier.value is to be treated as case sensitive", whatever its system."""
-    return values.index_key(code) if parameter.element_types == {"Identifier"} else token_key(system, code)
+Token = tuple[str, str, str | None]
+
+
+def _tokens(parameter: SearchParameter, value: Any) -> Sequence[Token]:
+    """(system, code, display) of a token as they stand in the index.
+
+    "Identifier.value is to be treated as case sensitive", whatever its system.
+    """
+    if isinstance(value, dict) and len(codings := value.get("coding", ())) == 1:
+        (coding,) = codings
+        words = coding.get("system", ""), coding.get("code", ""), coding.get("display", ""), value.get("text", "")
+        if sum(map(len, words)) <= _REMEMBERED_MAX:
+            return _of_one_coding(*words)
+    found = values.displayed_tokens(value)
+    if parameter.element_types == {"Identifier"}:
+        return [(values.index_key(system), values.index_key(code), display) for system, code, display in found]
+    return [(values.index_key(system), token_key(system, code), display) for system, code, display in found]
+
+
+@lru_cache(maxsize=2048)  # the same few concepts come again and again
+def _of_one_coding(system: str, code: str, display: str, text: str) -> tuple[Token, ...]:
+    """The tokens of a concept with one coding; what it does not say is empty."""
+    said = {"system": system, "code": code, "display": display}
+    coding = {name: word for name, word in said.items() if word}
+    found = values.displayed_tokens({"coding": [coding], "text": text} if text else {"coding": [coding]})
+    return tuple([(values.index_key(system), token_key(system, code), display) for system, code, display in found])
 
 
 def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[object, ...]]:
@@ -104,29 +135,31 @@ def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[
     """
     found: list[tuple[object, ...]] = []
     for parameter in served_type.indexed(resource).numbers:
-        rows = [(*key, *value) for element in parameter.extract(resource) for key, value in _pairs(parameter, element)]
+        rows_of_element = _pairs if parameter.members else _alone
+        rows = [row for element in parameter.extract(resource) for row in rows_of_element(parameter, element)]
         found += [(parameter.name, ordinal, *row) for ordinal, row in enumerate(dict.fromkeys(rows))]
     return found
 
 
-def _pairs(parameter: SearchParameter, element: Any) -> Iterator[tuple[tuple[str, str], values.Measured]]:
-    """The key and the value of every row that an element makes; without a composite the key is empty."""
-    if not parameter.members:
-        for measured in values.measured(element):
-            yield ("", ""), measured
-        return
+def _alone(_parameter: SearchParameter, element: Any) -> list[tuple[object, ...]]:
+    """The rows of an element that has no key."""
+    return [("", "", *measured) for measured in values.measured(element)]
+
+
+def _pairs(parameter: SearchParameter, element: Any) -> list[tuple[object, ...]]:
+    """The rows of an element of a composite: each of its keys with each of its values."""
     key_of, value_of = parameter.members
-    for key in key_of(element):
-        for system, code in values.tokens(key):
-            for value in value_of(element):
-                for measured in values.measured(value) if parameter.parts[1] == "quantity" else _coded(value):
-                    yield (values.index_key(system), token_key(system, code)), measured
+    keys = [token for key in key_of(element) for token in values.tokens(key)]
+    read = values.measured if parameter.parts[1] == "quantity" else _coded
+    measured = [each for value in value_of(element) for each in read(value)]
+    return [(values.index_key(system), token_key(system, code), *each) for system, code in keys for each in measured]
 
 
-def _coded(value: Any) -> Iterator[values.Measured]:
+def _coded(value: Any) -> list[values.Measured]:
     """A coded value in the shape of a measured one."""
-    for system, code in values.tokens(value):
-        yield values.index_key(system), token_key(system, code), None, None, None
+    return [
+        (values.index_key(system), token_key(system, code), None, None, None) for system, code in values.tokens(value)
+    ]
 
 
 def _text(parameter: SearchParameter, resource: dict[str, Any], localise: Localise) -> str | None:
@@ -145,12 +178,11 @@ def _text(parameter: SearchParameter, resource: dict[str, Any], localise: Locali
 
 def _only_coding(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[str, str, str | None] | None:
     """(code, system, display) of a concept with exactly one coding that has a code."""
-    found = parameter.extract(resource)
-    tokens = [token for value in found for token in values.displayed_tokens(value)]
+    tokens = [token for value in parameter.extract(resource) for token in _tokens(parameter, value)]
     if len(tokens) != 1 or not tokens[0][1]:
         return None
     system, code, display = tokens[0]
-    return token_key(system, code), values.index_key(system), display
+    return code, system, display
 
 
 def _interval(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[object, object]:

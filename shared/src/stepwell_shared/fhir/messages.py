@@ -98,8 +98,8 @@ def version_headers(stored: Stored) -> dict[str, str]:
 def _in_http(moment: datetime) -> str:
     """A moment of UTC as HTTP writes it (RFC 9110 section 5.6.7), whatever the locale."""
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    clock = f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}"
-    return f"{day}, {moment.day:02d} {month} {moment.year:04d} {clock} GMT"
+    written = moment.isoformat()
+    return f"{day}, {written[8:10]} {month} {written[:4]} {written[11:19]} GMT"
 
 
 def is_unchanged(request: Request, stored: Stored) -> bool:

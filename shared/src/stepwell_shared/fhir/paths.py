@@ -145,24 +145,32 @@ def _presence(name: str, types: list[str]) -> Extractor:
 
 
 def _walker(steps: list[_Step], wanted_target: str | None) -> Extractor:
-    if len(steps) == 1 and len(steps[0].names) == 1 and not steps[0].member and wanted_target is None:
-        (name,) = steps[0].names
-
-        def member(resource: dict[str, Any]) -> list[Any]:
-            value = resource.get(name)
-            if value is None:
-                return []
-            return value if isinstance(value, list) else [value]
-
-        return member
+    if wanted_target is not None:
+        found = _walker(steps, None)
+        return lambda resource: [node for node in found(resource) if _targets(node, wanted_target)]
+    if len(steps) == 1 and not steps[0].member:
+        return _member(*steps[0].names)
 
     def walk(resource: dict[str, Any]) -> list[Any]:
         nodes: list[Any] = [resource]
         for step in steps:
             nodes = _members(nodes, step)
-        return nodes if wanted_target is None else [node for node in nodes if _targets(node, wanted_target)]
+        return nodes
 
     return walk
+
+
+def _member(*names: str) -> Extractor:
+    """An element of the resource itself, which most search parameters read; of a choice one of the names is there."""
+
+    def member(resource: dict[str, Any]) -> list[Any]:
+        for name in names:
+            value = resource.get(name)
+            if value is not None:
+                return value if isinstance(value, list) else [value]
+        return []
+
+    return member
 
 
 def _members(nodes: list[Any], step: _Step) -> list[Any]:

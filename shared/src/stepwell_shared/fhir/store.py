@@ -8,6 +8,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count, islice
 from typing import NamedTuple
 
 import asyncpg
@@ -331,14 +333,21 @@ def _collect(change: Change, rows: dict[str, list[tuple[object, ...]]]) -> None:
 def _statement(tenant: str, rows: dict[str, list[tuple[object, ...]]]) -> tuple[str, list[object]]:
     """One SELECT that calls one function per table; updates first, so that their old index rows go first."""
     arguments: list[object] = [tenant]
-    calls = []
+    widths = []
     for function in sorted(rows, key=_update_first):
         columns = list(zip(*rows[function], strict=True))
-        names = ", ".join(f"${len(arguments) + 1 + position}" for position in range(len(columns)))
         # unnest fills up what is too short: a column without any value need not be spelt out row by row
         arguments += [None if column.count(None) == len(column) else column for column in columns]
-        calls.append(f"{function}($1, {names})")
-    return f"SELECT {', '.join(calls)}", arguments
+        widths.append((function, len(columns)))
+    return _calls(*widths), arguments
+
+
+@lru_cache(maxsize=1024)  # the same few tables are written again and again
+def _calls(*widths: tuple[str, int]) -> str:
+    """A call of each function with so many columns after the tenant."""
+    places = (f"${place}" for place in count(2))
+    calls = [f"{function}($1, {', '.join(islice(places, width))})" for function, width in widths]
+    return f"SELECT {', '.join(calls)}"
 
 
 def _update_first(function: str) -> tuple[bool, str]:

@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +18,6 @@ LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 KEY_BYTES_MAX = 800  # PostgreSQL refuses index entries above 2,704 bytes, and an entry holds up to three values
 
 _CHARACTERS_THAT_FIT = KEY_BYTES_MAX // 4  # UTF-8 takes four bytes for one at most
-_SHORT = 128  # of words that are worth remembering
 
 EXPONENT_MAX = 300
 _NUMBER = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -102,17 +100,8 @@ def displayed_tokens(value: Any) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _lines(*texts: Any) -> str | None:
-    words = tuple([text for text in texts if isinstance(text, str)])
-    if not words:
-        return None
-    return _short_lines(words) if sum(map(len, words)) <= _SHORT else _joined_lines(words)
-
-
-def _joined_lines(texts: tuple[str, ...]) -> str:
-    return "\n" + "\n".join([text_key(text).replace("\n", " ") for text in texts])
-
-
-_short_lines = lru_cache(maxsize=4096)(_joined_lines)  # the same few concepts come again and again
+    words = [text_key(text).replace("\n", " ") for text in texts if isinstance(text, str)]
+    return "\n" + "\n".join(words) if words else None
 
 
 def typed_identifiers(value: Any) -> Iterator[tuple[str, str]]:
@@ -133,23 +122,27 @@ def logical(found: list[Any]) -> Iterator[tuple[str, str]]:
 Measured = tuple[str | None, str | None, str | None, float | None, float | None]
 
 
-def measured(value: Any) -> Iterator[Measured]:
+def measured(value: Any) -> list[Measured]:
     """The bounds of a number, Quantity, Range or SampledData, with its unit; a comparator leaves one end open."""
-    if isinstance(value, int | float | Decimal | str) and not isinstance(value, bool):
-        yield None, None, None, float(value), float(value)
-    elif isinstance(value, dict) and ("low" in value or "high" in value):
-        ends = value.get("low", {}), value.get("high", {})
-        low, high = float(ends[0].get("value", -math.inf)), float(ends[1].get("value", math.inf))
-        yield (*_unit(ends[0] or ends[1]), low, high)
-    elif isinstance(value, dict) and "origin" in value:
-        yield from measured(value["origin"])
-    elif isinstance(value, dict) and "value" in value:
-        yield (*_unit(value), *_open(float(value["value"]), value.get("comparator", "")))
+    if isinstance(value, dict):
+        if "low" in value or "high" in value:
+            ends = value.get("low", {}), value.get("high", {})
+            low, high = float(ends[0].get("value", -math.inf)), float(ends[1].get("value", math.inf))
+            return [(*_unit(ends[0] or ends[1]), low, high)]
+        if "origin" in value:
+            return measured(value["origin"])
+        if "value" in value:
+            return [(*_unit(value), *_open(float(value["value"]), value.get("comparator", "")))]
+    elif isinstance(value, int | float | Decimal | str) and not isinstance(value, bool):
+        return [(None, None, None, float(value), float(value))]
+    return []
 
 
 def _open(number: float, comparator: str) -> tuple[float, float]:
     """The bounds of a number; a comparator leaves one side open, and without `=` the number itself out."""
     match comparator:
+        case "":
+            return number, number
         case "<":
             return -math.inf, math.nextafter(number, -math.inf)
         case "<=":

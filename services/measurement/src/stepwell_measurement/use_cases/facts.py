@@ -136,7 +136,8 @@ def observation_effects(
     runtime: Runtime, previous: Resource, observation: Resource, id_: str, version: int
 ) -> Iterator[Effect]:
     """The facts of an Observation about use, cost or satisfaction; what a correction moves elsewhere is taken back."""
-    before, after = _observed(runtime, previous), _observed(runtime, observation)
+    before = _observed(runtime, previous) if previous else None
+    after = _observed(runtime, observation)
     if before is not None and (after is None or before[:2] != after[:2]):
         yield fact_effect(before[0], version, Fact(before[1], id_, VOID, None))
     if after is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stepwell_shared.fhir.body import encode, with_meta
+from stepwell_shared.fhir.body import encode, may_have, with_meta
 from stepwell_shared.fhir.indexing import Localise, columns_of, numbers_of, rows_of
 from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.outcome import Category, FhirError
@@ -53,7 +53,8 @@ def change_of(engine: Engine, stored: Stored, resource: dict[str, Any] | None) -
     columns = columns_of(served_type, resource, engine.localise)
     if resource is None:
         return Change(stored, columns)
-    rows = rows_of(served_type, resource, engine.localise, columns)
+    identifiers = may_have(stored.body or b"", b"identifier")
+    rows = rows_of(served_type, resource, engine.localise, columns, with_identifiers=identifiers)
     return Change(stored, columns, rows, numbers_of(served_type, resource))
 
 
