@@ -5,6 +5,8 @@ MAKEFLAGS += --no-print-directory
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
+# Services start hundreds of times here: what is compiled once is kept, or each start takes half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 # Trust what the system trusts, as pip does, where the system says what that is: behind some proxies nothing else works.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem)
 export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),1,0)
