@@ -10,7 +10,7 @@ import pytest
 from stepwell_shared.fhir import definitions, indexing
 from stepwell_shared.fhir.body import may_have
 from stepwell_shared.fhir.identifiers import new_id
-from stepwell_shared.fhir.indexing import columns_of, localiser, rows_of
+from stepwell_shared.fhir.indexing import columns_of, localiser, numbers_of, rows_of, search_values
 from stepwell_shared.fhir.parameters import SearchParameter, Storage, search_parameter
 from stepwell_shared.fhir.paths import UnsupportedPathError
 from stepwell_shared.fhir.registry import ServedType, served
@@ -136,8 +136,10 @@ def test_what_spares_work_changes_no_row_of_any_official_example(monkeypatch: py
     def rows(resource: dict[str, Any], *, with_identifiers: bool) -> list[indexing.Row]:
         known = definitions.search_parameters(resource["resourceType"])
         kept = ServedType("", frozenset(), parameters_of(resource["resourceType"], known))
-        columns = (None,) * kept.width
-        return rows_of(kept, resource, localise, columns, with_identifiers=with_identifiers)
+        columns, found, numbers = search_values(kept, resource, localise, with_identifiers=with_identifiers)
+        assert columns == columns_of(kept, resource, localise)
+        assert numbers == numbers_of(kept, resource)
+        return found
 
     examples = [each for each in official_examples() if each["resourceType"] in definitions.served_types()]
     spared = [rows(each, with_identifiers=may_have(orjson.dumps(each), b"identifier")) for each in examples]

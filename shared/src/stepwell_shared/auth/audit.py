@@ -5,6 +5,7 @@ Rows are committed with the act, or before the answer leaves; AuditEvent resourc
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from stepwell_shared.auth.caller import Caller
@@ -51,6 +52,7 @@ def audit_effect(
     )
 
 
+@lru_cache(maxsize=256)
 def action_of(interaction: str) -> str:
     """The AuditEvent action of an interaction; operations are executed."""
     return "E" if interaction.startswith("$") else _ACTIONS.get(letters_of(interaction), "E")

@@ -7,9 +7,10 @@ from typing import Any
 from stepwell_shared.fhir import values
 from stepwell_shared.fhir.code_systems import token_key
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
-from stepwell_shared.fhir.registry import ServedType
+from stepwell_shared.fhir.registry import Indexed, ServedType
 
 Localise = Callable[[str], str]
+Row = tuple[str, str, str, str | None]
 
 _REMEMBERED_MAX = 256  # characters of a concept that is worth remembering
 
@@ -34,42 +35,63 @@ def localiser(base_urls: Iterable[str]) -> Localise:
     return localise
 
 
+def search_values(
+    served_type: ServedType, resource: dict[str, Any], localise: Localise, *, with_identifiers: bool = True
+) -> tuple[tuple[object, ...], list[Row], list[tuple[object, ...]]]:
+    """What the three functions below say of a resource. Without identifiers anywhere in it, references are not looked
+    at for them."""
+    indexed = served_type.indexed(resource)
+    columns = _columns_of(served_type.width, indexed, resource, localise)
+    rows = _rows_of(indexed, resource, localise, columns, with_identifiers=with_identifiers)
+    return columns, rows, _numbers_of(indexed, resource)
+
+
 def columns_of(served_type: ServedType, resource: dict[str, Any] | None, localise: Localise) -> tuple[object, ...]:
     """Values of the promoted columns in their declared order; all empty for a deletion."""
-    found: list[object] = [None] * served_type.width
     if resource is None:
-        return tuple(found)
-    for place, parameter in served_type.indexed(resource).columns:
-        if parameter.storage is Storage.DATE_COLUMNS:
-            found[place : place + 2] = _interval(parameter, resource)
-        elif parameter.storage is Storage.CODED:
-            found[place : place + 3] = _only_coding(parameter, resource) or (None, None, None)
-        else:
-            found[place] = _text(parameter, resource, localise)
-    return tuple(found)
-
-
-Row = tuple[str, str, str, str | None]
+        return (None,) * served_type.width
+    return _columns_of(served_type.width, served_type.indexed(resource), resource, localise)
 
 
 def rows_of(
-    served_type: ServedType,
-    resource: dict[str, Any],
-    localise: Localise,
-    columns: Sequence[object],
-    *,
-    with_identifiers: bool = True,
+    served_type: ServedType, resource: dict[str, Any], localise: Localise, columns: Sequence[object]
 ) -> list[Row]:
     """(parameter, system, code, display) for every value of the parameters that are kept in rows, without repeats.
 
     A string keeps its exact text as the system. `name:of-type` and `name:identifier` are rows of modifiers. What
-    stands in coded `columns` has no rows. Without identifiers anywhere in it, references are not looked at for them.
+    stands in coded `columns` has no rows.
     """
+    return _rows_of(served_type.indexed(resource), resource, localise, columns, with_identifiers=True)
+
+
+def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[object, ...]]:
+    """(parameter, ordinal, key system, key code, system, code, unit, low, high) of numbers, quantities and composites.
+
+    The key is the first part of a composite; `low` and `high` are floats, equal unless the value is a range.
+    """
+    return _numbers_of(served_type.indexed(resource), resource)
+
+
+def _columns_of(width: int, indexed: Indexed, resource: dict[str, Any], localise: Localise) -> tuple[object, ...]:
+    found: list[object] = [None] * width
+    for place, parameter in indexed.columns:
+        kept = _COLUMNS[parameter.storage](parameter, parameter.extract(resource), localise)
+        found[place : place + len(kept)] = kept
+    return tuple(found)
+
+
+def _rows_of(
+    indexed: Indexed,
+    resource: dict[str, Any],
+    localise: Localise,
+    columns: Sequence[object],
+    *,
+    with_identifiers: bool,
+) -> list[Row]:
     found: dict[tuple[str, str, str], str | None] = {}
-    indexed = served_type.indexed(resource)
-    coded = {each.name for place, each in indexed.columns if columns[place] is not None}
     for parameter in indexed.rows:
-        if parameter.name in coded:
+        place = indexed.coded.get(parameter.name)
+        if place is not None and columns[place] is not None:
             continue
         for value in parameter.extract(resource):
             found.update(_rows(parameter, value, localise))
@@ -128,13 +150,9 @@ def _of_one_coding(system: str, code: str, display: str, text: str) -> tuple[Tok
     return tuple([(values.index_key(system), token_key(system, code), display) for system, code, display in found])
 
 
-def numbers_of(served_type: ServedType, resource: dict[str, Any]) -> list[tuple[object, ...]]:
-    """(parameter, ordinal, key system, key code, system, code, unit, low, high) of numbers, quantities and composites.
-
-    The key is the first part of a composite; `low` and `high` are floats, equal unless the value is a range.
-    """
+def _numbers_of(indexed: Indexed, resource: dict[str, Any]) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
-    for parameter in served_type.indexed(resource).numbers:
+    for parameter in indexed.numbers:
         rows_of_element = _pairs if parameter.members else _alone
         rows = [row for element in parameter.extract(resource) for row in rows_of_element(parameter, element)]
         found += [(parameter.name, ordinal, *row) for ordinal, row in enumerate(dict.fromkeys(rows))]
@@ -162,9 +180,9 @@ def _coded(value: Any) -> list[values.Measured]:
     ]
 
 
-def _text(parameter: SearchParameter, resource: dict[str, Any], localise: Localise) -> str | None:
+def _text(parameter: SearchParameter, found_values: list[Any], localise: Localise) -> tuple[object, ...]:
     """The first value, as it stands in a column."""
-    for value in parameter.extract(resource):
+    for value in found_values:
         if parameter.type == "reference":
             found = values.reference(value, localise)
         elif parameter.type == "token":
@@ -172,24 +190,27 @@ def _text(parameter: SearchParameter, resource: dict[str, Any], localise: Locali
         else:
             found = str(value)
         if found is not None:
-            return values.index_key(found)
-    return None
+            return (values.index_key(found),)
+    return (None,)
 
 
-def _only_coding(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[str, str, str | None] | None:
+def _only_coding(parameter: SearchParameter, found_values: list[Any], _localise: Localise) -> tuple[object, ...]:
     """(code, system, display) of a concept with exactly one coding that has a code."""
-    tokens = [token for value in parameter.extract(resource) for token in _tokens(parameter, value)]
+    tokens = [token for value in found_values for token in _tokens(parameter, value)]
     if len(tokens) != 1 or not tokens[0][1]:
-        return None
+        return None, None, None
     system, code, display = tokens[0]
     return code, system, display
 
 
-def _interval(parameter: SearchParameter, resource: dict[str, Any]) -> tuple[object, object]:
+def _interval(_parameter: SearchParameter, found_values: list[Any], _localise: Localise) -> tuple[object, ...]:
     """The outer bounds of all values: several dates search as the period that they span."""
-    intervals = [found for value in parameter.extract(resource) if (found := values.period(value))]
+    intervals = [found for value in found_values if (found := values.period(value))]
     if not intervals:
         return None, None
     if len(intervals) == 1:
         return intervals[0]
     return min(low for low, _ in intervals), max(high for _, high in intervals)
+
+
+_COLUMNS = {Storage.COLUMN: _text, Storage.CODED: _only_coding, Storage.DATE_COLUMNS: _interval}

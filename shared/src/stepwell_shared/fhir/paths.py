@@ -190,5 +190,9 @@ def _targets(reference: Any, resource_type: str) -> bool:
     """Whether a Reference points at this type, by its address or its stated type."""
     if not isinstance(reference, dict):
         return False
-    parts = str(reference.get("reference", "")).split("/_history/")[0].split("/")
+    address = str(reference.get("reference", ""))
+    kind, separator, id_ = address.partition("/")
+    if separator and kind == resource_type and "/" not in id_:
+        return True  # as most are written
+    parts = address.split("/_history/")[0].split("/")
     return (len(parts) > 1 and parts[-2] == resource_type) or reference.get("type") == resource_type

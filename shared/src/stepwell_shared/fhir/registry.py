@@ -90,9 +90,13 @@ _IN_COLUMNS = frozenset({Storage.COLUMN, Storage.CODED, Storage.DATE_COLUMNS})
 
 
 class Indexed(NamedTuple):
-    """The parameters that can have a value in resources with certain members; columns with their place in the row."""
+    """The parameters that can have a value in resources with certain members; columns with their place in the row.
+
+    `coded` are the places of those that are kept in rows where columns cannot say them.
+    """
 
     columns: tuple[tuple[int, SearchParameter], ...]
+    coded: Mapping[str, int]
     rows: tuple[SearchParameter, ...]
     references: tuple[SearchParameter, ...]
     numbers: tuple[SearchParameter, ...]
@@ -220,7 +224,8 @@ class ServedType:
         columns = tuple(
             (place, each) for place, each in zip(places, self.columns, strict=False) if each.may_read(members)
         )
-        return Indexed(columns, read(self.rows), read(self.references), read(self.numbers))
+        coded = {each.name: place for place, each in columns if each.storage is Storage.CODED}
+        return Indexed(columns, coded, read(self.rows), read(self.references), read(self.numbers))
 
 
 @dataclass

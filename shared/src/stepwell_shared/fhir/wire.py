@@ -120,7 +120,7 @@ class Exchange:
             continue
 
     def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
+        headers = [(_header_name(name), value.encode("latin-1")) for name, value in response.headers.items()]
         headers.append((b"x-request-id", self.request_id.encode()))
         if "Cache-Control" not in response.headers:
             headers.append(_NOT_KEPT)
@@ -128,6 +128,11 @@ class Exchange:
         if given != self.request_id and _VISIBLE.fullmatch(given):
             headers.append((b"x-correlation-id", given.encode()))  # https://hl7.org/fhir/R4/http.html#customids
         return headers
+
+
+@lru_cache(maxsize=256)  # of answers, whose names are ours
+def _header_name(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def accepted(exchange: Exchange) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from stepwell_shared.fhir.body import encode, may_have, with_meta
-from stepwell_shared.fhir.indexing import Localise, columns_of, numbers_of, rows_of
+from stepwell_shared.fhir.indexing import Localise, columns_of, search_values
 from stepwell_shared.fhir.messages import Request
 from stepwell_shared.fhir.outcome import Category, FhirError
 from stepwell_shared.fhir.registry import Interaction, Registry, ServedType
@@ -50,12 +50,10 @@ class Engine:
 def change_of(engine: Engine, stored: Stored, resource: dict[str, Any] | None) -> Change:
     """The change that stores this version, with its search values."""
     served_type = engine.registry.types[stored.resource_type]
-    columns = columns_of(served_type, resource, engine.localise)
     if resource is None:
-        return Change(stored, columns)
+        return Change(stored, columns_of(served_type, None, engine.localise))
     identifiers = may_have(stored.body or b"", b"identifier")
-    rows = rows_of(served_type, resource, engine.localise, columns, with_identifiers=identifiers)
-    return Change(stored, columns, rows, numbers_of(served_type, resource))
+    return Change(stored, *search_values(served_type, resource, engine.localise, with_identifiers=identifiers))
 
 
 def built(engine: Engine, resource: dict[str, Any], now: datetime, *, version: int = 1) -> Change:

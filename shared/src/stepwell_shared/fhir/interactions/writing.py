@@ -13,6 +13,7 @@ from stepwell_shared.fhir.registry import Interaction, ServedType, Write
 from stepwell_shared.fhir.unit import Method, Stored, UnitOfWork
 
 WRITE_ATTEMPTS_MAX = 8
+_METHODS = {Interaction.CREATE: Method.POST, Interaction.DELETE: Method.DELETE}
 
 
 async def write(
@@ -51,7 +52,7 @@ def next_version(
 ) -> Stored:
     """The version that a write makes of a received body; a deletion has no resource."""
     version = previous.version + 1 if previous else 1
-    method = {Interaction.CREATE: Method.POST, Interaction.DELETE: Method.DELETE}.get(interaction, Method.PUT)
+    method = _METHODS.get(interaction, Method.PUT)
     text = with_meta(body, resource, id_, version, now) if resource is not None else None
     return Stored(served_type.name, id_, version, now, text, method)
 
