@@ -23,7 +23,7 @@ from tests.bench.population_load import offline_runtime
 from tests.bench.population_rows import COUNTED_BESIDE, PeopleRows
 from tests.support.suite import Suite
 
-TENANT, SEED, PEOPLE, FIRST = "region", 5, 16, 6
+TENANT, SEED, PEOPLE, FIRST = "region", 5, 10, 4
 PATIENCE_SECONDS = 90.0
 # When it was stored and how often it was told; routing's word on courses is its own (docs/demo.md).
 OF_THE_LOAD = frozenset({"tenant", "version", "recorded", "number"})
@@ -60,6 +60,7 @@ async def test_a_region_through_the_apis_is_the_region_that_is_copied_and_comes_
     copied = PeopleRows(region, TENANT, runtime, urls, with_episodes=False).rows(range(PEOPLE))
     for table in COMPARED:
         wanted = sorted(_told(_columns(table), row) for row in copied[table])
+        assert wanted
         await _until(suite, partial(_rows, suite, table), wanted, table)
     bodies = {str(row[1]): _resource(row[4]) for row in copied["fhir_observation"]}
     stored = await _observations(suite, list(bodies))
