@@ -194,5 +194,5 @@ def _targets(reference: Any, resource_type: str) -> bool:
     kind, separator, id_ = address.partition("/")
     if separator and kind == resource_type and "/" not in id_:
         return True  # as most are written
-    parts = address.split("/_history/")[0].split("/")
+    parts = address.split("/_history/", maxsplit=1)[0].split("/")
     return (len(parts) > 1 and parts[-2] == resource_type) or reference.get("type") == resource_type
