@@ -1,9 +1,7 @@
 """A person says who may know, and says so no more: what another organisation and a mother see of it, event by event."""
 
-import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +12,7 @@ from tests.journeys.test_delivery import asking, subscription
 from tests.support.consents import provision, sharing
 from tests.support.listener import Listener, listening
 from tests.support.suite import NORTH, Clinic, Resource, Suite
+from tests.support.waiting import until
 
 PHQ_9_OF_10 = (2, 2, 2, 2, 2, 0, 0, 0, 0)
 
@@ -31,13 +30,6 @@ async def put(ehr: Clinic, resource: Resource) -> None:
     path = f"{resource['resourceType']}/{resource['id']}"
     answer = await ehr.call("PUT", "screening", path, resource=resource)
     assert answer.status_code in {200, 201}, answer.text
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.05)
 
 
 def told(bodies: list[bytes]) -> dict[int, tuple[bool, list[str]]]:

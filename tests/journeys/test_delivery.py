@@ -1,8 +1,6 @@
 """Subscriptions as an EHR meets them: what is refused, how they stand, what comes back after an outage, and to whom."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -12,6 +10,7 @@ import pytest
 from tests.support import postgres
 from tests.support.listener import Listener, listening
 from tests.support.suite import NORTH, SOUTH, Clinic, Resource, Suite
+from tests.support.waiting import until
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 CANONICAL = "https://stepwell.health/fhir"
@@ -58,13 +57,6 @@ def heard(listener: Listener, path: str = "/n") -> list[tuple[int, str]]:
     return [event for where, body in bodies if where == path for event in events(body)]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.02)
-
-
 async def status_of(ehr: Clinic, id_: str) -> dict[str, list[Any]]:
     """What `$status` says of one Subscription: values by parameter name."""
     answer = await ehr.call("GET", "screening", f"Subscription/{id_}/$status")
@@ -79,10 +71,11 @@ async def status_of(ehr: Clinic, id_: str) -> dict[str, list[Any]]:
 
 async def counted(ehr: Clinic, id_: str, events_total: int) -> None:
     """Returns when `$status` counts so many events: the receiver has each a moment before that is written down."""
-    name, wanted = "events-since-subscription-start", [str(events_total)]
-    async with asyncio.timeout(20):
-        while (await status_of(ehr, id_))[name] != wanted:  # noqa: ASYNC110  another process counts
-            await asyncio.sleep(0.02)
+
+    async def is_counted() -> bool:
+        return (await status_of(ehr, id_))["events-since-subscription-start"] == [str(events_total)]
+
+    await until(is_counted, 20)
 
 
 async def shown(ehr: Clinic, id_: str, status: str) -> Resource:
@@ -146,9 +139,7 @@ async def backed_off(database: asyncpg.Connection, id_: str) -> None:
     waits = (
         "SELECT attempts > 0 AND next_attempt_at > clock_timestamp() FROM subscription_state WHERE subscription_id = $1"
     )
-    async with asyncio.timeout(20):
-        while not await database.fetchval(waits, id_):  # noqa: ASYNC110  another process changes it
-            await asyncio.sleep(0.02)
+    await until(lambda: database.fetchval(waits, id_), 20)
 
 
 async def hours_pass(database: asyncpg.Connection, id_: str, people: list[str], hours: int) -> None:

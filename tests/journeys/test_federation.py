@@ -1,10 +1,8 @@
 """A practice and a hub, each its own deployment, with a line between them that fails: what is referred arrives once."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from stepwell_shared.auth.keys import load_private_key, public_key_set
 from stepwell_shared.cli.partners import add_partner
@@ -13,18 +11,10 @@ from stepwell_shared.federation.cards import card_for, write_card
 from stepwell_shared.federation.partners import Feed, feed_id
 
 from tests.support.partners import Organisation, Resource, introduce, organisations, rows
+from tests.support.waiting import until
 
 PEOPLE = 6
 OTHER_URL = "https://other.example.org/referral/fhir"
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
-    """The condition's answer once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := await condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.05)
-    return found
 
 
 async def paired(practice: Organisation, hub: Organisation) -> None:

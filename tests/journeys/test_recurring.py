@@ -1,17 +1,9 @@
 """Recurring measurement across the services: a tier sets the pace, and an answer settles what was asked."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 from tests.support.suite import Clinic, Resource, Suite
+from tests.support.waiting import until
 
 PHQ_9_OF_16 = (2, 2, 2, 2, 2, 2, 2, 2, 0)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  another process changes it
-            await asyncio.sleep(0.2)
 
 
 async def rule_of(clinic: Clinic, subject: str) -> str:

@@ -12,8 +12,9 @@ from stepwell_shared.canonical import extension_url, instant
 from stepwell_shared.cli.partners import change_partner
 from stepwell_shared.federation.terms import FIGURES, Terms
 
-from tests.journeys.test_federation import cut_off, nothing_is_owed, together_again, until
+from tests.journeys.test_federation import cut_off, nothing_is_owed, together_again
 from tests.support.partners import Organisation, Resource, add_by_card, hired, rows, statement
+from tests.support.waiting import until
 
 TAKES_FIGURES = Terms(frozenset({FIGURES}))
 TRIES = 5

@@ -16,10 +16,11 @@ from stepwell_referral.builders.referral import BSER_BUSINESS_STATUS
 from stepwell_shared.canonical import code_system, extension_url, instant
 from stepwell_shared.federation.terms import ADVICE, REFERRAL, Terms
 
-from tests.journeys.test_federation import cut_off, having, nothing_is_owed, together_again, until
+from tests.journeys.test_federation import cut_off, having, nothing_is_owed, together_again
 from tests.support import namespaces
 from tests.support.lines import Lines
 from tests.support.partners import Organisation, Resource, introduce, loopback, organisations
+from tests.support.waiting import until
 
 TRIES = 60
 # What was agreed goes, and nothing that has one of these in it.

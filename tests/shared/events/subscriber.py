@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Any
 
 import uvicorn
@@ -16,6 +15,8 @@ from stepwell_shared.database.functions import Effect
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.outbox import Entry, decode_payload, event
 from stepwell_shared.events.topics import Topic
+
+from tests.support.waiting import until
 
 BASE_URL = "http://screening.test/screening/fhir"
 SCORES = Topic("score-finalized", ("QuestionnaireResponse",), ("patient",), "a response was scored")
@@ -95,7 +96,7 @@ class Subscriber:
 
     async def heard(self, count: int, seconds: float = 60) -> list[tuple[int, str]]:
         """Waits until so many events arrived."""
-        await eventually(lambda: len(self.events) >= count, seconds)
+        await until(lambda: len(self.events) >= count, seconds)
         return self.events
 
     @asynccontextmanager
@@ -127,14 +128,6 @@ class Subscriber:
         with contextlib.suppress(Exception):  # the caller may have gone
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": answer})
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Fails unless the condition comes true in time."""
-    deadline = monotonic() + seconds
-    while not condition():
-        assert monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.005)
 
 
 def scored(response_id: str, patient: str, *, topic: Topic = SCORES, body: bytes | None = None) -> Effect:

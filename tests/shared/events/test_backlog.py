@@ -7,7 +7,8 @@ from stepwell_shared.database.pool import Database
 from stepwell_shared.events.sender import DeliveryPolicy
 
 from tests.shared.events.conftest import TENANTS, Start, Subscribe, as_owner_of_rows
-from tests.shared.events.subscriber import Subscriber, Told, announce, eventually, scored
+from tests.shared.events.subscriber import Subscriber, Told, announce, scored
+from tests.support.waiting import until
 
 A, _ = TENANTS
 POLICY = DeliveryPolicy(poll_seconds=0.05, lease_seconds=5.0)
@@ -38,7 +39,7 @@ async def drained_seconds(database: Database, start: Start, counter: Counter, co
     await announce_many(database, 0, count)
     began = monotonic()
     delivery = await start()
-    await eventually(lambda: counter.count >= count, seconds=120)
+    await until(lambda: counter.count >= count, seconds=120)
     seconds = monotonic() - began
     await delivery.stop()
     assert counter.count == count
@@ -78,7 +79,7 @@ async def test_a_subscriber_that_never_answers_slows_neither_the_others_nor_the_
             await announce(database, A, scored(f"r{n}", f"p{n}"))
             delivery.wake(A)
         written = monotonic() - began
-        await eventually(lambda: len(subscriber.events) >= first + 300)
+        await until(lambda: len(subscriber.events) >= first + 300)
         return written, monotonic() - began
 
     def is_as_fast(found: list[tuple[float, float]]) -> bool:
@@ -93,7 +94,7 @@ async def test_a_subscriber_that_never_answers_slows_neither_the_others_nor_the_
             await subscribe(dead, name=f"dead-{n}")
         await announce(database, A, scored("r-dead", "p"))
         delivery.wake(A)
-        await eventually(lambda: len(dead.told) == 20)
+        await until(lambda: len(dead.told) == 20)
         subscriber.told.clear()
         beside = [await written_and_heard(0)]
         while not is_as_fast(beside) and len(beside) < TRIES_MAX:  # somebody else may have been at work here

@@ -19,11 +19,11 @@ from tests.shared.events.subscriber import (
     Subscriber,
     Told,
     announce,
-    eventually,
     refusal,
     scored,
     write,
 )
+from tests.support.waiting import until
 
 A, B = TENANTS
 STATE = "SELECT * FROM subscription_state"
@@ -113,7 +113,7 @@ async def test_a_deliverer_that_dies_between_answer_and_cursor_leads_to_the_same
         assert await as_owner_of_rows(database, A, EVENTS) == []
     await announce(database, A, scored("r3", "p1"))
     await start("replica-2")
-    await eventually(lambda: (3, "r3") in subscriber.events)
+    await until(lambda: (3, "r3") in subscriber.events)
     assert set(subscriber.events) == {(1, "r1"), (2, "r2"), (3, "r3")}
     assert subscriber.events.count((1, "r1")) > 1
 
@@ -189,7 +189,7 @@ async def test_trouble_with_the_peer_parks_nothing(
     await subscribe(subscriber)
     await announce(database, A, *(scored(f"r{n}", f"p{n}") for n in range(3)))
     await start()
-    await eventually(lambda: len(subscriber.told) >= 4)
+    await until(lambda: len(subscriber.told) >= 4)
     assert await as_owner_of_rows(database, A, EVENTS) == []
     state = (await as_owner_of_rows(database, A, STATE))[0]
     assert state["last_error"] == f"HTTP {status}"
@@ -220,7 +220,7 @@ async def test_a_refused_event_is_parked_with_its_reason_while_the_others_go_on(
     def singles() -> list[tuple[int, str]]:
         return [told.events[0] for told in subscriber.told if len(told.events) == 1]
 
-    await eventually(lambda: (3, "r3") in singles())
+    await until(lambda: (3, "r3") in singles())
     # One by one: the others at once, the same patient's next event only when the poison is out of the way.
     assert singles() == [(1, "r1"), (2, "poison"), (4, "r4"), (5, "r5"), (2, "poison"), (3, "r3")]
     await announce(database, A, scored("r6", "p2"))
@@ -244,7 +244,7 @@ async def test_a_refusal_that_names_no_event_never_parks(
     await subscribe(subscriber)
     await announce(database, A, *(scored(f"r{n}", f"p{n}") for n in range(3)))
     await start()
-    await eventually(lambda: len(subscriber.told) >= 8)
+    await until(lambda: len(subscriber.told) >= 8)
     assert "parked" not in {r["status"] for r in await as_owner_of_rows(database, A, EVENTS)}
     subscriber.answering = subscriber.accept
     subscriber.told.clear()
@@ -263,11 +263,11 @@ async def test_a_fault_over_one_event_holds_back_its_patient_only(
     await announce(database, A, scored("poison", "p1"))
     await subscriber.heard(1)
     await announce(database, A, scored("r2", "p1"), scored("r3", "p2"))
-    await eventually(lambda: (3, "r3") in subscriber.events)
-    await eventually(lambda: subscriber.events.count((1, "poison")) > 4)
+    await until(lambda: (3, "r3") in subscriber.events)
+    await until(lambda: subscriber.events.count((1, "poison")) > 4)
     assert (2, "r2") not in subscriber.events
     subscriber.answering = subscriber.accept
-    await eventually(lambda: (2, "r2") in subscriber.events)
+    await until(lambda: (2, "r2") in subscriber.events)
     rows = await as_owner_of_rows(database, A, EVENTS)
     assert [r["event_number"] for r in rows] == [1, 2, 3]
 

@@ -27,8 +27,9 @@ from stepwell_shared.http_client import http_client
 from stepwell_shared.runtime import Runtime
 
 from tests.shared.events.conftest import LOOPBACK, QUICK
-from tests.shared.events.subscriber import Subscriber, eventually, write
+from tests.shared.events.subscriber import Subscriber, write
 from tests.support.runtime import NORTH, SOUTH, START, URLS, caller, running
+from tests.support.waiting import until
 
 CHANGED = Topic("patient-changed", ("Patient",), ("patient", "gender"), "a Patient with a filter on its content")
 BODY = b'{"resourceType":"Patient","id":"p1"}'
@@ -180,7 +181,7 @@ async def test_bodies_that_are_not_sent_are_not_read(runtime: Runtime, subscribe
     await change(runtime, 1)
     counting = Counting(runtime)
     async with delivering(runtime, counting):
-        await eventually(lambda: bool(subscriber.told))
+        await until(lambda: bool(subscriber.told))
     assert counting.queries == []
     assert not any("resource" in entry for entry in subscriber.told[0].bundle["entry"][1:])
 

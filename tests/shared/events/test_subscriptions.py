@@ -26,11 +26,11 @@ from tests.shared.events.subscriber import (
     Subscriber,
     Told,
     announce,
-    eventually,
     refusal,
     scored,
     write,
 )
+from tests.support.waiting import until
 
 A, B = TENANTS
 TOPICS = Topics([SCORES, ALERTS])
@@ -235,7 +235,7 @@ async def test_a_subscriber_that_never_answers_its_handshake_ends_in_error(
     async with database.transaction(A) as connection:
         await connection.execute("UPDATE subscription_state SET attempts = 7")
     await start()
-    await eventually(lambda: len(subscriber.told) == 1)
+    await until(lambda: len(subscriber.told) == 1)
     state: list[Any] = []
     while not state or state[0]["status"] != "error":
         state = await as_owner_of_rows(database, A, STATE)
@@ -281,7 +281,7 @@ async def test_content_levels_tell_no_more_than_was_asked_for(
         await write(database, A, row.effect())
         await announce(database, A, scored("r1", "p1"))
         await start()
-        await eventually(lambda: len(subscriber.told) == len(empty.told) == 2)
+        await until(lambda: len(subscriber.told) == len(empty.told) == 2)
     id_only, nothing = subscriber.told[1], empty.told[1]
     assert "resource" not in id_only.bundle["entry"][1]
     assert id_only.bundle["entry"][1]["fullUrl"] == f"{BASE_URL}/QuestionnaireResponse/r1"
@@ -297,7 +297,7 @@ async def test_who_is_told_under_consents_alone_hears_numbers_where_none_can_be_
     await write(database, A, row.effect())
     await announce(database, A, scored("r1", "p1"))
     await start()
-    await eventually(lambda: "event-notification" in [told.value("type") for told in subscriber.told])
+    await until(lambda: "event-notification" in [told.value("type") for told in subscriber.told])
     assert subscriber.told[-1].value("events-since-subscription-start") == "1"
     assert "r1" not in subscriber.told[-1].body.decode()
 

@@ -13,9 +13,10 @@ from stepwell_shared.events.subscriptions import state_of
 from stepwell_shared.events.upkeep import Upkeep, UpkeepPolicy
 
 from tests.shared.events.conftest import TENANTS, Start, Subscribe, as_owner_of_rows, rows_once
-from tests.shared.events.subscriber import RECORDED, Subscriber, Told, announce, eventually, refusal, scored, write
+from tests.shared.events.subscriber import RECORDED, Subscriber, Told, announce, refusal, scored, write
 from tests.shared.events.test_delivery import all_settled
 from tests.shared.events.test_subscriptions import STATE, asking, subscription
+from tests.support.waiting import until
 
 A, B = TENANTS
 OUTBOX = "SELECT position FROM outbox ORDER BY position"
@@ -85,7 +86,7 @@ async def test_a_silent_subscription_gets_heartbeats_and_only_if_it_asked(
         await requested(database, subscriber, extension=[asking("heartbeat-period", 1)])
         await write(database, A, state_of({**subscription(endpoint=other.url), "id": "s2"}).effect())
         await start()
-        await eventually(lambda: [t.value("type") for t in subscriber.told] == ["handshake", "heartbeat", "heartbeat"])
+        await until(lambda: [t.value("type") for t in subscriber.told] == ["handshake", "heartbeat", "heartbeat"])
         assert [told.value("type") for told in other.told] == ["handshake"]
         heartbeat = subscriber.told[1]
         assert (heartbeat.value("events-since-subscription-start"), heartbeat.events) == ("0", [])
@@ -115,7 +116,7 @@ async def test_every_change_of_status_is_shown_once(database: Database, subscrib
     await keeping.show(TENANTS)
     assert shown.calls == [(A, "s1", "requested", "")]
     await start()
-    await eventually(lambda: len(subscriber.told) == 1)
+    await until(lambda: len(subscriber.told) == 1)
     await asyncio.sleep(0.2)
     await keeping.show(TENANTS)
     async with database.transaction(A) as connection:
@@ -210,7 +211,7 @@ async def test_a_sweep_never_removes_what_somebody_is_still_owed(
     await keeping.sweep(TENANTS)
     assert len(await as_owner_of_rows(database, A, OUTBOX)) == 3
     async with away.up():
-        await eventually(lambda: len(away.events) >= 3)
+        await until(lambda: len(away.events) >= 3)
         await rows_once(database, A, NUMBERS, lambda rows: len(rows) == 4)
         await age(database, days=20)
         await keeping.sweep(TENANTS)
@@ -331,6 +332,6 @@ async def test_upkeep_goes_on_when_the_database_was_away(database: Database, sub
     running = asyncio.create_task(keeping.run())
     await requested(database, subscriber)
     keeping.wake(A)
-    await eventually(lambda: len(shown.calls) == 1)
+    await until(lambda: len(shown.calls) == 1)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -23,9 +23,8 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
 
     Tags, profiles and security labels of a received meta are kept; its version and time are replaced.
     """
-    kind = orjson.dumps(resource["resourceType"])
     meta = b'"versionId":"%d","lastUpdated":"%b"' % (version, instant(last_updated).encode())
-    begun = b'{"resourceType":%b,' % kind
+    begun = b'{"resourceType":%b,' % orjson.dumps(resource["resourceType"])
     if body.startswith(begun) and "id" not in resource and "meta" not in resource:
         # What most clients send to a create: the rest of it follows as a whole.
         return b'%b"id":%b,"meta":{%b},%b' % (begun, orjson.dumps(id_), meta, body[len(begun) :].rstrip())
@@ -33,7 +32,7 @@ def with_meta(body: bytes, resource: dict[str, Any], id_: str, version: int, las
     if "meta" in members:
         meta += _further(_members.decode(members["meta"]), _META_OF_SERVER)
     further = _further(members, _OF_SERVER)
-    return b'{"resourceType":%b,"id":%b,"meta":{%b}%b}' % (kind, orjson.dumps(id_), meta, further)
+    return b'%b"id":%b,"meta":{%b}%b}' % (begun, orjson.dumps(id_), meta, further)
 
 
 def _further(members: dict[str, msgspec.Raw], without: frozenset[str]) -> bytes:

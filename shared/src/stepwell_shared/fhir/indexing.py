@@ -138,7 +138,7 @@ def _tokens(parameter: SearchParameter, value: Any) -> Sequence[Token]:
     found = values.displayed_tokens(value)
     if parameter.element_types == {"Identifier"}:
         return [(values.index_key(system), values.index_key(code), display) for system, code, display in found]
-    return [(values.index_key(system), token_key(system, code), display) for system, code, display in found]
+    return _as_keys(found)
 
 
 @lru_cache(maxsize=2048)  # the same few concepts come again and again
@@ -146,8 +146,12 @@ def _of_one_coding(system: str, code: str, display: str, text: str) -> tuple[Tok
     """The tokens of a concept with one coding; what it does not say is empty."""
     said = {"system": system, "code": code, "display": display}
     coding = {name: word for name, word in said.items() if word}
-    found = values.displayed_tokens({"coding": [coding], "text": text} if text else {"coding": [coding]})
-    return tuple([(values.index_key(system), token_key(system, code), display) for system, code, display in found])
+    concept = {"coding": [coding], "text": text} if text else {"coding": [coding]}
+    return tuple(_as_keys(values.displayed_tokens(concept)))
+
+
+def _as_keys(found: Iterable[Token]) -> list[Token]:
+    return [(values.index_key(system), token_key(system, code), display) for system, code, display in found]
 
 
 def _numbers_of(indexed: Indexed, resource: dict[str, Any]) -> list[tuple[object, ...]]:

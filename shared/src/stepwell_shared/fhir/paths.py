@@ -190,9 +190,5 @@ def _targets(reference: Any, resource_type: str) -> bool:
     """Whether a Reference points at this type, by its address or its stated type."""
     if not isinstance(reference, dict):
         return False
-    address = str(reference.get("reference", ""))
-    kind, separator, id_ = address.partition("/")
-    if separator and kind == resource_type and "/" not in id_:
-        return True  # as most are written
-    parts = address.split("/_history/", maxsplit=1)[0].split("/")
+    parts = str(reference.get("reference", "")).split("/_history/", maxsplit=1)[0].split("/")
     return (len(parts) > 1 and parts[-2] == resource_type) or reference.get("type") == resource_type

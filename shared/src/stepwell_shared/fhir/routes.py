@@ -239,7 +239,7 @@ class FhirApplication:
             address=address,
             interaction=address.verbs[exchange.method][1] if exchange.method in address.verbs else _UNKNOWN_METHOD,
             resource_type=resource_type if resource_type in resource_types() else "",
-            id=id_ if id_ and _ID.fullmatch(id_) else "",
+            id=id_ if _ID.fullmatch(id_) else "",
             request_id=exchange.request_id,
             parts=parts,
         )

@@ -141,8 +141,6 @@ def measured(value: Any) -> list[Measured]:
 def _open(number: float, comparator: str) -> tuple[float, float]:
     """The bounds of a number; a comparator leaves one side open, and without `=` the number itself out."""
     match comparator:
-        case "":
-            return number, number
         case "<":
             return -math.inf, math.nextafter(number, -math.inf)
         case "<=":

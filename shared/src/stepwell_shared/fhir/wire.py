@@ -220,7 +220,7 @@ def form_parameters(content_type: str, body: bytes) -> list[tuple[str, str]]:
 
 def safe_request_id(given: str) -> str:
     """The client's request id if it can be echoed safely, else a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else new_id()
+    return given if _REQUEST_ID.fullmatch(given) else new_id()
 
 
 def error_response(error: FhirError, headers: Mapping[str, str] | None = None) -> Response:
