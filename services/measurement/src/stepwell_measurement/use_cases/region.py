@@ -31,7 +31,7 @@ from stepwell_measurement.use_cases.dashboards import board_of
 from stepwell_measurement.use_cases.reports import announced
 from stepwell_measurement.use_cases.site import site_file
 
-LOOK_EVERY = timedelta(seconds=10)
+LOOK_EVERY = timedelta(seconds=3)  # a look asks two short questions of the database
 
 log = structlog.get_logger("stepwell.region")
 
