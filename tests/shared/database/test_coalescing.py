@@ -92,6 +92,25 @@ async def test_those_who_come_back_find_the_others_looked_up_meanwhile() -> None
     assert set(under_way) == {clients // 2}
 
 
+async def test_clients_that_come_all_at_once_are_soon_looked_up_one_half_while_the_other_is_answered() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch, lanes=1)
+
+    async def client(name: int) -> None:
+        for turn in range(10):
+            await coalescer.get(("a",), f"{name} {turn}")
+
+    await asyncio.gather(*(client(name) for name in range(16)))
+    assert [len(keys) for _, keys in fetch.calls] == [8] * 20
+
+
+async def test_a_few_who_come_at_once_are_looked_up_together() -> None:
+    fetch = Fetch()
+    coalescer = Coalescer(fetch, lanes=1)
+    await asyncio.gather(*(coalescer.get(("a",), f"{name}") for name in range(7)))
+    assert len(fetch.calls) == 1
+
+
 async def test_of_two_lanes_each_takes_all_that_waits() -> None:
     sizes: list[int] = []
     ended = {size: asyncio.Event() for size in (1, 2, 9)}

@@ -54,6 +54,15 @@ async def test_searches_of_one_moment_share_a_statement_and_each_gets_its_own(
     assert await on_record(bench) == ["nobody", "p1", "p1", "p3"]
 
 
+async def test_one_search_after_the_other_is_planned_a_few_times_and_not_at_each(bench: Bench) -> None:
+    store = bench.engine.store
+    for number in range(20):
+        await store.recorded.search(NORTH, BY_ID, ["p1"], effect(f"{number}"), is_brief=True)
+    planned = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE $1"
+    ((custom, generic),) = await store.fetch(planned, "SELECT asked.place%")
+    assert (custom, generic) == (5, 15)  # PostgreSQL compares from the sixth on
+
+
 async def test_a_search_that_finds_nothing_is_on_record(bench: Bench) -> None:
     recorded = bench.engine.store.recorded
     assert await recorded.search(NORTH, BY_ID, ["p1"], effect("found nothing"), is_brief=False) == []

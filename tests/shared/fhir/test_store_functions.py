@@ -25,3 +25,11 @@ def test_every_function_sets_the_tenant_before_anything_else(service: str) -> No
     ):
         body = function.partition("BEGIN")[2]
         assert body.strip().startswith("PERFORM set_config('stepwell.tenant', tenant_in, true);")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_reads_by_ids_is_planned_once_and_not_for_each_number_of_ids(service: str) -> None:
+    metadata = service_named(service).metadata()
+    table = metadata.tables[current_table("Subscription")]
+    for function in (read_function(table.name), recorded_read_function(table.name, metadata.tables["audit"])):
+        assert "SET plan_cache_mode TO force_generic_plan" in function.partition("AS $function$")[0]

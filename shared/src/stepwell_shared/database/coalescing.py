@@ -11,6 +11,8 @@ Batch: TypeAlias = dict[Hashable, list[asyncio.Future[Found | None]]]
 
 # Of one group so many statements run at once; what arrives meanwhile goes with the next one, all of it together.
 LANES = 2
+# So many who come at once after a rest are those whom the last statement answered all together.
+CROWD = 8
 
 
 def next_share(waiting: int, last: int) -> int:
@@ -69,12 +71,17 @@ class Coalescer(Generic[Found]):
     def _take(self, group: tuple[str, ...], last: int) -> Batch[Found] | None:
         """What the next statement looks up, if anything waits."""
         batch = self._waiting.pop(group, None)
-        if batch is None or (share := next_share(len(batch), last)) == len(batch):
+        if batch is None or (share := self._share(len(batch), last)) == len(batch):
             return batch
         keys = iter(batch.items())
         first = dict(islice(keys, share))
         self._waiting[group] = dict(keys)
         return first
+
+    def _share(self, waiting: int, last: int) -> int:
+        if self._lanes == 1 and not last and waiting >= CROWD:
+            return (waiting + 1) // 2  # or they would all be in the database, and all here, by turns for ever
+        return next_share(waiting, last)
 
     async def _answer(self, group: tuple[str, ...], batch: Batch[Found]) -> None:
         try:

@@ -129,7 +129,7 @@ def recorded_read_function(table: str, records: sqlalchemy.Table, found: str = B
     return f"""CREATE OR REPLACE FUNCTION {recorded_read(table, records.name)}(
   tenant_in text, wanted_in text[], {parameters})
 RETURNS TABLE (id text, version integer, last_updated timestamptz, body bytea)
-LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+LANGUAGE plpgsql SET enable_seqscan TO off SET plan_cache_mode TO force_generic_plan AS $function$
 BEGIN
   PERFORM set_config('stepwell.tenant', tenant_in, true);
   RETURN QUERY WITH found AS MATERIALIZED (
@@ -165,9 +165,11 @@ def recorded_search(statement: str, selected: str, width: int, columns: int, rec
     step = max(width, 1)
     arrays = ", ".join(f"${number + 3}" for number in range(columns))
     kept = f"coalesce(insert_{record_table}($1, {arrays})::text, '')"
-    each = f"generate_series(0, greatest(cardinality($2::text[]) - {step}, 0), {step})"
+    each = f"ARRAY(SELECT generate_series(0, greatest(cardinality($2::text[]) - {step}, 0), {step}))"
     found = _PLACE.sub(r"$2[asked.place + \1]", statement)
     return (
-        f"SELECT asked.place, {selected} FROM set_config('stepwell.tenant', $1 || {kept}, true) AS s(tenant)"
-        f" CROSS JOIN {each} AS asked(place) LEFT JOIN LATERAL ({found} OFFSET 0) AS f ON true"
+        # A planner that saw how many there are would plan every call anew, for it knows no more of them than that.
+        f"SELECT asked.place, {selected} FROM (SELECT set_config('stepwell.tenant', $1 || {kept}, true) AS tenant,"
+        f" {each} AS places OFFSET 0) AS s CROSS JOIN unnest(s.places) AS asked(place)"
+        f" LEFT JOIN LATERAL ({found} OFFSET 0) AS f ON true"
     )
