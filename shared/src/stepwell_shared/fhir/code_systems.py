@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import orjson
 
 from stepwell_shared.fhir.values import index_key
@@ -123,22 +124,47 @@ def all_codes_of(code_system: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = orjson.loads((files(__package__) / "data" / "terminology.json").read_bytes())
+    table: dict[str, Any] = orjson.loads(_table_bytes())
     return table
+
+
+def _table_bytes() -> bytes:
+    return (files(__package__) / "data" / "terminology.json").read_bytes()
 
 
 @cache
 def own_resources(resource_type: str) -> tuple[dict[str, Any], ...]:
     """The CodeSystem or ValueSet resources that come with this product."""
-    found = [orjson.loads(path.read_bytes()) for path in _OWN.iterdir() if path.name.endswith(".json")]
+    found = map(orjson.loads, _own_bytes())
     return tuple(resource for resource in found if resource["resourceType"] == resource_type)
+
+
+def _own_bytes() -> Iterator[bytes]:
+    return (path.read_bytes() for path in _OWN.iterdir() if path.name.endswith(".json"))
+
+
+class _Stated(msgspec.Struct, rename="camel"):
+    """What a code system says of itself; whatever else the JSON has is passed over."""
+
+    resource_type: str = "CodeSystem"
+    url: str = ""
+    case_sensitive: bool = False
+
+
+class _StatedOfR4(msgspec.Struct, rename="camel"):
+    code_systems: dict[str, _Stated]
 
 
 @cache
 def case_sensitive_systems() -> frozenset[str]:
-    """The systems that say that the case of their codes matters."""
-    own = {each["url"] for each in own_resources("CodeSystem") if each.get("caseSensitive")}
-    return frozenset(own) | frozenset(url for url, system in known_code_systems().items() if system.is_case_sensitive)
+    """The systems that say that the case of their codes matters.
+
+    Every create asks this, and needs no codes for it: with all of them a process would hold 5 MiB more.
+    """
+    of_r4 = msgspec.json.decode(_table_bytes(), type=_StatedOfR4).code_systems
+    own = [msgspec.json.decode(text, type=_Stated) for text in _own_bytes()]
+    found = {url for url, each in of_r4.items() if each.case_sensitive}
+    return frozenset(found | {each.url for each in own if each.resource_type == "CodeSystem" and each.case_sensitive})
 
 
 def token_key(system: str, code: str) -> str:

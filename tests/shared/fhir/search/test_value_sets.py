@@ -11,6 +11,7 @@ from stepwell_shared.fhir.code_systems import (
     code_system_of,
     known_code_systems,
     known_value_sets,
+    own_resources,
     token_key,
 )
 from stepwell_shared.fhir.definitions import served_types, type_definition
@@ -150,6 +151,9 @@ def test_s7_our_own_code_systems_and_those_of_r4_are_known() -> None:
 
 
 def test_s7_case_matters_only_where_a_system_says_so() -> None:
+    own = {each["url"] for each in own_resources("CodeSystem") if each.get("caseSensitive")}
+    of_all_codes = {url for url, system in known_code_systems().items() if system.is_case_sensitive}
+    assert case_sensitive_systems() == own | of_all_codes
     assert f"{R4}/request-intent" in case_sensitive_systems()
     assert token_key(f"{R4}/request-intent", "Order") == "Order"
     assert token_key("http://hl7.org/fhir/sid/icd-10", "F32.1") == "f32.1"
