@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from stepwell_shared.database.functions import insert_columns
+from stepwell_shared.database.table_functions import insert_columns
 from stepwell_shared.fhir.interactions import Engine, built
-from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
+from stepwell_shared.fhir.table_names import VERSION_TABLE, current_table, index_table, number_table
 from stepwell_shared.installed import service_named
+from stepwell_shared.schema import metadata_of
 
 from tests.bench import content
 
@@ -116,7 +117,7 @@ class Population:
 
 def columns_by_table() -> dict[str, Sequence[str]]:
     """The columns that the rows of a table fill, the tenant first, by table."""
-    tables = service_named(SERVICE).metadata().tables
+    tables = metadata_of(service_named(SERVICE)).tables
     return {name: ["tenant", *(column.name for column in insert_columns(table))] for name, table in tables.items()}
 
 

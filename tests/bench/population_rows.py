@@ -41,7 +41,7 @@ from stepwell_shared.cli.demo.referring import steps_of
 from stepwell_shared.cli.demo.region import Person, Region
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.interactions import built
-from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
+from stepwell_shared.fhir.table_names import VERSION_TABLE, current_table, index_table, number_table
 from stepwell_shared.fhir.unit import Method
 from stepwell_shared.runtime import Runtime
 

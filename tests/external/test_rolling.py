@@ -16,7 +16,8 @@ import yaml
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE
 from stepwell_shared.cli.client import register
 from stepwell_shared.cli.processes import ServiceProcesses, free_port
-from stepwell_shared.migrations import Half, migrate
+from stepwell_shared.migrations import migrate
+from stepwell_shared.revisions import Half
 from stepwell_shared.settings import SERVICES
 
 from tests.chaos.clients import submitting

@@ -13,7 +13,8 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.pool import Database
 from stepwell_shared.health import Health
 from stepwell_shared.installed import service_named
-from stepwell_shared.migrations import REVISION, Half, migrate, superseded
+from stepwell_shared.migrations import migrate
+from stepwell_shared.revisions import REVISION, Half, superseded
 from stepwell_shared.settings import SERVICES
 
 from tests.conftest import DatabaseOf

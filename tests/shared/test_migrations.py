@@ -13,6 +13,7 @@ from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
 from stepwell_shared.database.transaction_id import Xid8
 from stepwell_shared.installed import service_named
 from stepwell_shared.migrations import migrate
+from stepwell_shared.schema import functions_of, metadata_of
 from stepwell_shared.settings import SERVICES
 
 from tests.conftest import DatabaseOf
@@ -47,7 +48,7 @@ def differences(connection: Connection, service: str) -> list[Any]:
     names: dict[str, Any] = {**connection.dialect.ischema_names, "xid8": Xid8}  # type: ignore[attr-defined]  # PostgreSQL's
     connection.dialect.ischema_names = names  # type: ignore[attr-defined]  # SQLAlchemy does not know xid8 by itself
     context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-    return list(compare_metadata(context, service_named(service).metadata()))
+    return list(compare_metadata(context, metadata_of(service_named(service))))
 
 
 def test_a_service_that_is_not_installed_is_named() -> None:
@@ -73,7 +74,7 @@ class TestEveryService:
         try:
             for name in installed:
                 await connection.execute(f"DROP FUNCTION {name} CASCADE")
-            for statement in service_named(service).function_statements():
+            for statement in functions_of(service_named(service)):
                 await connection.execute(statement)
         finally:
             await connection.close()

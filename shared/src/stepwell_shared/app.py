@@ -45,12 +45,12 @@ from stepwell_shared.fhir.wire import Exchange, accepted, error_response
 from stepwell_shared.gate import Gate
 from stepwell_shared.health import Health
 from stepwell_shared.http_client import http_client
-from stepwell_shared.migrations import superseded
 from stepwell_shared.openapi import openapi_document
 from stepwell_shared.pages.door import READ
 from stepwell_shared.pages.reference import reference
 from stepwell_shared.pages.refusing import taking
 from stepwell_shared.receiving import Receiving, receiving
+from stepwell_shared.revisions import superseded
 from stepwell_shared.runtime import Page, Runtime, Service, open_runtime
 from stepwell_shared.served import endpoint_policy, exports_of
 from stepwell_shared.settings import Settings

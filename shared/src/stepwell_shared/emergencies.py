@@ -11,7 +11,7 @@ import asyncpg
 from stepwell_shared.auth.token_record import Telling
 from stepwell_shared.events.outbox import event
 from stepwell_shared.events.topics import Topic
-from stepwell_shared.fhir.schema import current_table
+from stepwell_shared.fhir.table_names import current_table
 
 GLASS_BROKEN: Final = Topic(
     "glass-broken",

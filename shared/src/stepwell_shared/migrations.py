@@ -2,15 +2,9 @@
 
 Tables change in numbered versions. Functions, row-level security and grants follow from the tables and are
 installed anew each time, in one transaction.
-
-There are two halves around a release. `before`: what the new release needs, beside which the old one works on
-(migrations/versions). `after`, when no process of the old release runs any more: what only that one needed goes
-(migrations/after, a chain of its own, so that several releases may be passed in one step).
 """
 
-import re
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,36 +12,19 @@ from typing import TYPE_CHECKING
 import asyncpg
 from sqlalchemy import Connection, pool
 
-from stepwell_shared.database.functions import security_statements
+from stepwell_shared.database.table_functions import security_statements
 from stepwell_shared.installed import service_named
+from stepwell_shared.revisions import Half
 from stepwell_shared.runtime import Service
+from stepwell_shared.schema import functions_of, metadata_of
 
-# Alembic is imported where it works: the command line knows this module, and a process that serves has no use for
-# a tenth more memory.
+# Alembic is imported where it works: the command line knows this module, and is asked for other things too.
 if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATION_LOCK = 0x57E9_0002  # advisory lock number: two migrations at once take turns
 # A change that waits for its table holds up everybody behind it: it gives up, and is tried again.
 LOCK_SECONDS_MAX = 5
-REVISION = re.compile(r"^(revision|down_revision) = ['\"](\w+)['\"]", re.MULTILINE)
-
-
-class Half(StrEnum):
-    """One of the two parts of a migration."""
-
-    BEFORE = "before"
-    AFTER = "after"
-
-    @property
-    def folder(self) -> str:
-        """Below a service's migrations."""
-        return "versions" if self is Half.BEFORE else "after"
-
-    @property
-    def version_table(self) -> str:
-        """Where Alembic keeps how far this half is."""
-        return "alembic_version" if self is Half.BEFORE else "alembic_version_after"
 
 
 async def migrate(service_name: str, owner_url: str, runtime_role: str, halves: Sequence[Half] = tuple(Half)) -> None:
@@ -72,20 +49,14 @@ async def migrate(service_name: str, owner_url: str, runtime_role: str, halves: 
         async with owner.transaction():
             await owner.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
             await owner.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'")
-            for statement in service.function_statements():
+            for statement in functions_of(service):
                 await owner.execute(statement)
-            for statement in security_statements(service.metadata().sorted_tables, runtime_role):
+            for statement in security_statements(metadata_of(service).sorted_tables, runtime_role):
                 await owner.execute(statement)
             # A process sees by it whether the database is as its release needs it.
             await owner.execute(f'GRANT SELECT ON {Half.BEFORE.version_table} TO "{runtime_role}"')
     finally:
         await owner.close()
-
-
-def superseded(service: Service) -> frozenset[str]:
-    """The revisions of the first half that newer ones of this release follow."""
-    texts = [path.read_text(encoding="utf-8") for path in (service.migrations / Half.BEFORE.folder).glob("*.py")]
-    return frozenset(name for text in texts for kind, name in REVISION.findall(text) if kind == "down_revision")
 
 
 def _upgrade(connection: Connection, service: Service, half: Half) -> None:
@@ -104,6 +75,6 @@ def alembic_config(service: Service, connection: Connection, half: Half = Half.B
     config.set_main_option("version_locations", str(service.migrations / half.folder))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    config.attributes["metadata"] = service.metadata()
+    config.attributes["metadata"] = metadata_of(service)
     config.attributes["version_table"] = half.version_table
     return config

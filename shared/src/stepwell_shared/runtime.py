@@ -12,55 +12,25 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
 from pydantic import SecretStr
-from sqlmodel import SQLModel
 
-from stepwell_shared.auth.audit import AUDIT_TABLE
-from stepwell_shared.auth.audit_chain import SEAL_FUNCTION
-from stepwell_shared.auth.tables import AssertionSeen, Audit, AuditSeal, Client, IssuerKeySet, Tenant
 from stepwell_shared.database.follower import Follower
 from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import Database
 from stepwell_shared.database.standby import Reader
-from stepwell_shared.events.functions import event_functions
 from stepwell_shared.events.notification import ReceivedEvent as Received
-from stepwell_shared.events.tables import Outbox, ReceivedEvent, SubscriptionEvent, SubscriptionState
 from stepwell_shared.events.topics import Topic
-from stepwell_shared.export.functions import export_functions
-from stepwell_shared.export.tables import TABLES as EXPORT_TABLES
 from stepwell_shared.federation.exchange import Exchange as PartnerExchange
-from stepwell_shared.fhir import idempotency
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.indexing import localiser
 from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.registry import Registry
-from stepwell_shared.fhir.schema import declare_tables, function_statements
 from stepwell_shared.fhir.store import Store
-from stepwell_shared.fhir.tables import IdempotencyKey, SearchShape
 from stepwell_shared.fhir.wire import Exchange
 from stepwell_shared.http_client import HttpClient
 from stepwell_shared.settings import SERVICES, Settings
 from stepwell_shared.telemetry.metrics import Metrics
 from stepwell_shared.telemetry.requests import Watch
-
-SHARED_TABLES: tuple[type[SQLModel], ...] = (
-    Tenant,
-    Client,
-    AssertionSeen,
-    IssuerKeySet,
-    Audit,
-    AuditSeal,
-    Outbox,
-    SubscriptionState,
-    SubscriptionEvent,
-    ReceivedEvent,
-    IdempotencyKey,
-    SearchShape,
-    *EXPORT_TABLES,
-)
-# Tables that effects of a unit of work may go to.
-EFFECT_TABLES = (AUDIT_TABLE, "outbox", "subscription_state", idempotency.TABLE)
 
 Handler = Callable[[Received, str], Awaitable[None]]
 # What answers every request below an address that is not FHIR.
@@ -150,9 +120,8 @@ class Service:
     seed: Callable[[Runtime, str], Awaitable[None]] | None = None
     # loops beside the requests of every replica, such as timers; each publishes its figures in `runtime.metrics`
     loops: Callable[[Runtime], Sequence[Callable[[], Awaitable[None]]]] = lambda runtime: ()
-    tables: tuple[type[SQLModel], ...] = ()
-    # SQL functions of the service's own tables, each one CREATE OR REPLACE FUNCTION
-    functions: tuple[str, ...] = ()
+    # the module that declares its own tables and their SQL functions (`schema.py`), which only migrations load
+    schema: str = ""
     package: Path = Path()
 
     @property
@@ -160,27 +129,6 @@ class Service:
         """The migrations: inside the package when installed, beside its `src` in a checkout."""
         inside = self.package / "migrations"
         return inside if inside.is_dir() else self.package.parents[1] / "migrations"
-
-    def metadata(self) -> sqlalchemy.MetaData:
-        """Every table of this service's database."""
-        metadata = sqlalchemy.MetaData()
-        for model in (*SHARED_TABLES, *self.tables):
-            model.__table__.to_metadata(metadata)  # type: ignore[attr-defined]  # SQLModel sets it on table classes
-        declare_tables(self.resources(Runtime()), metadata)
-        return metadata
-
-    def function_statements(self) -> list[str]:
-        """The SQL functions of this service's database."""
-        effects = [*EFFECT_TABLES, *(str(model.__tablename__) for model in self.tables)]
-        derived = function_statements(self.resources(Runtime()), self.metadata(), effects, AUDIT_TABLE)
-        return [
-            *derived,
-            SEAL_FUNCTION,
-            *idempotency.functions(),
-            *event_functions(),
-            *export_functions(),
-            *self.functions,
-        ]
 
 
 def base_urls(settings: Settings) -> Sequence[str]:

@@ -11,14 +11,13 @@ from functools import cache
 from itertools import product
 from random import Random
 
-from stepwell_measurement.care_tables import COUNTED, table_of
+from stepwell_measurement.care_tables import COUNTED
 from stepwell_measurement.data import trajectory_parameters
 from stepwell_measurement.rules.care_record import ANXIETY, MOOD, NOBODY_KNOWN, Fact, Kind, counted_rows
 from stepwell_measurement.rules.measures.figures import Measure
 from stepwell_measurement.rules.partings import half_names
 from stepwell_measurement.rules.reliable_change import Score
 from stepwell_measurement.rules.trajectory import TrajectoryParameters
-from stepwell_shared.database.functions import insert_columns
 
 START, DAYS = datetime(2026, 1, 5, 9, tzinfo=UTC), 80
 FROM_SCORES = (
@@ -47,7 +46,7 @@ def outcomes(
     }
     known = parameters or trajectory_parameters()
     (row,) = counted_rows([episode], series, NOBODY_KNOWN, known, (0,)).care_course
-    names = [column.name for column in insert_columns(table_of(COUNTED["care_course"])) if column.name != "person"]
+    names = COUNTED["care_course"][1:]
     values = (row[names.index(name)] for name in FROM_SCORES)
     return tuple(None if value is None else bool(value) for value in values)
 

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from stepwell_measurement.care_tables import COUNTED, CarePersonRow, table_of
+from stepwell_measurement.care_tables import COUNTED
 from stepwell_measurement.data.measures import dimensions, measures
+from stepwell_measurement.schema.care import CarePersonRow, table_of
 from stepwell_measurement.use_cases.evaluating import Question, evaluate, tallies, tallies_of_each
-from stepwell_shared.database.functions import insert_columns
+from stepwell_shared.database.table_functions import insert_columns
 from stepwell_shared.fhir.outcome import FhirError
 from stepwell_shared.proportions import Group, wilson
 from stepwell_shared.runtime import Runtime
@@ -17,16 +18,15 @@ from tests.support.runtime import NORTH, SOUTH
 
 YEAR = (date(2026, 1, 1), date(2026, 12, 31))
 NO_STRATA = dict.fromkeys(("practice", "age", "sex", "language", "ethnicity", "deprivation", "rurality"), "x")
-TABLES = {**COUNTED, "care_person": CarePersonRow}
+COLUMNS = {**COUNTED, "care_person": [column.name for column in insert_columns(table_of(CarePersonRow))]}
 
 
 async def put(runtime: Runtime, table: str, *rows: dict[str, Any], tenant: str = NORTH, **common: Any) -> None:
     """Counted rows, each of a person of its own; what they do not say is null or x."""
-    columns = [column.name for column in insert_columns(table_of(TABLES[table]))]
     filler = {**NO_STRATA, "tier": "tier-2", "pathway": "stepped-care", "contacts": 3, "use_before": 0, "use_after": 0}
     people = {"person": "Patient/{}", "item": "i", "version": 1, "active": True, "born": None}
     found = [{**filler, **people, **common, "person": f"Patient/{place}", **row} for place, row in enumerate(rows)]
-    arrays = [[row.get(name) for row in found] for name in columns]
+    arrays = [[row.get(name) for row in found] for name in COLUMNS[table]]
     places = ", ".join(f"${place}" for place in range(2, len(arrays) + 2))
     await runtime.database.fetch(f"SELECT insert_{table}($1, {places})", tenant, *arrays)
 

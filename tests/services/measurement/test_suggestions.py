@@ -10,14 +10,10 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 from stepwell_measurement.data.dashboard_words import languages
-from stepwell_measurement.improvement_tables import (
-    Suggestion,
-    SuggestionRow,
-    kept_suggestions,
-    suggestion_effect,
-)
+from stepwell_measurement.improvement_tables import Suggestion, kept_suggestions, suggestion_effect
 from stepwell_measurement.pages import staff_pages
 from stepwell_measurement.rules.suggestions import PER_MINUTE_MAX, TEXT_MAX, TEXT_MIN, Pace, taken
+from stepwell_measurement.schema.improvement import SuggestionRow
 from stepwell_measurement.use_cases import suggestions as use_case
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.scopes import Scopes

@@ -6,7 +6,7 @@ from sqlmodel import SQLModel
 from stepwell_shared.auth.audit_chain import SEAL_FUNCTION
 from stepwell_shared.auth.tables import AssertionSeen, Audit, AuditSeal, Client, IssuerKeySet, Tenant
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
-from stepwell_shared.database.functions import insert_function, security_statements
+from stepwell_shared.database.table_functions import insert_function, security_statements
 
 
 def table_of(model: type[SQLModel]) -> Table:

@@ -21,8 +21,8 @@ from stepwell_shared.auth.keys import public_key_set
 from stepwell_shared.auth.scopes import INTERACTION_LETTERS, Scopes
 from stepwell_shared.auth.tables import Audit
 from stepwell_shared.auth.tenants import add_tenant, list_tenants
-from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.database.pool import Database
+from stepwell_shared.database.table_functions import insert_columns
 
 from tests.shared.auth.databases import table_of
 from tests.shared.auth.parties import ec_key

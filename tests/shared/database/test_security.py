@@ -5,6 +5,7 @@ import pytest
 from stepwell_shared.cli.bootstrap import OWNER_ROLE, RUNTIME_ROLE
 from stepwell_shared.database.pool import Database
 from stepwell_shared.installed import service_named
+from stepwell_shared.schema import metadata_of
 from stepwell_shared.settings import SERVICES
 
 from tests.conftest import DatabaseOf
@@ -27,7 +28,7 @@ async def test_every_table_with_a_tenant_is_locked_even_for_its_owner(database_o
     finally:
         await connection.close()
     tables = {row["relname"]: row for row in rows}
-    assert set(service_named(service).metadata().tables) <= set(tables)
+    assert set(metadata_of(service_named(service)).tables) <= set(tables)
     for name, row in tables.items():
         assert row["owner"] == OWNER_ROLE
         assert (row["is_locked"], row["policies"]) == ((True, 1) if row["has_tenant"] else (False, 0)), name

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, DatabaseUrls
-from stepwell_shared.database.functions import insert_function, security_statements
 from stepwell_shared.database.pool import Database
+from stepwell_shared.database.table_functions import insert_function, security_statements
 from stepwell_shared.events.delivery import Delivery
 from stepwell_shared.events.endpoints import EndpointPolicy
 from stepwell_shared.events.filters import Filter, concerning, passes_subject

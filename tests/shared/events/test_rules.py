@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
-from stepwell_shared.database.functions import insert_columns
+from stepwell_shared.database.table_functions import insert_columns
 from stepwell_shared.events.answers import Verdict, backoff_seconds, read_answer
 from stepwell_shared.events.filters import concerning, parse_filter, passes_subject
 from stepwell_shared.events.notification import Addressee, NumberedEvent, notification

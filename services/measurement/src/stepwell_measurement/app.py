@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from stepwell_shared.consent.serving import CONSENT_CHANGED, keep_consent
-from stepwell_shared.federation.tables import PartnerLinkRow, PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 
-from stepwell_measurement import board_tables, care_tables, improvement_tables
 from stepwell_measurement.pages import staff_pages
 from stepwell_measurement.pages.documentation import documented
 from stepwell_measurement.resources import registry
@@ -20,7 +18,6 @@ from stepwell_measurement.subscriptions import (
     SCORE_FINALIZED,
     TOPICS,
 )
-from stepwell_measurement.tables import FUNCTIONS, TABLES
 from stepwell_measurement.use_cases import backfilling, counting, dashboards, region
 from stepwell_measurement.use_cases.episodes import keep_episode
 from stepwell_measurement.use_cases.facts import keep_appointment, keep_referral
@@ -58,15 +55,7 @@ service = Service(
     # A draft is no referral yet.
     hears={REFERRAL_CHANGED: ("Task?status:not=draft",)},
     exchange=exchange,
-    tables=(
-        *TABLES,
-        *care_tables.TABLES,
-        *board_tables.TABLES,
-        *improvement_tables.TABLES,
-        PartnerRow,
-        PartnerLinkRow,
-    ),
-    functions=(*FUNCTIONS, *care_tables.FUNCTIONS, *improvement_tables.FUNCTIONS),
+    schema="stepwell_measurement.schema",
     seed=ship_measures,
     staff_pages=staff_pages,
     documented=documented,

@@ -2,28 +2,9 @@
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Date
-from sqlmodel import Field, SQLModel
-from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.pool import Database
-
-
-class DashboardSheetRow(SQLModel, table=True):
-    """What is published of one measure, in the words of `rules/board.py`: no count in it is a small one.
-
-    The row without a measure says who makes the others: until `made_at` plus a while nobody else begins.
-    """
-
-    __tablename__: ClassVar[str] = "dashboard_sheet"
-
-    tenant: str = Field(sa_column=text_column(key=True))
-    measure: str = Field(sa_column=text_column(key=True))
-    made_at: datetime = Field(sa_column=moment_column())
-    start_on: date = Field(sa_type=Date)
-    end_on: date = Field(sa_type=Date)
-    body: str = Field(sa_column=text_column())
 
 
 class KeptSheet(NamedTuple):
@@ -35,8 +16,6 @@ class KeptSheet(NamedTuple):
     end: date
     body: str
 
-
-TABLES: tuple[type[SQLModel], ...] = (DashboardSheetRow,)
 
 _KEEP = """INSERT INTO dashboard_sheet (tenant, measure, made_at, start_on, end_on, body)
 VALUES ($1, $2, $3, $4, $5, $6)

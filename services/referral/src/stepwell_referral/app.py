@@ -5,11 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from stepwell_shared.consent.serving import CONSENT_CHANGED
-from stepwell_shared.federation.tables import PartnerLinkRow, PartnerRow
 from stepwell_shared.runtime import Handler, Runtime, Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_referral import booking_tables, directory_tables, pace_queries, timers, worklist_queries
 from stepwell_referral.pages import worklist_pages
 from stepwell_referral.pages.documentation import documented
 from stepwell_referral.resources import registry
@@ -44,13 +42,6 @@ service = Service(
     staff_pages=worklist_pages,
     seed=ship_catalogue,
     loops=lambda runtime: [*due.loops(runtime), *booking_timers.loops(runtime)],
-    tables=(PartnerRow, PartnerLinkRow, directory_tables.DirectoryRevisionRow, *timers.TABLES, *booking_tables.TABLES),
-    functions=(
-        *directory_tables.FUNCTIONS,
-        *timers.FUNCTIONS,
-        *booking_tables.FUNCTIONS,
-        *pace_queries.FUNCTIONS,
-        *worklist_queries.FUNCTIONS,
-    ),
+    schema="stepwell_referral.schema",
     package=Path(__file__).parent,
 )

@@ -7,14 +7,10 @@ from stepwell_shared.consent.serving import CONSENT_CHANGED
 from stepwell_shared.runtime import Service
 from stepwell_shared.served import keep_patient
 
-from stepwell_routing import proposal_answers, shadow_decisions, timers
 from stepwell_routing.cds import cds_services
 from stepwell_routing.cds.documentation import documented
-from stepwell_routing.cds.tables import FUNCTIONS as CDS_FUNCTIONS
-from stepwell_routing.cds.tables import TABLES as CDS_TABLES
 from stepwell_routing.pages import staff_pages
 from stepwell_routing.pages.documentation import documented as pages_documented
-from stepwell_routing.policies.publications import READ_PUBLICATIONS, PolicyStepRow
 from stepwell_routing.resources import registry
 from stepwell_routing.subscriptions import (
     CAPACITY_CHANGED,
@@ -25,7 +21,6 @@ from stepwell_routing.subscriptions import (
     TOPICS,
     TRAJECTORY_CHANGED,
 )
-from stepwell_routing.tables import READ_EVIDENCE, READ_KNOWLEDGE, EvidenceRow
 from stepwell_routing.use_cases.assignment import decide_on_alert, decide_on_course, decide_on_response
 from stepwell_routing.use_cases.dues import loops
 from stepwell_routing.use_cases.hearing import hear_of_capacity, hear_of_consent
@@ -50,23 +45,7 @@ service = Service(
     },
     seed=ship_policies,
     loops=lambda runtime: [*loops(runtime), *tidying(runtime)],
-    tables=(
-        EvidenceRow,
-        PolicyStepRow,
-        *CDS_TABLES,
-        *timers.TABLES,
-        *proposal_answers.TABLES,
-        *shadow_decisions.TABLES,
-    ),
-    functions=(
-        READ_EVIDENCE,
-        READ_KNOWLEDGE,
-        READ_PUBLICATIONS,
-        *CDS_FUNCTIONS,
-        *timers.FUNCTIONS,
-        *proposal_answers.FUNCTIONS,
-        *shadow_decisions.FUNCTIONS,
-    ),
+    schema="stepwell_routing.schema",
     pages=cds_services,
     staff_pages=staff_pages,
     documented=lambda: {

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from stepwell_shared.runtime import Service
 
-from stepwell_screening import schedules, timers
-from stepwell_screening.instruments.publications import READ_PUBLICATIONS, PublicationRow
 from stepwell_screening.pages import form_pages
 from stepwell_screening.resources import registry
 from stepwell_screening.subscriptions import (
@@ -16,7 +14,6 @@ from stepwell_screening.subscriptions import (
     TOPICS,
     TRAJECTORY_CHANGED,
 )
-from stepwell_screening.tables import FormLink
 from stepwell_screening.use_cases import escalation, solicitation
 from stepwell_screening.use_cases.hearing import hear_course, hear_review, hear_tier
 from stepwell_screening.use_cases.safety_plans import hear_safety_plan
@@ -39,8 +36,7 @@ service = Service(
     urgent_pages="/screening/forms/",
     seed=ship_questionnaires,
     loops=lambda runtime: [*escalation.loops(runtime), *solicitation.loops(runtime)],
-    tables=(PublicationRow, FormLink, *timers.TABLES, *schedules.TABLES),
-    functions=(READ_PUBLICATIONS, *timers.FUNCTIONS, *schedules.FUNCTIONS),
+    schema="stepwell_screening.schema",
     pages=form_pages,
     package=Path(__file__).parent,
 )

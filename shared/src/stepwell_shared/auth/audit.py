@@ -10,10 +10,9 @@ from typing import Final
 
 from stepwell_shared.auth.caller import Caller
 from stepwell_shared.auth.scopes import letters_of
-from stepwell_shared.auth.tables import Audit
 from stepwell_shared.database.functions import Effect
 
-AUDIT_TABLE: Final = str(Audit.__tablename__)
+AUDIT_TABLE: Final = "audit"
 LOGIN: Final = "login"  # a client asked for a token: no access to data, and an AuditEvent of another type
 
 # http://hl7.org/fhir/audit-event-action: create, read, update, delete, execute (searches are executed).

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Int
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
+from stepwell_shared.auth.audit import AUDIT_TABLE
 from stepwell_shared.database.functions import APPEND_ONLY
 
 
@@ -73,7 +74,7 @@ class Audit(SQLModel, table=True):
     resource_type, resource_id, client_id, token_id, request_id, status, fhir_user.
     """
 
-    __tablename__: ClassVar[str] = "audit"
+    __tablename__: ClassVar[str] = AUDIT_TABLE
     __table_args__ = (
         # The newest first, as they are looked at.
         Index("audit_recorded", "tenant", text("recorded DESC NULLS LAST")),

@@ -27,9 +27,9 @@ from stepwell_shared.cli.serving import serve
 from stepwell_shared.cli.thresholds import add_thresholds_command
 from stepwell_shared.cli.worklist import add_worklist_command
 from stepwell_shared.installed import service_named
-from stepwell_shared.migrations import Half
 from stepwell_shared.migrations import migrate as migrate_service
 from stepwell_shared.openapi import collection, collection_text, openapi_document
+from stepwell_shared.revisions import Half
 from stepwell_shared.runtime import Runtime
 from stepwell_shared.settings import SERVICES, MigrationSettings
 

@@ -13,7 +13,7 @@ import orjson
 from stepwell_shared.cli.erasing_rules import Fate, Sought, binaries_of, fate_of
 from stepwell_shared.database.pool import Connection, Database
 from stepwell_shared.fhir.interactions import Engine
-from stepwell_shared.fhir.schema import current_table, index_table
+from stepwell_shared.fhir.table_names import current_table, index_table
 
 # A reference may be written with an escaped slash.
 _MENTIONING = """SELECT resource_type, id, body FROM fhir_version WHERE tenant = $1 AND body IS NOT NULL

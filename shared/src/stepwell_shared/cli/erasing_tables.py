@@ -13,7 +13,7 @@ from stepwell_shared.cli.erasing_finding import Found, Key
 from stepwell_shared.database.pool import Connection
 from stepwell_shared.fhir.erased import is_emptied
 from stepwell_shared.fhir.outcome import Issue, outcome_bytes
-from stepwell_shared.fhir.schema import current_table
+from stepwell_shared.fhir.table_names import current_table
 
 # Kept, or treated apart below. The audit is kept whole: it has ids and no names (docs/erasure.md).
 APART: Final = frozenset(

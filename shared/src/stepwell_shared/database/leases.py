@@ -4,16 +4,7 @@ The table has the column `lease_until`, kept by the clock of the database; what 
 version of what it changes, should two replicas hold it all the same.
 """
 
-import sqlalchemy
-
-from stepwell_shared.database.functions import (
-    INDEXED_PLAN,
-    TENANT,
-    array_parameters,
-    insert_columns,
-    names_of,
-    unnested,
-)
+from stepwell_shared.database.functions import INDEXED_PLAN
 
 LEASE_SECONDS = 15.0
 CLAIMED_MAX = 50
@@ -43,19 +34,4 @@ BEGIN
         WHERE t.tenant = tenant_in AND t.{key} = due_key RETURNING {returned};
     END LOOP;
   END LOOP;
-END $function$"""
-
-
-def timer_function(table: sqlalchemy.Table, key: str) -> str:
-    """The batch function of a timer table's effects, in place of the plain one: it sets a timer that is there already,
-    and frees it."""
-    columns = insert_columns(table)
-    names = ", ".join(column.name for column in columns)
-    changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns if column.name != key)
-    return f"""CREATE OR REPLACE FUNCTION insert_{table.name}({array_parameters(columns)}) RETURNS void
-LANGUAGE plpgsql AS $function$
-BEGIN
-  PERFORM set_config('stepwell.tenant', {TENANT}_in, true);
-  INSERT INTO {table.name} ({TENANT}, {names}) SELECT {TENANT}_in, {names_of("u", columns)} FROM {unnested(columns)}
-    ON CONFLICT ({TENANT}, {key}) DO UPDATE SET {changes}, lease_until = '-infinity';
 END $function$"""

@@ -5,7 +5,7 @@ subscription_state replaces the derived insert. A deliverer's own transactions a
 before they are answered: what a crash of the database forgets is sent again under the same numbers.
 """
 
-from stepwell_shared.database.functions import insert_columns, insert_function
+from stepwell_shared.database.table_functions import insert_columns, insert_function
 from stepwell_shared.events.bodies import READ_BODIES
 from stepwell_shared.events.function_style import AS_TENANT, STYLE
 from stepwell_shared.events.receiving_functions import RECEIVING_FUNCTIONS

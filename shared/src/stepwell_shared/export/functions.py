@@ -4,8 +4,10 @@ Versions are never changed, so that the same place of an export reads the same t
 """
 
 from stepwell_shared.database.functions import INDEXED_PLAN
-from stepwell_shared.export.tables import CLAIM_FUNCTION
-from stepwell_shared.fhir.schema import VERSION_TABLE
+from stepwell_shared.database.leases import claim_function
+from stepwell_shared.fhir.table_names import VERSION_TABLE
+
+CLAIM = "claim_exports"
 
 # The version that was current below the horizon. A later one may be of an earlier transaction, so all are asked.
 _CURRENT = f"""v.transaction < horizon_in::xid8 AND NOT EXISTS (
@@ -27,7 +29,11 @@ _SELECTED = "v.id, v.version, v.last_updated, v.method, v.body"
 
 def export_functions() -> list[str]:
     """The functions for the tables of exports and for the history that they read."""
-    return [CLAIM_FUNCTION, _versions(), _extent(), _changed(), _as_they_were(), _floor()]
+    return [_claim(), _versions(), _extent(), _changed(), _as_they_were(), _floor()]
+
+
+def _claim() -> str:
+    return claim_function(CLAIM, table="export_job", key="id", due="due_at", columns="tenant text, id text")
 
 
 def _function(name: str, parameters: str, returned: str, body: str) -> str:

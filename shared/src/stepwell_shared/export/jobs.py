@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from stepwell_shared.database.leases import LEASE_SECONDS
 from stepwell_shared.database.pool import Connection, Database
+from stepwell_shared.export.functions import CLAIM
 from stepwell_shared.export.recipe import Recipe, decode_recipe, encode_recipe
-from stepwell_shared.export.tables import CLAIM
 from stepwell_shared.fhir.outcome import Category, FhirError
 
 PLANNING, COMPLETE, FAILED, REMOVED = "planning", "complete", "failed", "removed"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from stepwell_shared.fhir.indexing import Localise, columns_of, rows_of
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import ServedType
-from stepwell_shared.fhir.schema import column_names, current_table, index_table
 from stepwell_shared.fhir.search.criteria import compartment_parameters
 from stepwell_shared.fhir.search.terms import Values
+from stepwell_shared.fhir.table_names import column_names, current_table, index_table
 from stepwell_shared.fhir.validation import json_text
 
 PATIENT, PROVENANCE = "Patient", "Provenance"

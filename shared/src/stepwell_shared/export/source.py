@@ -20,11 +20,11 @@ from stepwell_shared.fhir.interactions.engine import change_of
 from stepwell_shared.fhir.interactions.reach import query_of
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.registry import ServedType
-from stepwell_shared.fhir.schema import VERSION_TABLE, current_table, index_table, number_table
 from stepwell_shared.fhir.search.conditions import Context
 from stepwell_shared.fhir.search.contents import reached_statement
 from stepwell_shared.fhir.search.criteria import granted_condition
 from stepwell_shared.fhir.search.terms import Values, escape
+from stepwell_shared.fhir.table_names import VERSION_TABLE, current_table, index_table, number_table
 from stepwell_shared.fhir.unit import Stored
 
 PAGE_RESOURCES = 500

@@ -7,10 +7,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
-from stepwell_shared.database.leases import claim_function
 from stepwell_shared.database.transaction_id import Xid8
-
-CLAIM = "claim_exports"
 
 
 def _text(*, key: bool = False) -> Column[str]:
@@ -72,4 +69,3 @@ class ExportPart(SQLModel, table=True):
 
 
 TABLES: tuple[type[SQLModel], ...] = (ExportJob, ExportPart)
-CLAIM_FUNCTION = claim_function(CLAIM, table="export_job", key="id", due="due_at", columns="tenant text, id text")

@@ -22,10 +22,9 @@ from stepwell_shared.fhir.interactions import Engine
 from stepwell_shared.fhir.messages import Request, Response
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.store import TRY_LATER, AlreadyAnsweredError, Store
-from stepwell_shared.fhir.tables import IdempotencyKey
+from stepwell_shared.fhir.table_names import IDEMPOTENCY_TABLE as TABLE
 from stepwell_shared.fhir.unit import UnitOfWork
 
-TABLE = str(IdempotencyKey.__tablename__)
 HEADER = "idempotency-key"
 # A visible ASCII text, quoted or not (draft-ietf-httpapi-idempotency-key-header section 2.1 quotes it).
 _KEY = re.compile(r'"?([!#-~]{1,255})"?')

@@ -9,8 +9,8 @@ import asyncpg
 from stepwell_shared.database.coalescing import Coalescer
 from stepwell_shared.database.functions import Effect
 from stepwell_shared.fhir.outcome import Category, FhirError
-from stepwell_shared.fhir.schema import current_table
-from stepwell_shared.fhir.store_functions import recorded_read, recorded_search
+from stepwell_shared.fhir.statements import recorded_read, recorded_search
+from stepwell_shared.fhir.table_names import current_table
 from stepwell_shared.fhir.unit import Stored
 
 Fetch: TypeAlias = Callable[..., Awaitable[list[asyncpg.Record]]]

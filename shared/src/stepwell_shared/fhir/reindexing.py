@@ -17,8 +17,7 @@ from stepwell_shared.database.pool import Connection, Database
 from stepwell_shared.fhir.indexing import Localise, columns_of, numbers_of, rows_of
 from stepwell_shared.fhir.parameters import Storage
 from stepwell_shared.fhir.registry import Registry, ServedType
-from stepwell_shared.fhir.schema import column_names, current_table, index_table, number_table
-from stepwell_shared.fhir.tables import SearchShape
+from stepwell_shared.fhir.table_names import SHAPE_TABLE, column_names, current_table, index_table, number_table
 
 BATCH = 200
 # Raised when the values change that a parameter keeps of the same element.
@@ -49,7 +48,7 @@ async def reindex(
 ) -> list[Reindexed]:
     """Indexes anew the resources of all types whose shape is another than when this last ran, or with `everything`
     of all. To be run when no process of the release before writes any more."""
-    shapes = {row["resource_type"]: row["shape"] for row in await database.fetch(f"SELECT * FROM {_SHAPES}")}
+    shapes = {row["resource_type"]: row["shape"] for row in await database.fetch(f"SELECT * FROM {SHAPE_TABLE}")}
     done = []
     for served_type in registry:
         if served_type.view is not None:
@@ -60,15 +59,12 @@ async def reindex(
         counts = [await _tenant(database, served_type, localise, tenant) for tenant in tenants]
         done.append(Reindexed(served_type.name, sum(seen for seen, _ in counts), sum(new for _, new in counts)))
         await database.fetch(
-            f"INSERT INTO {_SHAPES} (resource_type, shape) VALUES ($1, $2)"
+            f"INSERT INTO {SHAPE_TABLE} (resource_type, shape) VALUES ($1, $2)"
             " ON CONFLICT (resource_type) DO UPDATE SET shape = excluded.shape",
             served_type.name,
             shape,
         )
     return done
-
-
-_SHAPES = SearchShape.__tablename__
 
 
 async def _tenant(database: Database, served_type: ServedType, localise: Localise, tenant: str) -> tuple[int, int]:

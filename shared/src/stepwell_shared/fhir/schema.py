@@ -7,10 +7,11 @@ import sqlalchemy
 from sqlalchemy import Column, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 
-from stepwell_shared.database.functions import APPEND_ONLY, insert_function
+from stepwell_shared.database.functions import APPEND_ONLY
+from stepwell_shared.database.table_functions import insert_function
 from stepwell_shared.database.transaction_id import Xid8
 from stepwell_shared.fhir.history_functions import history_functions
-from stepwell_shared.fhir.parameters import SearchParameter, Storage
+from stepwell_shared.fhir.parameters import Storage
 from stepwell_shared.fhir.registry import Registry, ServedType
 from stepwell_shared.fhir.store_functions import (
     BY_NUMBER,
@@ -20,34 +21,12 @@ from stepwell_shared.fhir.store_functions import (
     recorded_read_function,
     update_version_function,
 )
-
-VERSION_TABLE = "fhir_version"
+from stepwell_shared.fhir.table_names import VERSION_TABLE, column_names, current_table, index_table, number_table
 
 
 def text() -> Text:
     """Text compared by bytes: faster, and prefixes become range scans."""
     return Text(collation="C")
-
-
-def current_table(resource_type: str) -> str:
-    return f"fhir_{resource_type.lower()}"
-
-
-def index_table(resource_type: str) -> str:
-    return f"{current_table(resource_type)}_index"
-
-
-def number_table(resource_type: str) -> str:
-    return f"{current_table(resource_type)}_number"
-
-
-def column_names(parameter: SearchParameter) -> tuple[str, ...]:
-    """The columns that keep a parameter which is not kept in rows."""
-    if parameter.storage is Storage.DATE_COLUMNS:
-        return f"{parameter.column}_low", f"{parameter.column}_high"
-    if parameter.storage is Storage.CODED:
-        return parameter.column, f"{parameter.column}_system", f"{parameter.column}_display"
-    return (parameter.column,)
 
 
 def declare_tables(registry: Registry, metadata: MetaData) -> None:

@@ -22,9 +22,8 @@ from stepwell_shared.database.pacing import Pacing
 from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database, TooSlowError
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.recorded import Recorded
-from stepwell_shared.fhir.schema import current_table, index_table, number_table
-from stepwell_shared.fhir.store_functions import in_tenant
-from stepwell_shared.fhir.tables import IdempotencyKey
+from stepwell_shared.fhir.statements import in_tenant
+from stepwell_shared.fhir.table_names import IDEMPOTENCY_TABLE, current_table, index_table, number_table
 from stepwell_shared.fhir.unit import EVER, Change, Method, Place, Span, Stored, UnitOfWork
 from stepwell_shared.telemetry.tracing import Part
 
@@ -365,7 +364,7 @@ def database_away() -> FhirError:
 
 
 def _translated(error: Exception) -> Exception:
-    if isinstance(error, asyncpg.UniqueViolationError) and error.table_name == IdempotencyKey.__tablename__:
+    if isinstance(error, asyncpg.UniqueViolationError) and error.table_name == IDEMPOTENCY_TABLE:
         return AlreadyAnsweredError()
     if isinstance(error, _ANOTHER_WAS_FIRST) or getattr(error, "sqlstate", None) == VERSION_CONFLICT:
         return WriteConflictError()

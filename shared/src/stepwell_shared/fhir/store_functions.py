@@ -3,27 +3,17 @@
 Each function sets the transaction's tenant itself; see `database.functions`.
 """
 
-import re
-from functools import lru_cache
-
 import sqlalchemy
 
-from stepwell_shared.database.functions import (
-    INDEXED_PLAN,
-    TENANT,
-    VERSION_CONFLICT,
-    array_parameters,
-    insert_columns,
-    names_of,
-    unnested,
-)
+from stepwell_shared.database.functions import INDEXED_PLAN, TENANT, VERSION_CONFLICT
+from stepwell_shared.database.table_functions import array_parameters, insert_columns, names_of, unnested
+from stepwell_shared.fhir.statements import recorded_read
 
 # How ids find rows: by themselves, or as the numbers that they are.
 BY_ID = "t.id = ANY({0})"
 BY_NUMBER = "t.number = ANY(ARRAY(SELECT w::bigint FROM unnest({0}) AS w WHERE w ~ '^[1-9][0-9]{{0,17}}$'))"
 # Who waits for a row that another transaction holds waits with a transaction of its own, which keeps all newer events
 # and histories back: better to give up soon and be asked again.
-_PLACE = re.compile(r"\$2\[(\d+)\]")
 BRIEF_LOCKS = "SET lock_timeout TO '2s'"
 
 
@@ -113,11 +103,6 @@ BEGIN
 END $function$"""
 
 
-def recorded_read(table: str, record_table: str) -> str:
-    """The name of the function that reads from one table and keeps the reads in another."""
-    return f"read_{table}_with_{record_table}"
-
-
 def recorded_read_function(table: str, records: sqlalchemy.Table, found: str = BY_ID) -> str:
     """`read_<table>_with_<records>(tenant, ids, column arrays)`: like read, and for each id that is there, and not
     deleted, the row at the same place of the arrays is kept; what is seen and what is kept are one commit.
@@ -142,34 +127,3 @@ BEGIN
   )
   SELECT f.id, f.version, f.last_updated, f.body FROM found AS f;
 END $function$"""
-
-
-def in_tenant(statement: str) -> str:
-    """A search with row-level security set to the tenant `$1` before it runs, all in one round trip.
-
-    As text of its own it is prepared once per connection and planned a few times, not on every call. That the inner
-    part reads `s.tenant` makes the order certain; were it wrong, row-level security would show nothing.
-    """
-    tenant = "(SELECT $2::text[]) AS v, set_config('stepwell.tenant', $1, true) AS s(tenant)"
-    return f"SELECT f.* FROM {tenant} CROSS JOIN LATERAL ({statement}) AS f"
-
-
-@lru_cache(maxsize=1024)
-def recorded_search(statement: str, selected: str, width: int, columns: int, record_table: str) -> str:
-    """A search for several sets of values, and the rows that keep them on record, as one statement.
-
-    `selected` are columns of its rows `f`. `$2` has the values of all, `width` for each, and what follows are the
-    columns of the records; `place` is where in `$2` those of a row's search begin, and what finds nothing has a row
-    of nulls: so the records are kept, and the tenant is known, before anything is searched.
-    """
-    step = max(width, 1)
-    arrays = ", ".join(f"${number + 3}" for number in range(columns))
-    kept = f"coalesce(insert_{record_table}($1, {arrays})::text, '')"
-    each = f"ARRAY(SELECT generate_series(0, greatest(cardinality($2::text[]) - {step}, 0), {step}))"
-    found = _PLACE.sub(r"$2[asked.place + \1]", statement)
-    return (
-        # A planner that saw how many there are would plan every call anew, for it knows no more of them than that.
-        f"SELECT asked.place, {selected} FROM (SELECT set_config('stepwell.tenant', $1 || {kept}, true) AS tenant,"
-        f" {each} AS places OFFSET 0) AS s CROSS JOIN unnest(s.places) AS asked(place)"
-        f" LEFT JOIN LATERAL ({found} OFFSET 0) AS f ON true"
-    )

@@ -7,6 +7,8 @@ from sqlalchemy import Column, Index, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
+from stepwell_shared.fhir.table_names import IDEMPOTENCY_TABLE, SHAPE_TABLE
+
 
 def _text() -> Column[str]:
     return Column(Text(collation="C"), nullable=False)
@@ -22,7 +24,7 @@ class IdempotencyKey(SQLModel, table=True):
     Effects fill the columns in this order without the tenant. `headers` is a JSON object.
     """
 
-    __tablename__: ClassVar[str] = "idempotency_key"
+    __tablename__: ClassVar[str] = IDEMPOTENCY_TABLE
     __table_args__ = (Index("idempotency_key_age", "tenant", "created_at"),)
 
     tenant: str = Field(sa_column=_key())
@@ -39,7 +41,7 @@ class IdempotencyKey(SQLModel, table=True):
 class SearchShape(SQLModel, table=True):
     """What the stored resources of a type were last re-indexed for: the digest of its search parameters."""
 
-    __tablename__: ClassVar[str] = "search_shape"
+    __tablename__: ClassVar[str] = SHAPE_TABLE
 
     resource_type: str = Field(sa_column=_key())
     shape: str = Field(sa_column=_text())

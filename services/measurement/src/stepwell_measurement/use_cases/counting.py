@@ -12,11 +12,10 @@ from operator import itemgetter
 from typing import Any
 
 from stepwell_shared.background import poll
-from stepwell_shared.database.functions import insert_columns
 from stepwell_shared.database.pool import Connection
 from stepwell_shared.runtime import Runtime
 
-from stepwell_measurement.care_tables import COUNTED, Mark, fact_of, person_of, table_of
+from stepwell_measurement.care_tables import COUNTED, Mark, fact_of, person_of
 from stepwell_measurement.data.strata import age_starts
 from stepwell_measurement.rules.care_record import NOBODY_KNOWN, Rows, counted_rows
 from stepwell_measurement.rules.compact import points_of
@@ -104,9 +103,9 @@ async def _replace(connection: Connection, tenant: str, made: Mapping[str, Rows]
     people = sorted(made)
     days = [(tenant, person, made[person].days_attended) for person in people]
     await connection.executemany(_SET_DAYS, days)
-    for table, row_class in COUNTED.items():
+    for table, names in COUNTED.items():
         of_people = f"FROM {table} WHERE tenant = $1 AND person = ANY($2)"
-        columns = ", ".join(column.name for column in insert_columns(table_of(row_class)))
+        columns = ", ".join(names)
         kept = _by_person(await connection.fetch(f"SELECT {columns} {of_people} ORDER BY person", tenant, people))
         changed = [each for each in people if {*getattr(made[each], table)} != _counted(kept.get(each, ()))]
         if changed:

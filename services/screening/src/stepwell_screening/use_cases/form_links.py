@@ -23,7 +23,6 @@ from stepwell_shared.signing import opened, signed
 
 from stepwell_screening.instruments import Instrument, find_instrument
 from stepwell_screening.rules.form_fields import form_of
-from stepwell_screening.tables import FormLink
 from stepwell_screening.use_cases.site import crisis_contacts
 
 PURPOSE = "form link"
@@ -107,7 +106,7 @@ async def make_link(
     id_ = token_hex(16)
     link = Link(tenant, id_, questionnaire_id, instrument.canonical, subject, task, "", 0, now, expires_at)
     url = f"{forms_url(runtime)}/open/{_token(runtime, link)}"
-    return MadeLink(url, expires_at, Effect(str(FormLink.__tablename__), tuple(link[1:])))
+    return MadeLink(url, expires_at, Effect("form_link", tuple(link[1:])))
 
 
 def forms_url(runtime: Runtime) -> str:

@@ -16,6 +16,7 @@ from stepwell_shared.database.pool import UNAVAILABLE_ERRORS, Database
 from stepwell_shared.events.standing import Standing, standing
 from stepwell_shared.installed import service_named
 from stepwell_shared.runtime import Runtime, Service
+from stepwell_shared.schema import functions_of, metadata_of
 from stepwell_shared.settings import SERVICES
 
 _COLUMNS = """SELECT c.relname::text AS "table", a.attname::text AS "column",
@@ -86,12 +87,12 @@ async def _schema(service: str, place: str, database: Database) -> list[Finding]
 def _missing(service: Service, columns: set[tuple[str, str]], functions: set[str]) -> list[str]:
     tables = {table for table, _ in columns}
     missing = []
-    for table in service.metadata().sorted_tables:
+    for table in metadata_of(service).sorted_tables:
         if table.name not in tables:
             missing.append(f"table {table.name}")
             continue
         missing += [f"{table.name}.{each.name}" for each in table.columns if (table.name, each.name) not in columns]
-    wanted = {name for statement in service.function_statements() for name in _FUNCTION_NAME.findall(statement)[:1]}
+    wanted = {name for statement in functions_of(service) for name in _FUNCTION_NAME.findall(statement)[:1]}
     return missing + [f"function {name}" for name in sorted(wanted - functions)]
 
 

@@ -6,13 +6,13 @@ https://hl7.org/fhir/R4/search.html section 3.1.1.4
 from stepwell_shared.fhir import values
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import ServedType
-from stepwell_shared.fhir.schema import column_names
 from stepwell_shared.fhir.search import numbers
 from stepwell_shared.fhir.search.dates import date_condition
 from stepwell_shared.fhir.search.references import reference
 from stepwell_shared.fhir.search.rows import Context, any_of, index_row, number_row, valued
 from stepwell_shared.fhir.search.terms import Values, alternatives, pieces, refused, unescape
 from stepwell_shared.fhir.search.tokens import token, token_test
+from stepwell_shared.fhir.table_names import column_names
 
 __all__ = ["Context", "Values", "alternatives", "any_of", "condition", "date_condition", "refused"]
 

@@ -8,10 +8,10 @@ import orjson
 
 from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.registry import Registry, ServedType
-from stepwell_shared.fhir.schema import column_names
 from stepwell_shared.fhir.search.conditions import Context
 from stepwell_shared.fhir.search.criteria import granted_condition
 from stepwell_shared.fhir.search.terms import Values
+from stepwell_shared.fhir.table_names import column_names
 from stepwell_shared.fhir.unit import Change
 
 _INDEXED = ("id", "parameter", "system", "code", "display")

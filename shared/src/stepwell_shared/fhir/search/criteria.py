@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl
 from stepwell_shared.fhir import definitions, values
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Interaction, ServedType
-from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.search.canonicals import is_canonical, is_target, spellings
 from stepwell_shared.fhir.search.conditions import Context, any_of, condition
 from stepwell_shared.fhir.search.dates import moment_condition
 from stepwell_shared.fhir.search.hierarchies import hierarchical_target, in_hierarchy
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
+from stepwell_shared.fhir.table_names import current_table, index_table, number_table
 
 HOPS_MAX = 4
 # A compartment search (`Patient/1/Observation`) is a search with this parameter of ours.

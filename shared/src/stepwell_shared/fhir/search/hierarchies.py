@@ -6,9 +6,9 @@ https://hl7.org/fhir/R4/search.html section 3.1.1.4.14
 from stepwell_shared.fhir import values
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import Interaction, Registry, ServedType
-from stepwell_shared.fhir.schema import current_table
 from stepwell_shared.fhir.search.rows import Context, valued
 from stepwell_shared.fhir.search.terms import Values, refused, unescape
+from stepwell_shared.fhir.table_names import current_table
 
 _TO_THE_PARENT = ("partof", "part-of")
 

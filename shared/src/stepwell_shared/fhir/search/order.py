@@ -16,8 +16,8 @@ import orjson
 
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import ServedType
-from stepwell_shared.fhir.schema import column_names, index_table, number_table
 from stepwell_shared.fhir.search.terms import Values, refused, too_costly
+from stepwell_shared.fhir.table_names import column_names, index_table, number_table
 
 CURSOR = "_cursor"
 SORT_KEYS_MAX = 4

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from stepwell_shared.fhir.parameters import SearchParameter
 from stepwell_shared.fhir.registry import ServedType
-from stepwell_shared.fhir.schema import current_table
 from stepwell_shared.fhir.search.order import Order
 from stepwell_shared.fhir.search.rows import FEW_MAX, Narrowing, any_of
+from stepwell_shared.fhir.table_names import current_table
 
 STARTS_MAX = 3
 # With these a criterion on a concept still names codes.

@@ -8,7 +8,6 @@ from stepwell_shared.fhir.indexing import Localise
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import PARAMETERS
 from stepwell_shared.fhir.registry import Registry, ServedType
-from stepwell_shared.fhir.schema import current_table, index_table, number_table
 from stepwell_shared.fhir.search.conditions import Context
 from stepwell_shared.fhir.search.criteria import criterion, granted_condition, makes_few
 from stepwell_shared.fhir.search.includes import INCLUDES_MAX, Include, parse_include
@@ -18,6 +17,7 @@ from stepwell_shared.fhir.search.rows import FENCE, Narrowing
 from stepwell_shared.fhir.search.terms import Values, alternatives, refused, too_costly
 from stepwell_shared.fhir.search.value_sets import KNOWN_TO_ALL, Terminology
 from stepwell_shared.fhir.search.wordings import Named, Wording, is_lasting, places_of, wording_of
+from stepwell_shared.fhir.table_names import current_table, index_table, number_table
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 500

@@ -7,10 +7,10 @@ from stepwell_shared.fhir import values
 from stepwell_shared.fhir.definitions import resource_types
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
 from stepwell_shared.fhir.registry import ServedType
-from stepwell_shared.fhir.schema import current_table, index_table
 from stepwell_shared.fhir.search.rows import Context, index_row, valued
 from stepwell_shared.fhir.search.terms import Check, Values, refused, unescape
 from stepwell_shared.fhir.search.tokens import token_test
+from stepwell_shared.fhir.table_names import current_table, index_table
 
 _BEYOND_PIPE = "}"  # the character after `|`: bounds a range scan over `url|version`
 _BEYOND_DOT = "/"

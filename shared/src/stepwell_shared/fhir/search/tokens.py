@@ -9,10 +9,10 @@ from stepwell_shared.fhir import values
 from stepwell_shared.fhir.code_systems import token_key
 from stepwell_shared.fhir.definitions import required_codes
 from stepwell_shared.fhir.parameters import SearchParameter, Storage
-from stepwell_shared.fhir.schema import column_names
 from stepwell_shared.fhir.search.rows import Context, any_of, index_row, valued
 from stepwell_shared.fhir.search.terms import Values, pieces, refused, unescape
 from stepwell_shared.fhir.search.value_sets import Coded, Codes
+from stepwell_shared.fhir.table_names import column_names
 
 # Elements that have a code system, and those that never name one.
 CODED = frozenset({"code", "Coding", "CodeableConcept"})

@@ -1,4 +1,4 @@
-"""The one-time links that open a form without an account. No answer and no name stands in their table."""
+"""How one-time links to forms are kept. No answer and no name stands in their table."""
 
 from datetime import datetime
 from typing import ClassVar

@@ -2,7 +2,7 @@
 
 import sqlalchemy
 from sqlalchemy import Column, Identity, Integer, MetaData, Table, Text
-from stepwell_shared.database.functions import insert_columns, insert_function, security_statements
+from stepwell_shared.database.table_functions import insert_columns, insert_function, security_statements
 
 TABLE = Table(
     "thing",
