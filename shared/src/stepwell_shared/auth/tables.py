@@ -3,20 +3,13 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, SmallInteger, Text, text
-from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, SmallInteger, text
+from sqlalchemy.dialects.postgresql import BYTEA
 from sqlmodel import Field, SQLModel
 
 from stepwell_shared.auth.audit import AUDIT_TABLE
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.database.functions import APPEND_ONLY
-
-
-def _text(*, key: bool = False, optional: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=optional)
-
-
-def _moment() -> Column[datetime]:
-    return Column(TIMESTAMP(timezone=True), nullable=False)
 
 
 class Tenant(SQLModel, table=True):
@@ -24,8 +17,8 @@ class Tenant(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "tenant"
 
-    id: str = Field(sa_column=_text(key=True))
-    created_at: datetime = Field(sa_column=_moment())
+    id: str = Field(sa_column=text_column(key=True))
+    created_at: datetime = Field(sa_column=moment_column())
 
 
 class Client(SQLModel, table=True):
@@ -34,15 +27,15 @@ class Client(SQLModel, table=True):
     __tablename__: ClassVar[str] = "client"
     __table_args__ = (CheckConstraint("num_nonnulls(jwks, jwks_url) = 1", name="client_has_one_source_of_keys"),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    client_id: str = Field(sa_column=_text(key=True))
-    name: str = Field(sa_column=_text())
-    jwks: str | None = Field(sa_column=_text(optional=True))
-    jwks_url: str | None = Field(sa_column=_text(optional=True))
-    scopes: str = Field(sa_column=_text())
-    roles: str = Field(sa_column=_text())
-    fhir_user: str | None = Field(sa_column=_text(optional=True))
-    created_at: datetime = Field(sa_column=_moment())
+    tenant: str = Field(sa_column=text_column(key=True))
+    client_id: str = Field(sa_column=text_column(key=True))
+    name: str = Field(sa_column=text_column())
+    jwks: str | None = Field(sa_column=text_column(optional=True))
+    jwks_url: str | None = Field(sa_column=text_column(optional=True))
+    scopes: str = Field(sa_column=text_column())
+    roles: str = Field(sa_column=text_column())
+    fhir_user: str | None = Field(sa_column=text_column(optional=True))
+    created_at: datetime = Field(sa_column=moment_column())
 
 
 class AssertionSeen(SQLModel, table=True):
@@ -51,10 +44,10 @@ class AssertionSeen(SQLModel, table=True):
     __tablename__: ClassVar[str] = "assertion_seen"
     __table_args__ = (Index("assertion_seen_expiry", "tenant", "expires_at"),)
 
-    tenant: str = Field(sa_column=_text(key=True))
-    client_id: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    client_id: str = Field(sa_column=text_column(key=True))
     jti_digest: bytes = Field(sa_column=Column(BYTEA, primary_key=True))
-    expires_at: datetime = Field(sa_column=_moment())
+    expires_at: datetime = Field(sa_column=moment_column())
 
 
 class IssuerKeySet(SQLModel, table=True):
@@ -62,9 +55,9 @@ class IssuerKeySet(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "issuer_key_set"
 
-    issuer: str = Field(sa_column=_text(key=True))
-    jwks: str = Field(sa_column=_text())
-    fetched_at: datetime = Field(sa_column=_moment())
+    issuer: str = Field(sa_column=text_column(key=True))
+    jwks: str = Field(sa_column=text_column())
+    fetched_at: datetime = Field(sa_column=moment_column())
 
 
 class Audit(SQLModel, table=True):
@@ -81,18 +74,18 @@ class Audit(SQLModel, table=True):
         {"info": {APPEND_ONLY: True}},
     )
 
-    tenant: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    recorded: datetime = Field(sa_column=_moment())
-    action: str = Field(sa_column=_text())
-    interaction: str = Field(sa_column=_text())
-    resource_type: str | None = Field(sa_column=_text(optional=True))
-    resource_id: str | None = Field(sa_column=_text(optional=True))
-    client_id: str = Field(sa_column=_text())
-    token_id: str = Field(sa_column=_text())
-    request_id: str = Field(sa_column=_text())
+    recorded: datetime = Field(sa_column=moment_column())
+    action: str = Field(sa_column=text_column())
+    interaction: str = Field(sa_column=text_column())
+    resource_type: str | None = Field(sa_column=text_column(optional=True))
+    resource_id: str | None = Field(sa_column=text_column(optional=True))
+    client_id: str = Field(sa_column=text_column())
+    token_id: str = Field(sa_column=text_column())
+    request_id: str = Field(sa_column=text_column())
     status: int = Field(sa_column=Column(SmallInteger, nullable=False))
-    fhir_user: str | None = Field(sa_column=_text(optional=True))
+    fhir_user: str | None = Field(sa_column=text_column(optional=True))
 
 
 class AuditSeal(SQLModel, table=True):
@@ -104,9 +97,9 @@ class AuditSeal(SQLModel, table=True):
     __tablename__: ClassVar[str] = "audit_seal"
     __table_args__ = ({"info": {APPEND_ONLY: True}},)
 
-    tenant: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
     number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     last_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     entries: int = Field(sa_column=Column(Integer, nullable=False))
     digest: bytes = Field(sa_column=Column(BYTEA, nullable=False))
-    sealed_at: datetime = Field(sa_column=_moment())
+    sealed_at: datetime = Field(sa_column=moment_column())

@@ -2,25 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.transaction_id import Xid8
-
-
-def _text(name: str, *, key: bool = False, default: str | None = None) -> Column[str]:
-    server_default = None if default is None else text(f"'{default}'")
-    return Column(name, Text(collation="C"), primary_key=key, nullable=False, server_default=server_default)
 
 
 def _number(name: str, *, key: bool = False, default: str | None = None) -> Column[int]:
     server_default = None if default is None else text(default)
     return Column(name, BigInteger, primary_key=key, autoincrement=False, nullable=False, server_default=server_default)
-
-
-def _moment(name: str, *, nullable: bool = False, default: str | None = None) -> Column[datetime]:
-    server_default = None if default is None else text(default)
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=server_default)
 
 
 class Outbox(SQLModel, table=True):
@@ -29,17 +20,17 @@ class Outbox(SQLModel, table=True):
     __tablename__ = "outbox"
     __table_args__ = (Index("outbox_order", "tenant", "topic", "transaction", "position"),)
 
-    tenant: str = Field(sa_column=_text("tenant", key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
     position: int = Field(sa_column=Column("position", BigInteger, Identity(always=True), primary_key=True))
     transaction: int = Field(
         sa_column=Column("transaction", Xid8, nullable=False, server_default=text("pg_current_xact_id()"))
     )
-    topic: str = Field(sa_column=_text("topic"))
-    subject: str = Field(sa_column=_text("subject"))
-    focus: str = Field(sa_column=_text("focus"))
+    topic: str = Field(sa_column=text_column())
+    subject: str = Field(sa_column=text_column())
+    focus: str = Field(sa_column=text_column())
     payload: bytes = Field(sa_column=Column("payload", LargeBinary, nullable=False))
-    traceparent: str | None = Field(sa_column=Column("traceparent", Text(collation="C"), nullable=True))
-    recorded: datetime = Field(sa_column=_moment("recorded"))
+    traceparent: str | None = Field(sa_column=text_column(optional=True))
+    recorded: datetime = Field(sa_column=moment_column())
 
 
 class SubscriptionState(SQLModel, table=True):
@@ -52,21 +43,21 @@ class SubscriptionState(SQLModel, table=True):
 
     __tablename__ = "subscription_state"
 
-    tenant: str = Field(sa_column=_text("tenant", key=True))
-    subscription_id: str = Field(sa_column=_text("subscription_id", key=True))
-    topic: str = Field(sa_column=_text("topic"))
-    endpoint: str = Field(sa_column=_text("endpoint"))
-    content: str = Field(sa_column=_text("content"))
-    headers: str = Field(sa_column=_text("headers"))
-    filters: str = Field(sa_column=_text("filters"))
+    tenant: str = Field(sa_column=text_column(key=True))
+    subscription_id: str = Field(sa_column=text_column(key=True))
+    topic: str = Field(sa_column=text_column())
+    endpoint: str = Field(sa_column=text_column())
+    content: str = Field(sa_column=text_column())
+    headers: str = Field(sa_column=text_column())
+    filters: str = Field(sa_column=text_column())
     timeout_seconds: int | None = Field(sa_column=Column("timeout_seconds", Integer, nullable=True))
     max_count: int | None = Field(sa_column=Column("max_count", Integer, nullable=True))
     heartbeat_seconds: int | None = Field(sa_column=Column("heartbeat_seconds", Integer, nullable=True))
     internal: bool = Field(sa_column=Column("internal", Boolean, nullable=False))
-    status: str = Field(sa_column=_text("status"))
-    ends_at: datetime | None = Field(sa_column=_moment("ends_at", nullable=True))
+    status: str = Field(sa_column=text_column())
+    ends_at: datetime | None = Field(sa_column=moment_column(optional=True))
     # who is told under Consents alone: the Organization or RelatedPerson whose client made it, empty for anybody else
-    actor: str = Field(sa_column=_text("actor"))
+    actor: str = Field(sa_column=text_column())
     cursor_transaction: int = Field(
         sa_column=Column(
             "cursor_transaction",
@@ -77,12 +68,12 @@ class SubscriptionState(SQLModel, table=True):
     )
     cursor_position: int = Field(sa_column=_number("cursor_position", default="0"))
     next_event_number: int = Field(sa_column=_number("next_event_number", default="1"))
-    lease_owner: str = Field(sa_column=_text("lease_owner", default=""))
-    lease_until: datetime = Field(sa_column=_moment("lease_until", default="'-infinity'"))
+    lease_owner: str = Field(sa_column=text_column(default="''"))
+    lease_until: datetime = Field(sa_column=lease_column())
     attempts: int = Field(sa_column=Column("attempts", Integer, nullable=False, server_default=text("0")))
-    next_attempt_at: datetime = Field(sa_column=_moment("next_attempt_at", default="now()"))
-    last_error: str = Field(sa_column=_text("last_error", default=""))
-    last_sent_at: datetime = Field(sa_column=_moment("last_sent_at", default="now()"))
+    next_attempt_at: datetime = Field(sa_column=moment_column(default="now()"))
+    last_error: str = Field(sa_column=text_column(default="''"))
+    last_sent_at: datetime = Field(sa_column=moment_column(default="now()"))
     # true until the Subscription resource has been compared with this row and says the same
     resource_outdated: bool = Field(
         sa_column=Column("resource_outdated", Boolean, nullable=False, server_default=text("true"))
@@ -115,17 +106,17 @@ class SubscriptionEvent(SQLModel, table=True):
         ),
     )
 
-    tenant: str = Field(sa_column=_text("tenant", key=True))
-    subscription_id: str = Field(sa_column=_text("subscription_id", key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    subscription_id: str = Field(sa_column=text_column(key=True))
     event_number: int = Field(sa_column=_number("event_number", key=True))
     outbox_position: int = Field(sa_column=_number("outbox_position"))
-    subject: str = Field(sa_column=_text("subject"))
-    focus: str = Field(sa_column=_text("focus"))
-    recorded: datetime = Field(sa_column=_moment("recorded"))
-    status: str = Field(sa_column=_text("status"))
+    subject: str = Field(sa_column=text_column())
+    focus: str = Field(sa_column=text_column())
+    recorded: datetime = Field(sa_column=moment_column())
+    status: str = Field(sa_column=text_column())
     attempts: int = Field(sa_column=Column("attempts", Integer, nullable=False))
-    next_attempt_at: datetime = Field(sa_column=_moment("next_attempt_at"))
-    reason: str = Field(sa_column=_text("reason"))
+    next_attempt_at: datetime = Field(sa_column=moment_column())
+    reason: str = Field(sa_column=text_column())
 
 
 class ReceivedEvent(SQLModel, table=True):
@@ -144,10 +135,10 @@ class ReceivedEvent(SQLModel, table=True):
         ),
     )
 
-    tenant: str = Field(sa_column=_text("tenant", key=True))
-    subscription: str = Field(sa_column=_text("subscription", key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    subscription: str = Field(sa_column=text_column(key=True))
     event_number: int = Field(sa_column=_number("event_number", key=True))
-    focus: str = Field(sa_column=_text("focus"))
-    recorded: datetime | None = Field(sa_column=_moment("recorded", nullable=True))
-    status: str = Field(sa_column=_text("status"))
-    received_at: datetime = Field(sa_column=_moment("received_at", default="now()"))
+    focus: str = Field(sa_column=text_column())
+    recorded: datetime | None = Field(sa_column=moment_column(optional=True))
+    status: str = Field(sa_column=text_column())
+    received_at: datetime = Field(sa_column=moment_column(default="now()"))

@@ -3,20 +3,12 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlalchemy import BigInteger, Column, Index, Integer, text
+from sqlalchemy.dialects.postgresql import BYTEA
 from sqlmodel import Field, SQLModel
 
+from stepwell_shared.database.columns import lease_column, moment_column, text_column
 from stepwell_shared.database.transaction_id import Xid8
-
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
-
-
-def _moment(*, nullable: bool = False, default: str | None = None) -> Column[datetime]:
-    server_default = None if default is None else text(default)
-    return Column(TIMESTAMP(timezone=True), nullable=nullable, server_default=server_default)
 
 
 def _integer(*, key: bool = False) -> Column[int]:
@@ -36,22 +28,22 @@ class ExportJob(SQLModel, table=True):
         Index("export_job_time", "tenant", "transaction_time"),
     )
 
-    tenant: str = Field(sa_column=_text(key=True))
-    id: str = Field(sa_column=_text(key=True))
-    client_id: str = Field(sa_column=_text())
-    request: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    id: str = Field(sa_column=text_column(key=True))
+    client_id: str = Field(sa_column=text_column())
+    request: str = Field(sa_column=text_column())
     recipe: bytes = Field(sa_column=Column(BYTEA, nullable=False))
-    transaction_time: datetime = Field(sa_column=_moment())
+    transaction_time: datetime = Field(sa_column=moment_column())
     horizon: int = Field(sa_column=Column(Xid8(), nullable=False))
-    status: str = Field(sa_column=_text())
-    reason: str = Field(sa_column=_text())
+    status: str = Field(sa_column=text_column())
+    reason: str = Field(sa_column=text_column())
     place: int = Field(sa_column=_integer())
     selection: int = Field(sa_column=_integer())
-    after_id: str = Field(sa_column=_text())
+    after_id: str = Field(sa_column=text_column())
     resources: int = Field(sa_column=Column(BigInteger, nullable=False))
-    expires_at: datetime = Field(sa_column=_moment())
-    due_at: datetime | None = Field(sa_column=_moment(nullable=True))
-    lease_until: datetime = Field(sa_column=_moment(default="'-infinity'"))
+    expires_at: datetime = Field(sa_column=moment_column())
+    due_at: datetime | None = Field(sa_column=moment_column(optional=True))
+    lease_until: datetime = Field(sa_column=lease_column())
 
 
 class ExportPart(SQLModel, table=True):
@@ -59,12 +51,12 @@ class ExportPart(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "export_part"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    job_id: str = Field(sa_column=_text(key=True))
+    tenant: str = Field(sa_column=text_column(key=True))
+    job_id: str = Field(sa_column=text_column(key=True))
     number: int = Field(sa_column=_integer(key=True))
     selection: int = Field(sa_column=_integer())
-    after_id: str = Field(sa_column=_text())
-    last_id: str = Field(sa_column=_text())
+    after_id: str = Field(sa_column=text_column())
+    last_id: str = Field(sa_column=text_column())
     resources: int = Field(sa_column=_integer())
 
 

@@ -3,13 +3,10 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Boolean, Column, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Boolean, Column
 from sqlmodel import Field, SQLModel
 
-
-def _text(*, key: bool = False) -> Column[str]:
-    return Column(Text(collation="C"), primary_key=key, nullable=False)
+from stepwell_shared.database.columns import moment_column, text_column
 
 
 def _flag() -> Column[bool]:
@@ -24,23 +21,23 @@ class PartnerRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "partner"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    name: str = Field(sa_column=_text(key=True))
-    title: str = Field(sa_column=_text())
-    base_url: str = Field(sa_column=_text())
-    notifications_url: str = Field(sa_column=_text())
-    issuer_url: str = Field(sa_column=_text())
-    client_id: str = Field(sa_column=_text())
-    organization_there: str = Field(sa_column=_text())
-    subscription_there: str = Field(sa_column=_text())
-    place_there: str = Field(sa_column=_text())
+    tenant: str = Field(sa_column=text_column(key=True))
+    name: str = Field(sa_column=text_column(key=True))
+    title: str = Field(sa_column=text_column())
+    base_url: str = Field(sa_column=text_column())
+    notifications_url: str = Field(sa_column=text_column())
+    issuer_url: str = Field(sa_column=text_column())
+    client_id: str = Field(sa_column=text_column())
+    organization_there: str = Field(sa_column=text_column())
+    subscription_there: str = Field(sa_column=text_column())
+    place_there: str = Field(sa_column=text_column())
     refers_here: bool = Field(sa_column=_flag())
     referred_to: bool = Field(sa_column=_flag())
-    shared: str = Field(sa_column=_text())
-    keys: str = Field(sa_column=Column(Text(collation="C"), nullable=False, server_default=text("''")))
-    taken_here: str = Field(sa_column=Column(Text(collation="C"), nullable=False, server_default=text("''")))
-    taken_there: str = Field(sa_column=Column(Text(collation="C"), nullable=False, server_default=text("''")))
-    created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    shared: str = Field(sa_column=text_column())
+    keys: str = Field(sa_column=text_column(default="''"))
+    taken_here: str = Field(sa_column=text_column(default="''"))
+    taken_there: str = Field(sa_column=text_column(default="''"))
+    created_at: datetime = Field(sa_column=moment_column())
 
 
 class PartnerLinkRow(SQLModel, table=True):
@@ -48,6 +45,6 @@ class PartnerLinkRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "partner_link"
 
-    tenant: str = Field(sa_column=_text(key=True))
-    name: str = Field(sa_column=_text(key=True))
-    heard_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    tenant: str = Field(sa_column=text_column(key=True))
+    name: str = Field(sa_column=text_column(key=True))
+    heard_at: datetime = Field(sa_column=moment_column())

@@ -3,19 +3,12 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, Index, SmallInteger, Text
-from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlalchemy import Column, Index, SmallInteger
+from sqlalchemy.dialects.postgresql import BYTEA
 from sqlmodel import Field, SQLModel
 
+from stepwell_shared.database.columns import moment_column, text_column
 from stepwell_shared.fhir.table_names import IDEMPOTENCY_TABLE, SHAPE_TABLE
-
-
-def _text() -> Column[str]:
-    return Column(Text(collation="C"), nullable=False)
-
-
-def _key() -> Column[str]:
-    return Column(Text(collation="C"), primary_key=True)
 
 
 class IdempotencyKey(SQLModel, table=True):
@@ -27,15 +20,15 @@ class IdempotencyKey(SQLModel, table=True):
     __tablename__: ClassVar[str] = IDEMPOTENCY_TABLE
     __table_args__ = (Index("idempotency_key_age", "tenant", "created_at"),)
 
-    tenant: str = Field(sa_column=_key())
-    client_id: str = Field(sa_column=_key())
-    key: str = Field(sa_column=_key())
+    tenant: str = Field(sa_column=text_column(key=True))
+    client_id: str = Field(sa_column=text_column(key=True))
+    key: str = Field(sa_column=text_column(key=True))
     digest: bytes = Field(sa_column=Column(BYTEA, nullable=False))
     status: int = Field(sa_column=Column(SmallInteger, nullable=False))
-    headers: str = Field(sa_column=_text())
-    resource_id: str = Field(sa_column=_text())
+    headers: str = Field(sa_column=text_column())
+    resource_id: str = Field(sa_column=text_column())
     body: bytes = Field(sa_column=Column(BYTEA, nullable=False))
-    created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    created_at: datetime = Field(sa_column=moment_column())
 
 
 class SearchShape(SQLModel, table=True):
@@ -43,5 +36,5 @@ class SearchShape(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = SHAPE_TABLE
 
-    resource_type: str = Field(sa_column=_key())
-    shape: str = Field(sa_column=_text())
+    resource_type: str = Field(sa_column=text_column(key=True))
+    shape: str = Field(sa_column=text_column())
