@@ -38,7 +38,7 @@ FILES_OPENED = {
     "stepwell_shared/auth/key_ring.py": "keys that settings name",
     "stepwell_shared/auth/external_issuers.py": "the file of issuers that settings name",
     "stepwell_shared/auth/introspection_client.py": "the secret that settings name",
-    "stepwell_shared/migrations.py": "the migrations that ship with a service",
+    "stepwell_shared/revisions.py": "the migrations that ship with a service",
     "stepwell_shared/runtime.py": "the service's key",
     "stepwell_shared/signing.py": "the service's key",
     "stepwell_shared/views/writing.py": "tables that `stepwell export` writes",
