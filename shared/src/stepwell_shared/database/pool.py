@@ -10,6 +10,7 @@ import asyncpg
 import asyncpg.pool
 
 from stepwell_shared.database.address import address_of
+from stepwell_shared.database.arrays import know_arrays
 from stepwell_shared.database.connecting import Connector, WatchedConnection
 
 Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
@@ -75,6 +76,7 @@ class Database:
     @asynccontextmanager
     async def open(cls, url: str, *, connections_max: int = 16) -> AsyncIterator["Database"]:
         """The database at this URL (address.py) while the context lasts; no connection is made before it is needed."""
+        know_arrays()
         address = address_of(url)
         connector = Connector(address.url)
         pool = asyncpg.create_pool(
