@@ -10,5 +10,5 @@ ARRAYS = (list, tuple)
 
 
 def know_arrays() -> None:
-    """From now on asyncpg takes lists and tuples alone for arrays, in this process, and refuses anything else as one."""
+    """From now on, in this process, asyncpg takes lists and tuples for arrays and refuses anything else as one."""
     protocol.IterableABC = protocol.SizedABC = ARRAYS
