@@ -63,7 +63,8 @@ class Address:
     others: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+# Made for each request, and changed by nobody; see messages.Request.
+@dataclass(slots=True)
 class Asked:
     """What a request asks for, in words that may be kept on record."""
 
