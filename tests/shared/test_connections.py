@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,10 +10,14 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 from stepwell_shared.connections import BoundedProtocol, EagerServer, Standing
+from stepwell_shared.fhir.messages import Response
+from stepwell_shared.fhir.wire import Exchange
 from stepwell_shared.marks import BODY_IS_HERE
 
 CROWD = 300
 TURNS_MAX = 20
+HELLO = b"hello"
+TAGGED = {"ETag": 'W/"1"'}
 
 
 async def says_hello(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -111,6 +115,17 @@ async def written(headers: Headers, *parts: bytes | Exception, method: bytes = b
     return await answering(application, method + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
+async def written_whole(
+    status: int = 200, body: bytes = HELLO, *, headers: Mapping[str, str] = TAGGED, method: str = "GET", more: str = ""
+) -> Wire:
+    """What our own answer leaves on the wire; `more` are lines of the request."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await Exchange(scope, receive, send).answer(Response(status, body, dict(headers)))
+
+    return await answering(application, f"{method} / HTTP/1.1\r\nHost: x\r\nX-Request-Id: 1\r\n{more}\r\n".encode())
+
+
 async def answering(application: ASGIApp, *parts: bytes) -> Wire:
     """What an application leaves on the wire for a request that comes in parts, a turn of the loop between them."""
     config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
@@ -128,33 +143,57 @@ async def answering(application: ASGIApp, *parts: bytes) -> Wire:
 
 
 SIZED = [(b"etag", b'W/"1"'), (b"content-length", b"5")]
-HEAD = b'HTTP/1.1 200 OK\r\ndate: today\r\netag: W/"1"\r\ncontent-length: 5\r\n\r\n'
+SAID = b"x-request-id: 1\r\ncache-control: no-store\r\n"
+SAID_OF_THE_BODY = b"content-type: application/fhir+json\r\ncontent-length: 5\r\n"
+HEAD = b'HTTP/1.1 200 OK\r\ndate: today\r\netag: W/"1"\r\n%b%b\r\n' % (SAID, SAID_OF_THE_BODY)
 
 
-async def test_head_and_body_are_one_write() -> None:
-    assert (await written(SIZED, b"hello")).writes == [HEAD + b"hello"]
+async def test_an_answer_of_ours_is_one_write() -> None:
+    assert (await written_whole()).writes == [HEAD + HELLO]
+    assert (await written_whole(method="HEAD")).writes == [HEAD]
+    said = b"HTTP/1.1 %b\r\ndate: today\r\n%b\r\n"
+    assert (await written_whole(204, b"", headers={})).writes == [said % (b"204 No Content", SAID)]
+    assert (await written_whole(304, b"", headers={})).writes == [said % (b"304 Not Modified", SAID)]
+    nothing = SAID + b"content-length: 0\r\n"
+    assert (await written_whole(202, b"", headers={})).writes == [said % (b"202 Accepted", nothing)]
+
+
+async def test_an_answer_of_ours_that_ends_its_connection_says_the_same() -> None:
+    wire = await written_whole(more="Connection: close\r\n")
+    head, _, body = b"".join(wire.writes).partition(b"\r\n\r\n")
+    assert (head, body, wire.is_closed) == (HEAD.removesuffix(b"\r\n\r\n") + b"\r\nconnection: close", HELLO, True)
 
 
 async def test_an_answer_in_parts_and_one_without_a_body_are_as_uvicorn_writes_them() -> None:
     parts = await written([], b"hel", b"lo", b"")
     assert b"".join(parts.writes).endswith(b"chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n")
-    assert (await written(SIZED, b"", method=b"HEAD")).writes == [HEAD]
+    head = b'HTTP/1.1 200 OK\r\ndate: today\r\netag: W/"1"\r\ncontent-length: 5\r\n\r\n'
+    assert (await written(SIZED, b"", method=b"HEAD")).writes == [head]
 
 
 async def test_a_connection_that_is_to_end_is_ended_after_the_answer() -> None:
-    wire = await written([*SIZED, (b"connection", b"close")], b"hello")
+    wire = await written([*SIZED, (b"connection", b"close")], HELLO)
     assert (b"".join(wire.writes).endswith(b"connection: close\r\n\r\nhello"), wire.is_closed) == (True, True)
 
 
-@pytest.mark.parametrize("control", [b"\n", b"\r\n", b"\0", b"\x7f"])
-async def test_a_header_that_would_end_its_line_is_never_sent(control: bytes) -> None:
-    wire = await written([(b"location", b"a" + control + b"set-cookie: b"), *SIZED], b"hello")
-    assert b"set-cookie" not in b"".join(wire.writes)
-    assert wire.writes[0].startswith(b"HTTP/1.1 500 ")
+@pytest.mark.parametrize("control", ["\n", "\r\n", "\0", "\x7f"])
+async def test_a_header_that_would_end_its_line_is_never_sent(control: str) -> None:
+    location = f"a{control}set-cookie: b"
+    told = await written_whole(headers={"Location": location})
+    assert told.writes[0].startswith(b"HTTP/1.1 500 ")
+    cut_off = [
+        await written_whole(headers={"Location": location}, more="Connection: close\r\n"),
+        await written([(b"location", location.encode()), *SIZED], HELLO),
+    ]
+    assert all(wire.is_closed for wire in cut_off)
+    assert not any(b"set-cookie" in each for wire in (told, *cut_off) for each in wire.writes)
 
 
-async def test_what_fails_before_the_body_has_not_begun_to_answer() -> None:
-    wire = await written(SIZED, ValueError("no body"))
+async def test_what_fails_before_its_answer_has_not_begun_to_answer() -> None:
+    async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise ValueError("no body")
+
+    wire = await answering(application, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"".join(wire.writes).startswith(b"HTTP/1.1 500 ")
 
 
@@ -178,10 +217,10 @@ async def whole() -> None:
 async def test_a_body_that_came_with_its_head_is_marked_as_one_that_is_here(
     parts: tuple[bytes, ...], is_here: bool
 ) -> None:
-    seen: list[bool] = []
+    seen: list[int | None] = []
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(BODY_IS_HERE in scope)
+        seen.append(scope.get(BODY_IS_HERE))
         while (await receive()).get("more_body"):
             pass
         await says_hello(scope, receive, send)
@@ -189,4 +228,4 @@ async def test_a_body_that_came_with_its_head_is_marked_as_one_that_is_here(
     first, *others = parts
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
     wire = await answering(application, head + first, *others)
-    assert (seen, wire.writes[-1].endswith(b"hello")) == ([is_here], True)
+    assert (seen, wire.writes[-1].endswith(HELLO)) == ([5 if is_here else None], True)

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stepwell_shared.door import Guard, Limits
+from stepwell_shared.marks import BODY_IS_HERE, WHOLE_ANSWER
 from stepwell_shared.urgent import Test
 
+NO_MARKS: Mapping[str, object] = {}
 LIMITS = Limits(
     body_bytes_max=100, body_seconds_max=0.1, in_flight_max=2, reserve=1, reserved=frozenset({"/notifications"})
 )
@@ -24,8 +26,9 @@ def help_at_in(method: str, path: str) -> Test | None:
 class Client:
     """One request spoken in ASGI messages. Without parts that end, it keeps the server waiting."""
 
-    def __init__(self, *parts: tuple[bytes, bool]) -> None:
+    def __init__(self, *parts: tuple[bytes, bool], marks: Mapping[str, object] = NO_MARKS) -> None:
         self.parts = list(parts)
+        self.marks = marks  # of the connection, in the scope
         self.taken = 0
         self.sent: list[Message] = []
 
@@ -44,7 +47,7 @@ class Client:
     ) -> None:
         pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query}
-        await guard({**scope, "headers": pairs}, self.receive, self.send)
+        await guard({**scope, **self.marks, "headers": pairs}, self.receive, self.send)
 
     @property
     def status(self) -> int:
@@ -61,6 +64,16 @@ class Client:
         assert outcome["resourceType"] == "OperationOutcome"
         assert self.header("x-request-id")
         return outcome
+
+
+def notes(found: list[bool]) -> ASGIApp:
+    """An application that notes whether it may answer with one message, and answers with two."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append(WHOLE_ANSWER in scope)
+        await reads_nothing(scope, receive, send)
+
+    return application
 
 
 async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +107,23 @@ class TestBodies:
         assert client.status == 413
         assert client.outcome()["issue"][0]["code"] == "too-long"
         assert client.header("connection") == "close"
+
+    @pytest.mark.parametrize(
+        ("size", "is_left"), [(0, True), (100, True), (101, False), (None, False)], ids=["none", "most", "more", "late"]
+    )
+    async def test_an_answer_is_one_message_where_nothing_of_the_body_is_left_to_read(
+        self, size: int | None, *, is_left: bool
+    ) -> None:
+        here = {} if size is None else {BODY_IS_HERE: size}
+        client, found = Client((b"", False), marks={WHOLE_ANSWER: True, **here}), list[bool]()
+        await client.ask(Guard(notes(found), LIMITS))
+        assert (client.status, found) == (401, [is_left])
+
+    @pytest.mark.parametrize("marks", [{}, {BODY_IS_HERE: 101}], ids=["late", "here"])
+    async def test_a_body_that_is_here_is_counted_too(self, marks: dict[str, object]) -> None:
+        client = Client((b"x" * 101, False), marks=marks)
+        await client.ask(Guard(reads_all, LIMITS), transfer_encoding="chunked")
+        assert client.status == 413
 
     @pytest.mark.parametrize("length", ["101", "9" * 400])
     async def test_an_announced_length_beyond_the_limit_is_refused_unseen(self, length: str) -> None:

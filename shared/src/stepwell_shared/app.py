@@ -110,26 +110,22 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.guard(scope, receive, send)
 
-    async def _behind_the_guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _behind_the_guard(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             path = scope["path"]
             page = self.doors.pages.get(path)
             if page is not None:
-                await page(Exchange(scope, receive, send))
-                return
+                return page(Exchange(scope, receive, send))
             fhir = self.doors.fhir
             if fhir is not None and (path.startswith(self.doors.fhir_below) or path == self.doors.fhir_base):
-                await fhir(scope, receive, send)
-                return
+                return fhir(scope, receive, send)
             found = self.doors.beside_fhir(path)
             if found is not None:
                 interaction, page = found
-                await _seen(self.doors.watch, interaction, page)(Exchange(scope, receive, send))
-                return
+                return _seen(self.doors.watch, interaction, page)(Exchange(scope, receive, send))
             if path not in ALWAYS_OPEN:
-                await self._routed(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
+                return self._routed(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
     async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What FastAPI's routes answer."""

@@ -10,22 +10,23 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp, Scope
-from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
-from stepwell_shared.marks import BODY_IS_HERE
+from stepwell_shared.fhir.wire import in_two
+from stepwell_shared.marks import BODY_IS_HERE, WHOLE_ANSWER
 from stepwell_shared.unheard import Gate, Unheard
 
 HEAD_BYTES_MAX = 65_536
@@ -54,60 +55,45 @@ class Standing(ServerState):
     def said_always(self) -> bytes:
         """The lines that are in every head. uvicorn makes its list of them anew once a second, with the date."""
         if self._said[0] is not self.default_headers:
-            self._said = self.default_headers, _lines(self.default_headers)
+            lines = (b"%b: %b\r\n" % each for each in self.default_headers)
+            self._said = self.default_headers, b"".join(lines)
         return self._said[1]
 
 
 class JoinedAnswer(RequestResponseCycle):
-    """Sends the head of an answer together with its body.
+    """Takes an answer as one message too, and sends it in one piece.
 
-    uvicorn writes them apart and uvloop sends each at once: two system calls, a quarter of what a read costs. What is
-    no whole answer on a connection that goes on, such as one in parts, is left to uvicorn.
+    uvicorn writes head and body apart and uvloop sends each at once: two system calls, a quarter of what a read costs.
     """
 
     standing: Standing
-    _start: HTTPResponseStartEvent | None = None
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Holds the start back until the body comes, or its first part."""
-        if message["type"] == "http.response.start" and not self.response_started:
-            self._start = message
+        """Leaves to uvicorn what is no whole answer, and where the connection ends or its client does not listen."""
+        if cast("Message", message)["type"] != WHOLE_ANSWER:
+            await super().send(message)
             return
-        start, self._start = self._start, None
-        if start is None:
-            await super().send(message)
-        elif message["type"] == "http.response.body" and self._is_whole(start, message):
-            self._send_whole(start, message.get("body", b""))
+        whole = cast("Message", message)
+        status, headers, body = whole["status"], whole["headers"], whole["body"]
+        if self.keep_alive and not (self.flow.write_paused or self.disconnected or self.response_started):
+            self._send_whole(status, headers, body)
         else:
-            await super().send(start)
-            await super().send(message)
+            for each in in_two(status, headers, body):
+                await super().send(cast("ASGISendEvent", each))
 
-    def _is_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
-        """Whether nothing follows, as the last header says, and the client is there to hear it."""
-        headers, length = start["headers"], len(message.get("body", b""))
-        return (
-            isinstance(headers, list)
-            and headers[-1:] == [(b"content-length", b"%d" % length)]
-            and not message.get("more_body", False)
-            and self.keep_alive
-            and not self.flow.write_paused
-            and not self.disconnected
-        )
-
-    def _send_whole(self, start: HTTPResponseStartEvent, body: bytes) -> None:
-        head = STATUS_LINE[start["status"]] + self.standing.said_always + _lines(start["headers"])
+    def _send_whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        lines = _lines(headers)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
-        self.transport.write(b"%b\r\n%b" % (head, body))
+        self.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], self.standing.said_always, lines, body))
         self.on_response()
 
 
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _lines(headers: Mapping[str, str]) -> bytes:
     """Headers as they are sent. Raises RuntimeError, as uvicorn does, when one holds what would end its line."""
-    lines = [b"%b: %b\r\n" % each for each in headers]
-    text = b"".join(lines)
-    if len(text) - len(text.translate(None, _CONTROLS)) != len(b"\r\n") * len(lines):
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+    if len(text) - len(text.translate(None, _CONTROLS)) != len(b"\r\n") * len(headers):
         raise RuntimeError("Invalid HTTP header value.")
     return text
 
@@ -162,6 +148,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _enter(self) -> None:
         """Lets the application answer."""
+        # uvicorn's type of the scope knows no marks
+        cast("Scope", self.scope)[WHOLE_ANSWER] = True
         super().on_headers_complete()
         if self.cycle is not None:
             # uvicorn makes it and takes no other; nothing of it has run yet
@@ -173,8 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if not self.cycle.more_body:
-            # uvicorn's type of the scope knows no marks
-            cast("Scope", self.cycle.scope)[BODY_IS_HERE] = True
+            cast("Scope", self.cycle.scope)[BODY_IS_HERE] = len(self.cycle.body)
 
     def _is_refused(self, gate: Gate) -> bool:
         """Whether this request is answered here, or looked at here once its body is there.

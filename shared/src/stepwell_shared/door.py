@@ -5,6 +5,7 @@ is an OperationOutcome with an X-Request-Id (RFC 9110 section 15.5, RFC 6585 sec
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,13 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.wire import safe_request_id
-from stepwell_shared.marks import BODY_IS_HERE, CANNOT_WAIT
+from stepwell_shared.marks import BODY_IS_HERE, CANNOT_WAIT, WHOLE_ANSWER
 from stepwell_shared.urgent import Test, nothing_is
 
 ALWAYS_OPEN = frozenset({"/livez", "/readyz"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES_MAX = 16 * 1024 * 1024
 DRAIN_BYTES_MAX = 65_536
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_NO_LENGTH = frozenset({b"", b"0"})
 
 log = structlog.get_logger("stepwell.door")
 
@@ -81,11 +84,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         has_body, refusal = self._judge(scope)
-        if has_body or scope["method"] in {"POST", "PUT", "PATCH"}:
+        exchange = None
+        if (has_body or scope["method"] in _BODY_METHODS) and (refusal is not None or not self._has_body_of(scope)):
+            scope.pop(WHOLE_ANSWER, None)  # between its head and its end, the rest of the body may have to be read
             exchange = _Exchange(self, scope, receive, send, has_body=has_body)
             receive, send = exchange.receive, exchange.send
-        else:
-            exchange = None
         urgent_bytes = scope.get(CANNOT_WAIT, 0)
         if refusal is self._busy and exchange is not None:
             if not urgent_bytes:
@@ -115,20 +118,14 @@ class Guard:
     def _judge(self, scope: Scope) -> tuple[bool, FhirError | None]:
         """Whether a body is announced, and why the request is refused unseen, if it is."""
         limits = self.limits
-        size, length, chunked, encoding, hosts = 0, b"", False, b"", 0
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
-            if name == b"content-length":
-                length = value
-            elif name == b"transfer-encoding":
-                chunked = True
-            elif name == b"content-encoding":
-                encoding = value
-            elif name == b"host":
-                hosts += 1
-        has_body = chunked or length not in {b"", b"0"}
+        headers = scope["headers"]
+        given = dict(headers)
+        size = sum([len(name) + len(value) for name, value in headers])
+        length, encoding = given.get(b"content-length", b""), given.get(b"content-encoding", b"")
+        chunked = b"transfer-encoding" in given
+        has_body = chunked or length not in _NO_LENGTH
         refusal = None
-        if size > limits.header_bytes_max or len(scope["headers"]) > limits.header_count_max:
+        if size > limits.header_bytes_max or len(headers) > limits.header_count_max:
             text = f"more than {limits.header_count_max} headers or {limits.header_bytes_max} bytes of them"
             refusal = FhirError(Category.HEADERS_TOO_LARGE, text)
         elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > limits.url_bytes_max:
@@ -136,17 +133,22 @@ class Guard:
             refusal = FhirError(Category.URI_TOO_LONG, text)
         elif chunked and length:
             refusal = FhirError(Category.INVALID, "Content-Length and Transfer-Encoding exclude each other")
-        elif hosts > 1:
+        elif len(given) < len(headers) and [name for name, _ in headers].count(b"host") > 1:
             refusal = FhirError(Category.INVALID, "a request is for one Host")
-        elif encoding.lower().strip() not in {b"", b"identity"}:
+        elif encoding and encoding.lower().strip() not in {b"", b"identity"}:
             # A few kilobytes can unpack to gigabytes, and FHIR bodies are small: nothing is unpacked here.
             text = "send the body without Content-Encoding"
             refusal = FhirError(Category.UNSUPPORTED_MEDIA_TYPE, text, headers={"Accept-Encoding": "identity"})
-        elif len(length) > 18 or (length.isdigit() and int(length) > self.bytes_max(scope["path"])):
+        elif has_body and (len(length) > 18 or (length.isdigit() and int(length) > self.bytes_max(scope["path"]))):
             refusal = _too_large(self.bytes_max(scope["path"]))
         elif not self.has_room(scope["path"]):
             refusal = self.busy()
         return has_body, refusal
+
+    def _has_body_of(self, scope: Scope) -> bool:
+        """Whether the body is here and no longer than it may be, so that nobody need count it or wait for it."""
+        size: float = scope.get(BODY_IS_HERE, math.inf)
+        return size <= self.bytes_max(scope["path"])
 
     def has_room(self, path: str) -> bool:
         """Whether one more request may be worked on."""

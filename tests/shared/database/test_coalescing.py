@@ -36,11 +36,11 @@ async def test_an_error_that_nobody_waits_for_leaves_no_warning() -> None:
     fetch = Fetch()
     fetch.error = OSError("away")
     coalescer = Coalescer(fetch)
-    task = asyncio.create_task(coalescer.get(("a",), "x"))
+    found = coalescer.get(("a",), "x")
     await asyncio.sleep(0)
-    task.cancel()
+    found.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await found
     await asyncio.sleep(0.01)
     assert len(fetch.calls) == 1
 
@@ -121,9 +121,9 @@ async def test_of_two_lanes_each_takes_all_that_waits() -> None:
         return {key: key for key in keys}
 
     coalescer = Coalescer(fetch)
-    asked: list[asyncio.Task[int | None]] = []
+    asked: list[asyncio.Future[int | None]] = []
     for many in (1, 2, 9):
-        asked += [asyncio.create_task(coalescer.get(("a",), len(asked) + number)) for number in range(many)]
+        asked += [coalescer.get(("a",), len(asked) + number) for number in range(many)]
         await asyncio.sleep(0.01)
     for size in (1, 9, 2):
         ended[size].set()

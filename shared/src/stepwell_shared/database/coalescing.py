@@ -38,7 +38,7 @@ class Coalescer(Generic[Found]):
         self._running: dict[tuple[str, ...], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, group: tuple[str, ...], key: Hashable) -> Found | None:
+    def get(self, group: tuple[str, ...], key: Hashable) -> asyncio.Future[Found | None]:
         """What the fetch found for the key, or None; an error of the fetch reaches everybody who waits for it."""
         batch = self._waiting.get(group)
         if batch is None:
@@ -47,7 +47,7 @@ class Coalescer(Generic[Found]):
                 self._start(group)
         future: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
         batch.setdefault(key, []).append(future)
-        return await future
+        return future
 
     def _start(self, group: tuple[str, ...]) -> None:
         self._running[group] = self._running.get(group, 0) + 1

@@ -72,6 +72,8 @@ WHOLE = View()
 
 def view_of(parameters: Iterable[tuple[str, str]]) -> View:
     """The view that a request asks for. Raises FhirError INVALID for what is no view."""
+    if not parameters:
+        return WHOLE
     given = [(name, value) for name, value in parameters if name in PARAMETERS and value]
     if not given:
         return WHOLE

@@ -45,9 +45,9 @@ class Recorded:
         self._reads = Coalescer(self._read_batch, lanes=1)
         self._searches = Coalescer(self._search_batch, lanes=1)
 
-    async def read(self, tenant: str, resource_type: str, id_: str, record: Effect) -> Stored | None:
+    def read(self, tenant: str, resource_type: str, id_: str, record: Effect) -> Awaitable[Stored | None]:
         """The current version like `Store.read`; the row is kept if there is something to see."""
-        return await self._reads.get((tenant, resource_type, record.table), RecordedRead(id_, record.values))
+        return self._reads.get((tenant, resource_type, record.table), RecordedRead(id_, record.values))
 
     async def _read_batch(self, group: tuple[str, ...], reads: Sequence[RecordedRead]) -> dict[RecordedRead, Stored]:
         tenant, resource_type, effect_table = group

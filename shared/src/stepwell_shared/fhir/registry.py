@@ -18,6 +18,9 @@ from stepwell_shared.fhir.unit import Stored, UnitOfWork
 class Interaction(StrEnum):
     """The type-level and instance-level interactions of the R4 REST API that the engine knows."""
 
+    # An enumeration takes two calls to find a hash; every request looks its interaction up several times.
+    __hash__ = str.__hash__
+
     READ = "read"
     VREAD = "vread"
     CREATE = "create"
@@ -155,7 +158,12 @@ class ServedType:
 
     def allows(self, interaction: Interaction) -> bool:
         """Whether it is served so; a patch is an update that says only what changes."""
-        return (Interaction.UPDATE if interaction is Interaction.PATCH else interaction) in self.interactions
+        return interaction in self._allowed
+
+    @cached_property
+    def _allowed(self) -> frozenset[Interaction]:
+        patch = {Interaction.PATCH} if Interaction.UPDATE in self.interactions else set()
+        return frozenset(self.interactions) - {Interaction.PATCH} | patch
 
     @property
     def allows_update_create(self) -> bool:

@@ -57,10 +57,19 @@ class Address:
     """What one address takes: its verbs by method with the names of their interactions."""
 
     verbs: Verbs
+    # what it is about; nothing where that is no type of FHIR
+    resource_type: str
     is_served: bool
     allowed: tuple[str, ...]
     # the media types that are sent and read here beside FHIR
     others: frozenset[str] = frozenset()
+    # those of a body that is sent here, and of a patch
+    bodies: frozenset[str] = field(init=False)
+    patches: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bodies", JSON_TYPES | self.others)
+        object.__setattr__(self, "patches", PATCH_TYPES | self.others)
 
 
 # Made for each request, and changed by nobody; see messages.Request.
@@ -148,23 +157,24 @@ class Door:
         address, parts, method = asked.address, asked.parts, exchange.method
         if not address.is_served:
             raise FhirError(Category.NOT_FOUND, "there is nothing at this address; GET metadata tells what is served")
-        if ("id" in parts and not asked.id) or not _ID.fullmatch(parts.get("compartment_id", "any")):
+        compartment = f"{parts['compartment']}/{parts['compartment_id']}" if "compartment" in parts else None
+        if ("id" in parts and not asked.id) or (compartment and not _ID.fullmatch(parts["compartment_id"])):
             raise FhirError(Category.NOT_FOUND, "an id is 1 to 64 letters, digits, hyphens and full stops")
         if method not in address.allowed:
             text = f"this address takes {', '.join(address.allowed)}"
             raise FhirError(Category.METHOD_NOT_ALLOWED, text)
         body = b""
         parameters = exchange.parameters
-        if "compartment" in parts:
+        if compartment is not None:
             # A compartment in the address is the search parameter that stands for it.
-            parameters = [(COMPARTMENT, f"{parts['compartment']}/{parts['compartment_id']}"), *parameters]
+            parameters = [(COMPARTMENT, compartment), *parameters]
         if method in _BODY_METHODS:
             content_type = exchange.headers.get("content-type", "")
             body = await exchange.body()
             if exchange.path.endswith("/_search"):
                 parameters = [*parameters, *form_parameters(content_type, body)]
             elif body or content_type:
-                check_content_type(content_type, (PATCH_TYPES if method == "PATCH" else JSON_TYPES) | address.others)
+                check_content_type(content_type, address.patches if method == "PATCH" else address.bodies)
         return Request(
             access=access,
             witness=self._witness(access, asked.request_id, asked.resource_type),
@@ -212,7 +222,7 @@ class FhirApplication:
 
     def __init__(self, door: Door, prefix: str) -> None:
         self._door = door
-        self._prefix_length = len(prefix)
+        self._below = len(f"{prefix}/")
         self._types = door.engine.registry.types
         self._addresses: dict[tuple[str, str], Address] = {}
         self._type_operations = {
@@ -222,13 +232,13 @@ class FhirApplication:
         }
         self._system_operations = {each.name: _operation_verbs(each) for each in door.engine.registry.operations}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange(scope, receive, send)
-        await self._door.answer(exchange, self._asked(exchange))
+        return self._door.answer(exchange, self._asked(exchange))
 
     def _asked(self, exchange: Exchange) -> Asked:
         """What the address names, without anything in it that is no type or id: it goes on record."""
-        shape, verbs, parts = self._verbs(exchange.path[self._prefix_length :].split("/")[1:])
+        shape, verbs, parts = self._verbs(exchange.path[self._below :].split("/"))
         resource_type = parts.get("resource_type", _SYSTEM)
         address = self._addresses.get((shape, resource_type))
         if address is None:
@@ -236,27 +246,25 @@ class FhirApplication:
             if address.is_served:  # what a client makes up is not kept
                 self._addresses[shape, resource_type] = address
         id_ = parts.get("id", "")
-        return Asked(
-            address=address,
-            interaction=address.verbs[exchange.method][1] if exchange.method in address.verbs else _UNKNOWN_METHOD,
-            resource_type=resource_type if resource_type in resource_types() else "",
-            id=id_ if _ID.fullmatch(id_) else "",
-            request_id=exchange.request_id,
-            parts=parts,
-        )
+        if id_ and not _ID.fullmatch(id_):
+            id_ = ""
+        interaction = address.verbs[exchange.method][1] if exchange.method in address.verbs else _UNKNOWN_METHOD
+        return Asked(address, interaction, address.resource_type, id_, exchange.request_id, parts)
 
     def _address(self, verbs: Verbs, parts: Mapping[str, str]) -> Address:
         taken = {**verbs, "HEAD": verbs["GET"]} if "GET" in verbs else dict(verbs)
-        served_type = self._types.get(parts.get("resource_type", ""))
+        name = parts.get("resource_type", _SYSTEM)
+        served_type = self._types.get(name)
         is_system = "resource_type" not in parts
         content = served_type.content if served_type is not None and verbs in (_TYPE, _INSTANCE) else None
         return Address(
             verbs=taken,
+            resource_type=name if name in resource_types() else "",
             is_served=(is_system or served_type is not None) and bool(taken),
             allowed=tuple(
                 method
-                for method, (_, name) in sorted(taken.items())
-                if is_system or (served_type is not None and _is_allowed(served_type, name))
+                for method, (_, interaction) in sorted(taken.items())
+                if is_system or (served_type is not None and _is_allowed(served_type, interaction))
             ),
             others=frozenset(content.endings) if content is not None else frozenset(),
         )

@@ -5,24 +5,25 @@ The only file of the engine that knows what a server hands over; https://asgi.re
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from stepwell_shared.fhir.identifiers import new_id
 from stepwell_shared.fhir.messages import Response
 from stepwell_shared.fhir.outcome import Category, FhirError, outcome_bytes
 from stepwell_shared.fhir.patch import JSON_PATCH
+from stepwell_shared.marks import WHOLE_ANSWER
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 PATCH_TYPES = frozenset({*JSON_TYPES, JSON_PATCH})
-_CONTENT_TYPES = {FHIR_JSON: b"application/fhir+json", "application/json": b"application/json"}
+_ALWAYS_UTF_8 = frozenset({FHIR_JSON, "application/json"})  # no need to say so
 # What is about people is kept by no browser and no proxy, unless an answer says otherwise of itself (RFC 9111).
-_NOT_KEPT = (b"cache-control", b"no-store")
+_NOT_KEPT = "no-store"
 UNQUOTED_REMEMBERED_MAX = 128
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _VISIBLE = re.compile(r"[ -~]{1,256}")
@@ -36,6 +37,7 @@ class Exchange:
         "_body",
         "_receive",
         "_send",
+        "_takes_whole",
         "headers",
         "is_answered",
         "method",
@@ -47,20 +49,19 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
+        self._takes_whole = WHOLE_ANSWER in scope
         self._body: bytes | None = None
         self.is_answered = False
         self.status = 0  # of the answer, once there is one
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        given: list[tuple[str, str]] = [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
-        ]
-        self.headers = dict(given)
+        given: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
         if len(self.headers) != len(given):
-            self.headers = joined(given)
+            self.headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in given)
         query: bytes = scope["query_string"]
         self.parameters = query_parameters(query.decode("latin-1")) if query else []
-        self.request_id = safe_request_id(self.headers.get("x-request-id", ""))
+        self.request_id = safe_request_id(self.headers["x-request-id"]) if "x-request-id" in self.headers else new_id()
 
     def parameter(self, name: str) -> str | None:
         """The last value of a parameter in the URL."""
@@ -90,19 +91,23 @@ class Exchange:
             body = msgspec.json.format(body, indent=2)
         headers = self._headers(response)
         if body:
-            content_type = _CONTENT_TYPES.get(media_type) or f"{media_type}; charset=utf-8".encode()
-            headers.append((b"content-type", response.media_type.encode() or content_type))
+            headers["content-type"] = response.media_type or _content_type(media_type)
         if response.status not in {204, 304}:
-            headers.append((b"content-length", b"%d" % len(body)))
-        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+            headers["content-length"] = str(len(body))
+        if self.method == "HEAD":
+            body = b""
+        if self._takes_whole:
+            await self._send({"type": WHOLE_ANSWER, "status": response.status, "headers": headers, "body": body})
+        else:
+            for message in in_two(response.status, headers, body):
+                await self._send(message)
 
     async def stream(self, response: Response, parts: AsyncIterator[bytes], media_type: str) -> None:
         """Sends an answer whose body comes in parts, as fast as the client takes them; who is gone gets no more."""
-        headers = [*self._headers(response), (b"content-type", media_type.encode())]
+        start, end = in_two(response.status, {**self._headers(response), "content-type": media_type})
         self.is_answered = True
         self.status = response.status
-        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self._send(start)
         gone = asyncio.ensure_future(self._gone())
         try:
             if self.method != "HEAD":
@@ -110,7 +115,7 @@ class Exchange:
                     if gone.done():
                         return
                     await self._send({"type": "http.response.body", "body": part, "more_body": True})
-            await self._send({"type": "http.response.body", "body": b""})
+            await self._send(end)
         finally:
             gone.cancel()
 
@@ -119,20 +124,35 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             continue
 
-    def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
-        headers = [(_header_name(name), value.encode("latin-1")) for name, value in response.headers.items()]
-        headers.append((b"x-request-id", self.request_id.encode()))
-        if "Cache-Control" not in response.headers:
-            headers.append(_NOT_KEPT)
-        given = self.headers.get("x-request-id", self.request_id)
-        if given != self.request_id and _VISIBLE.fullmatch(given):
-            headers.append((b"x-correlation-id", given.encode()))  # https://hl7.org/fhir/R4/http.html#customids
+    def _headers(self, response: Response) -> dict[str, str]:
+        """By their names in lower case."""
+        headers = {_header_name(name): value for name, value in response.headers.items()}
+        headers["x-request-id"] = self.request_id
+        if "cache-control" not in headers:
+            headers["cache-control"] = _NOT_KEPT
+        if "x-request-id" in self.headers:
+            given = self.headers["x-request-id"]
+            if given != self.request_id and _VISIBLE.fullmatch(given):
+                headers["x-correlation-id"] = given  # https://hl7.org/fhir/R4/http.html#customids
         return headers
 
 
+def in_two(status: int, headers: Mapping[str, str], body: bytes = b"") -> tuple[Message, Message]:
+    """An answer in the two messages that ASGI knows."""
+    lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return (
+        {"type": "http.response.start", "status": status, "headers": lines},
+        {"type": "http.response.body", "body": body},
+    )
+
+
 @lru_cache(maxsize=256)  # of answers, whose names are ours
-def _header_name(name: str) -> bytes:
-    return name.lower().encode()
+def _header_name(name: str) -> str:
+    return name.lower()
+
+
+def _content_type(media_type: str) -> str:
+    return media_type if media_type in _ALWAYS_UTF_8 else f"{media_type}; charset=utf-8"
 
 
 def accepted(exchange: Exchange) -> str:
@@ -160,9 +180,9 @@ def _accepted(header: str) -> str | None:
     return None
 
 
-def check_content_type(text: str, taken: Set[str] = JSON_TYPES) -> None:
+def check_content_type(text: str, taken: frozenset[str] = JSON_TYPES) -> None:
     """Raises UNSUPPORTED_MEDIA_TYPE for what is not FHIR JSON of R4 in UTF-8, or another type that is taken."""
-    if not _is_taken(text, frozenset(taken)):
+    if not _is_taken(text, taken):
         kinds = " or ".join(sorted(taken & {FHIR_JSON, JSON_PATCH}))
         raise FhirError(Category.UNSUPPORTED_MEDIA_TYPE, f"send the body as {kinds} (FHIR 4.0) in UTF-8")
 

@@ -27,7 +27,7 @@ async def create(engine: Engine, request: Request) -> Response:
     A type that is unique by its business identifier is created once however often it is sent.
     """
     served_type = engine.permitted(request, Interaction.CREATE)
-    if any(not name.startswith("_") for name, _ in request.parameters):
+    if request.parameters and any(not name.startswith("_") for name, _ in request.parameters):
         # Ignored, they would make a second one of what the client believes to be unique.
         text = "a create takes no criteria in its URL; If-None-Exist carries them"
         raise FhirError(Category.INVALID, [Issue(text, "invalid", "http.If-None-Exist")])

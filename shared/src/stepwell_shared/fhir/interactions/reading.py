@@ -9,7 +9,7 @@ from stepwell_shared.fhir.interactions.reach import not_found, visible
 from stepwell_shared.fhir.messages import Request, Response, is_unchanged, outgoing, version_headers
 from stepwell_shared.fhir.outcome import Category, FhirError, Issue
 from stepwell_shared.fhir.presentation import View, view_of
-from stepwell_shared.fhir.registry import Interaction, ServedType
+from stepwell_shared.fhir.registry import Interaction
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -19,23 +19,20 @@ async def read(engine: Engine, request: Request) -> Response:
     served_type = engine.permitted(request, Interaction.READ)
     if served_type.content is not None:
         return await read_content(engine, request, served_type, served_type.content)
-    if request.stands_alone and not _is_conditional(request) and not _is_narrowed(request):
-        return await _read_on_record(engine, request, served_type)
     view = _view(request)
-    found = await engine.store.read(request.access.tenant, request.resource_type, request.id)
+    tenant, type_, id_ = request.access.tenant, request.resource_type, request.id
+    # Nothing but the record stands between most requests and their resource: one statement keeps it and looks up.
+    on_record = request.stands_alone and not _is_conditional(request) and not _is_narrowed(request)
+    if on_record:
+        record = request.witness(Interaction.READ, id_, 200)
+        found = await engine.store.recorded.read(tenant, type_, id_, record)
+    else:
+        found = await engine.store.read(tenant, type_, id_)
     stored = await visible(engine, request, served_type, found)
-    if is_unchanged(request, stored):
+    if not on_record and is_unchanged(request, stored):
         return Response(304, b"", version_headers(stored), stored.id)
-    return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id)
-
-
-async def _read_on_record(engine: Engine, request: Request, served_type: ServedType) -> Response:
-    """What most reads are: nothing but the record of it stands between the request and the resource."""
-    view = _view(request)
-    record = request.witness(Interaction.READ, request.id, 200)
-    found = await engine.store.recorded.read(request.access.tenant, request.resource_type, request.id, record)
-    stored = await visible(engine, request, served_type, found)
-    return Response(200, outgoing(served_type, stored, view), version_headers(stored), stored.id, witnessed=True)
+    body = outgoing(served_type, stored, view)
+    return Response(200, body, version_headers(stored), stored.id, witnessed=on_record)
 
 
 def _is_narrowed(request: Request) -> bool:

@@ -23,21 +23,25 @@ _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 def translated(verb: Verb) -> Verb:
     """The verb as one that honours Accept-Language on types that are `translated`; others pay for one look."""
 
-    async def answer(engine: Engine, request: Request) -> Response:
+    def answer(engine: Engine, request: Request) -> Awaitable[Response]:
         served_type = engine.registry.types.get(request.resource_type)
         if served_type is None or not served_type.translated:
-            return await verb(engine, request)
-        header = request.headers.get("accept-language", "")
-        if header and header.strip() != "*":
-            others = {name: value for name, value in request.headers.items() if name not in _CONDITIONS}
-            response = await verb(engine, replace(request, headers=others))
-            if response.status == 200 and response.body:
-                return _view(response, header, request.resource_type)
-        else:
-            response = await verb(engine, request)
-        return replace(response, headers={**response.headers, "Vary": "Accept-Language"})
+            return verb(engine, request)
+        return _translated(verb, engine, request)
 
     return answer
+
+
+async def _translated(verb: Verb, engine: Engine, request: Request) -> Response:
+    header = request.headers.get("accept-language", "")
+    if header and header.strip() != "*":
+        others = {name: value for name, value in request.headers.items() if name not in _CONDITIONS}
+        response = await verb(engine, replace(request, headers=others))
+        if response.status == 200 and response.body:
+            return _view(response, header, request.resource_type)
+    else:
+        response = await verb(engine, request)
+    return replace(response, headers={**response.headers, "Vary": "Accept-Language"})
 
 
 def _view(response: Response, header: str, resource_type: str) -> Response:
