@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import cast
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Scope
-from uvicorn._types import ASGISendEvent
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -67,19 +66,19 @@ class JoinedAnswer(RequestResponseCycle):
     """
 
     standing: Standing
+    scope: Any
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         """Leaves to uvicorn what is no whole answer, and where the connection ends or its client does not listen."""
-        if cast("Message", message)["type"] != WHOLE_ANSWER:
+        if message["type"] != WHOLE_ANSWER:
             await super().send(message)
             return
-        whole = cast("Message", message)
-        status, headers, body = whole["status"], whole["headers"], whole["body"]
+        status, headers, body = message["status"], message["headers"], message["body"]
         if self.keep_alive and not (self.flow.write_paused or self.disconnected or self.response_started):
             self._send_whole(status, headers, body)
         else:
             for each in in_two(status, headers, body):
-                await super().send(cast("ASGISendEvent", each))
+                await super().send(each)  # type: ignore[arg-type]  # uvicorn has a type for each kind of message
 
     def _send_whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         lines = _lines(headers)
@@ -107,6 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     server_state: Standing
     cycle: JoinedAnswer
+    scope: Any  # uvicorn's type of it knows no marks
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -148,8 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _enter(self) -> None:
         """Lets the application answer."""
-        # uvicorn's type of the scope knows no marks
-        cast("Scope", self.scope)[WHOLE_ANSWER] = True
+        self.scope[WHOLE_ANSWER] = True
         super().on_headers_complete()
         if self.cycle is not None:
             # uvicorn makes it and takes no other; nothing of it has run yet
@@ -161,7 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if not self.cycle.more_body:
-            cast("Scope", self.cycle.scope)[BODY_IS_HERE] = len(self.cycle.body)
+            self.cycle.scope[BODY_IS_HERE] = len(self.cycle.body)
 
     def _is_refused(self, gate: Gate) -> bool:
         """Whether this request is answered here, or looked at here once its body is there.
@@ -182,7 +181,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         self.scope["method"] = method.decode("ascii")
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        unheard = Unheard(cast("Scope", self.scope), refusal, keep_alive=keep_alive, heard=self._look_again)
+        unheard = Unheard(self.scope, refusal, keep_alive=keep_alive, heard=self._look_again)
         self.cycle = unheard  # type: ignore[assignment]  # as much of a cycle as uvicorn uses while a body arrives
         return True
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -120,7 +121,7 @@ class Guard:
         limits = self.limits
         headers = scope["headers"]
         given = dict(headers)
-        size = sum([len(name) + len(value) for name, value in headers])
+        size = len(b"".join(chain.from_iterable(headers)))
         length, encoding = given.get(b"content-length", b""), given.get(b"content-encoding", b"")
         chunked = b"transfer-encoding" in given
         has_body = chunked or length not in _NO_LENGTH

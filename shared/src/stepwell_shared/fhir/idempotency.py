@@ -193,10 +193,10 @@ END $function$""",
 def keyed(asked: str, verb: Callable[[Engine, Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
     """The verb as one that takes an Idempotency-Key; `asked` names it, such as `create` or `$accept`."""
 
-    async def answer(engine: Engine, request: Request) -> Response:
+    def answer(engine: Engine, request: Request) -> Awaitable[Response]:
         key = key_of(request, asked, [request.resource_type])
         if key is None:
-            return await verb(engine, request)
-        return await answered_once(engine.store, request, key, engine.clock, partial(verb, engine))
+            return verb(engine, request)
+        return answered_once(engine.store, request, key, engine.clock, partial(verb, engine))
 
     return answer
