@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -17,6 +18,7 @@ from stepwell_shared.marks import BODY_IS_HERE
 CROWD = 300
 TURNS_MAX = 20
 HELLO = b"hello"
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 TAGGED = {"ETag": 'W/"1"'}
 
 
@@ -95,6 +97,9 @@ class Wire:
     def get_extra_info(self, _name: str) -> None:
         return None
 
+    def pause_reading(self) -> None:
+        return None
+
     def resume_reading(self) -> None:
         return None
 
@@ -126,18 +131,24 @@ async def written_whole(
     return await answering(application, f"{method} / HTTP/1.1\r\nHost: x\r\nX-Request-Id: 1\r\n{more}\r\n".encode())
 
 
-async def answering(application: ASGIApp, *parts: bytes) -> Wire:
-    """What an application leaves on the wire for a request that comes in parts, a turn of the loop between them."""
-    config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
+def connected(application: ASGIApp, **settings: Any) -> tuple[BoundedProtocol, Wire]:
+    """A connection on which nothing has come yet."""
+    config = uvicorn.Config(application, http=BoundedProtocol, lifespan="off", log_config=None, ws="none", **settings)
     config.load()
     standing, wire = Standing(), Wire()
     standing.default_headers = [(b"date", b"today")]
     protocol = BoundedProtocol(config, standing, {})
     protocol.connection_made(wire)  # type: ignore[arg-type]  # as much of a transport as it uses
+    return protocol, wire
+
+
+async def answering(application: ASGIApp, *parts: bytes) -> Wire:
+    """What an application leaves on the wire for a request that comes in parts, a turn of the loop between them."""
+    protocol, wire = connected(application)
     for part in parts:
         protocol.data_received(part)
         await asyncio.sleep(0)
-    await asyncio.gather(*standing.tasks)
+    await asyncio.gather(*protocol.server_state.tasks)
     protocol.connection_lost(None)
     return wire
 
@@ -200,6 +211,47 @@ async def test_what_fails_before_its_answer_has_not_begun_to_answer() -> None:
 async def test_an_answer_that_is_shorter_or_longer_than_it_says_ends_the_connection() -> None:
     for body in (b"hell", b"hello!"):
         assert (await written(SIZED, body)).is_closed
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_closed"), [((), True), ((GET,), True), ((GET, b"GET / HT"), False), ((GET, GET + GET), True)]
+)
+async def test_a_connection_is_closed_when_nothing_has_come_for_a_while_since_the_last_answer(
+    sent: tuple[bytes, ...], is_closed: bool
+) -> None:
+    seconds = 0.05
+    protocol, wire = connected(says_hello, timeout_keep_alive=seconds)
+    for data in (GET, *sent):
+        protocol.data_received(data)
+        await asyncio.sleep(seconds / 2)
+    assert not wire.is_closed
+    await asyncio.sleep(2 * seconds)
+    assert wire.is_closed is is_closed
+    assert wire.writes.count(b"hello") == 1 + b"".join(sent).count(GET)
+    protocol.connection_lost(None)
+
+
+async def test_a_connection_whose_request_takes_long_is_not_idle() -> None:
+    seconds, answer = 0.05, asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer.wait()
+        await says_hello(scope, receive, send)
+
+    answer.set()
+    protocol, wire = connected(application, timeout_keep_alive=seconds)
+    protocol.data_received(GET)
+    await asyncio.sleep(seconds / 2)
+    answer.clear()
+    protocol.data_received(GET)
+    await asyncio.sleep(3 * seconds)
+    assert (wire.writes.count(b"hello"), wire.is_closed) == (1, False)
+    answer.set()
+    await asyncio.sleep(seconds / 2)
+    assert (wire.writes.count(b"hello"), wire.is_closed) == (2, False)
+    await asyncio.sleep(2 * seconds)
+    assert wire.is_closed
+    protocol.connection_lost(None)
 
 
 def test_an_answer_reaches_the_client_whole() -> None:

@@ -104,6 +104,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False
     _was_refused = False
     _head_timer: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
+    # nothing has come since the last answer, which was sent at that time of the loop
+    _is_idle, _idle_since = False, 0.0
     server_state: Standing
     cycle: JoinedAnswer
     scope: Any  # uvicorn's type of it knows no marks
@@ -114,9 +117,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self._is_idle = False
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._is_idle = False
         super().data_received(data)
         if self.transport.is_closing():
             self._unwatch()
@@ -132,6 +139,28 @@ class BoundedProtocol(HttpToolsProtocol):
             self._watch()
         elif self._head_timer is not None:
             self._unwatch()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but that one timer looks whether a connection is idle, instead of one after each answer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._is_idle, self._idle_since = True, self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        self._idle_timer = None
+        if self._is_idle:
+            left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            if left > 0:
+                self._idle_timer = self.loop.call_later(left, self._look_whether_idle)
+            else:
+                self.timeout_keep_alive_handler()
 
     def on_message_begin(self) -> None:
         self._in_head, self._head_bytes = True, 0
