@@ -61,15 +61,10 @@ class Address:
     resource_type: str
     is_served: bool
     allowed: tuple[str, ...]
-    # the media types that are sent and read here beside FHIR
-    others: frozenset[str] = frozenset()
-    # those of a body that is sent here, and of a patch
-    bodies: frozenset[str] = field(init=False)
-    patches: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bodies", JSON_TYPES | self.others)
-        object.__setattr__(self, "patches", PATCH_TYPES | self.others)
+    # the media types that are read here beside FHIR, and all of what may be sent, as a body or as a patch
+    others: frozenset[str]
+    bodies: frozenset[str]
+    patches: frozenset[str]
 
 
 # Made for each request, and changed by nobody; see messages.Request.
@@ -257,6 +252,7 @@ class FhirApplication:
         served_type = self._types.get(name)
         is_system = "resource_type" not in parts
         content = served_type.content if served_type is not None and verbs in (_TYPE, _INSTANCE) else None
+        others = frozenset(content.endings) if content is not None else frozenset()
         return Address(
             verbs=taken,
             resource_type=name if name in resource_types() else "",
@@ -266,7 +262,9 @@ class FhirApplication:
                 for method, (_, interaction) in sorted(taken.items())
                 if is_system or (served_type is not None and _is_allowed(served_type, interaction))
             ),
-            others=frozenset(content.endings) if content is not None else frozenset(),
+            others=others,
+            bodies=JSON_TYPES | others,
+            patches=PATCH_TYPES | others,
         )
 
     def _verbs(self, parts: list[str]) -> tuple[str, Verbs, dict[str, str]]:
