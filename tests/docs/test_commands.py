@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from stepwell_shared.cli.commands import app
-from stepwell_shared.installed import commands_of_services
+from stepwell_shared.cli.main import application
 from typer.core import TyperGroup
 
 GUIDES = "tests/docs/test_readme.py"
@@ -71,9 +70,7 @@ def words_of(text: str) -> list[str]:
 @cache
 def stepwell() -> TyperGroup:
     """The command with everything that services add to it."""
-    for add_commands in commands_of_services(["--help"]):
-        add_commands(app)
-    found = typer.main.get_command(app)
+    found = typer.main.get_command(application())
     assert isinstance(found, TyperGroup)
     return found
 

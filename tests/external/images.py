@@ -147,7 +147,9 @@ package = importlib.import_module("stepwell_{service}")
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
     if ".migrations" not in module.name:
         importlib.import_module(module.name)
-import stepwell_shared.cli.commands, stepwell_shared.migrations
+import stepwell_shared.migrations
+from stepwell_shared.cli.main import application
+application()
 if {service == "measurement"}:
     importlib.import_module("fpdf").FPDF().output()"""
     engine.said(*_python(engine, service, code))

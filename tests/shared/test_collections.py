@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stepwell_shared.cli.commands import document_of
+from stepwell_shared.cli.openapi import document_of
 from stepwell_shared.openapi import collection, collection_text
 from stepwell_shared.settings import SERVICES
 

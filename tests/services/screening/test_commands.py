@@ -9,7 +9,7 @@ from stepwell_screening import data
 from stepwell_screening.commands import add_commands, commands
 from stepwell_screening.instruments import skeletons
 from stepwell_screening.rules.skeletons import check_against
-from stepwell_shared.installed import commands_of_services
+from stepwell_shared.cli.main import commands_for
 from typer import Typer
 from typer.testing import CliRunner, Result
 
@@ -74,7 +74,7 @@ def test_what_is_shown_names_licence_and_questions() -> None:
     ("arguments", "found"), [(["instrument", "list"], True), (["--help"], True), (["serve"], False)]
 )
 def test_the_command_is_loaded_when_it_is_asked_for(arguments: list[str], found: bool) -> None:
-    assert (add_commands in list(commands_of_services(arguments))) is found
+    assert (add_commands in list(commands_for(arguments))) is found
 
 
 def test_the_command_is_there_under_its_name() -> None:

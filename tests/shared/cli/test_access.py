@@ -25,6 +25,7 @@ from stepwell_shared.auth.keys import load_private_key, make_private_key, public
 from stepwell_shared.auth.tenants import list_tenants
 from stepwell_shared.cli.access import Deployment, add_access_commands
 from stepwell_shared.cli.bootstrap import DatabaseUrls
+from stepwell_shared.cli.tenants import add_tenant_commands
 from stepwell_shared.database.pool import Database
 from stepwell_shared.settings import SERVICES
 from typer.testing import CliRunner, Result
@@ -64,7 +65,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def stepwell(home: Path, hook: Hook) -> Command:
     """The command line, run in a thread because it has an event loop of its own."""
     app = typer.Typer()
-    add_access_commands(app, [hook])
+    add_access_commands(app)
+    add_tenant_commands(app, [hook])
 
     async def run(*arguments: str) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))

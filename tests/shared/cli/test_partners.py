@@ -10,7 +10,7 @@ from stepwell_shared.auth.clients import find_client, list_clients
 from stepwell_shared.auth.keys import make_private_key, public_key_set
 from stepwell_shared.auth.tenants import add_tenant
 from stepwell_shared.cli.bootstrap import DatabaseUrls
-from stepwell_shared.cli.commands import app
+from stepwell_shared.cli.main import application
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.standing import standing
 from stepwell_shared.federation.cards import write_card
@@ -47,7 +47,7 @@ def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     def run(*arguments: str) -> Result:
         given = [str(tmp_path / "card.json") if each == "CARD" else each for each in arguments]
-        return CliRunner().invoke(app, ["partner", *given])
+        return CliRunner().invoke(application(), ["partner", *given])
 
     return run
 

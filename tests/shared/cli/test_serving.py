@@ -13,7 +13,7 @@ from stepwell_shared.cli.serving import serve
 try:
     serve(sys.argv[1], 0, "127.0.0.1")
 except ValueError:  # all is loaded, and there are no settings
-    unwanted = {"rich", "pygments", "psutil", "yaml", "stepwell_shared.cli.commands"}
+    unwanted = {"rich", "pygments", "psutil", "yaml", "stepwell_shared.cli.access"}
     unwanted |= {"greenlet", "python_multipart", "sqlalchemy", "sqlmodel", "alembic"}
     print(f"stepwell_{sys.argv[1]}.app" in sys.modules, sorted(unwanted & sys.modules.keys()))
 """

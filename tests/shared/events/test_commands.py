@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from stepwell_shared.cli.bootstrap import DatabaseUrls
-from stepwell_shared.cli.commands import app
+from stepwell_shared.cli.main import application
 from stepwell_shared.database.pool import Database
 from stepwell_shared.events.standing import standing
 from typer.testing import CliRunner, Result
@@ -25,7 +25,7 @@ def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("STEPWELL_ROUTING_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["deliveries", *arguments])
+        return CliRunner().invoke(application(), ["deliveries", *arguments])
 
     return run
 

@@ -9,9 +9,9 @@ import httpx
 import orjson
 import pytest
 from stepwell_shared.cli.asking import PatientClient
-from stepwell_shared.cli.commands import app
 from stepwell_shared.cli.errors import SetupError
 from stepwell_shared.cli.exporting import STATE, Export, address_of
+from stepwell_shared.cli.main import application
 from stepwell_shared.cli.tables import chosen_views
 from stepwell_shared.export.planning import keep_planning
 from typer.testing import CliRunner
@@ -121,7 +121,8 @@ def test_a_view_that_cannot_be_run_is_refused_before_anything_is_asked(tmp_path:
     broken = tmp_path / "broken.json"
     broken.write_text('{"resource": "Patient", "select": [{"column": [{"name": "a", "path": "@@"}]}]}')
     for name in ("nonsense", str(broken)):
-        ran = CliRunner().invoke(app, ["export", "measurement", str(tmp_path), "--client", "n.w", "--view", name])
+        arguments = ["export", "measurement", str(tmp_path), "--client", "n.w", "--view", name]
+        ran = CliRunner().invoke(application(arguments), arguments)
         assert ran.exit_code == 1
         assert not (tmp_path / STATE).exists()
     assert [view.name for view in chosen_views(["scores", "waits"])] == ["scores", "waits"]

@@ -1,4 +1,4 @@
-"""`stepwell tenant`, `stepwell client`, `stepwell token` and `stepwell key`: who may come in, at the terminal.
+"""`stepwell client`, `stepwell token` and `stepwell key`: who may come in, at the terminal.
 
 Addresses and databases come from the environment or from `stepwell.env` in the folder STEPWELL_HOME.
 """
@@ -175,31 +175,12 @@ async def fetch_token(
         return (await request_token(http, issuer_url, client_id, key, scope=scope, now=time.time())).text
 
 
-def add_access_commands(app: typer.Typer, hooks: Sequence[TenantHook] = ()) -> None:
-    """Adds the commands `tenant`, `client`, `token` and `key`; the hooks run for each tenant that is added."""
-    app.add_typer(_tenant_commands(hooks), name="tenant", help="Tenants: who is kept apart from whom.")
+def add_access_commands(app: typer.Typer) -> None:
+    """Adds the commands `client`, `sign-out`, `token` and `key`."""
     app.add_typer(_client_commands(), name="client", help="Clients: who may ask for tokens.")
     app.command("sign-out")(_sign_out)
     app.command("token")(_token)
     app.command("key")(_key)
-
-
-def _tenant_commands(hooks: Sequence[TenantHook]) -> typer.Typer:
-    commands = typer.Typer(no_args_is_help=True)
-
-    @commands.command("add")
-    def add(name: Annotated[str, typer.Argument(help="lower-case letters, digits and hyphens")]) -> None:
-        """Add a tenant to every service, with what ships as its default data."""
-        _run(add_tenant(AccessSettings(), name, hooks))
-        typer.echo(f"The tenant {name} is ready. Next: stepwell client add {name}.NAME --role clinician ...")
-
-    @commands.command("list")
-    def show() -> None:
-        """List the tenants."""
-        for name in _run(_on_issuer(tenants.list_tenants)):
-            typer.echo(name)
-
-    return commands
 
 
 def _client_commands() -> typer.Typer:
@@ -218,12 +199,12 @@ def _client_commands() -> typer.Typer:
         """Register a client and print what its integrator needs. Without keys, a key file is made here."""
         settings = AccessSettings()
         roles = tuple(role or ())
-        _run(_register(settings, client_id, roles, scope or [], jwks_file, jwks_url, fhir_user, replace=replace))
+        run_plainly(_register(settings, client_id, roles, scope or [], jwks_file, jwks_url, fhir_user, replace=replace))
 
     @commands.command("list")
     def show(tenant: str) -> None:
         """List a tenant's clients with their scopes."""
-        for client in _run(_on_issuer(lambda database: list_clients(database, tenant))):
+        for client in run_plainly(on_issuer(lambda database: list_clients(database, tenant))):
             typer.echo(f"{client.client_id}  {' '.join(client.roles) or client.scopes}")
 
     @commands.command("keys")
@@ -233,15 +214,15 @@ def _client_commands() -> typer.Typer:
         jwks_url: Annotated[str | None, typer.Option(help="https URL where the client publishes its JWK set")] = None,
     ) -> None:
         """Take new keys of a client, and leave what it may do. Without options: those of its key file here."""
-        _run(_change_keys(AccessSettings(), client_id, jwks_file, jwks_url))
+        run_plainly(_change_keys(AccessSettings(), client_id, jwks_file, jwks_url))
         typer.echo(f"The client {client_id} signs with its new keys.")
 
     @commands.command("remove")
     def remove(client_id: Annotated[str, typer.Argument(metavar="TENANT.NAME")]) -> None:
         """Remove a client: its browser sessions end at once, tokens that it already has within five minutes."""
-        if not _run(_on_issuer(lambda database: remove_client(database, client_id))):
+        if not run_plainly(on_issuer(lambda database: remove_client(database, client_id))):
             fail(f"There is no client {client_id}.")
-        _run(sign_out(AccessSettings(), tenant_of(client_id) or "", client_id=client_id))
+        run_plainly(sign_out(AccessSettings(), tenant_of(client_id) or "", client_id=client_id))
         typer.echo(f"The client {client_id} is removed.")
 
     return commands
@@ -253,7 +234,7 @@ def _token(
     key_file: Annotated[Path | None, typer.Option(help="the client's private key")] = None,
 ) -> None:
     """Print a bearer token that is good for five minutes: curl -H "Authorization: Bearer $(stepwell token ...)"."""
-    typer.echo(_run(fetch_token(AccessSettings(), client_id, scope=" ".join(scope or []), key_file=key_file)))
+    typer.echo(run_plainly(fetch_token(AccessSettings(), client_id, scope=" ".join(scope or []), key_file=key_file)))
 
 
 def _sign_out(
@@ -264,7 +245,7 @@ def _sign_out(
     """End the browser sessions of a client or a person at once, in every service."""
     if bool(client) == bool(person):
         fail("Say whose: --client or --person.")
-    _run(sign_out(AccessSettings(), tenant, client_id=client, person=person))
+    run_plainly(sign_out(AccessSettings(), tenant, client_id=client, person=person))
     typer.echo(f"Sessions of {client or person} have ended.")
 
 
@@ -283,7 +264,7 @@ def _key(
         typer.echo(f"The new key signs from {datetime.fromtimestamp(begins, UTC):%Y-%m-%d %H:%M:%S} UTC on.", err=True)
         return json.dumps(public_key_set(load_private_keys(path)))
 
-    typer.echo(_run(make()))
+    typer.echo(run_plainly(make()))
 
 
 async def _register(
@@ -375,12 +356,13 @@ async def _database(url: str) -> AsyncIterator[Database]:
         yield database
 
 
-async def _on_issuer(ask: Callable[[Database], Awaitable[Answer]]) -> Answer:
+async def on_issuer(ask: Callable[[Database], Awaitable[Answer]]) -> Answer:
+    """What is found in the issuer's database. Raises SetupError where nobody said where it is."""
     async with _database(AccessSettings().issuer_database) as database:
         return await ask(database)
 
 
-def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run_plainly(work: Coroutine[Any, Any, Answer]) -> Answer:
     """The work's answer; what went wrong is one sentence on stderr and exit code 1."""
     with database_told_plainly(KeyFileError, ClientError, ScopeError, TokenRequestError):
         return asyncio.run(work)

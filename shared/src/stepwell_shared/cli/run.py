@@ -1,19 +1,27 @@
-"""`stepwell run`: the database, the four services and one patient's journey on this machine, with nothing to set up."""
+"""`stepwell run`: the database, the four services and one patient's journey on this machine, with nothing to set up.
+
+`stepwell migrate` is its first part alone, here or at the database of one service.
+"""
 
 import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from stepwell_shared.cli.bootstrap import bootstrap, database_name
+from stepwell_shared.cli.bootstrap import RUNTIME_ROLE, bootstrap, database_name
 from stepwell_shared.cli.deployment import FIRST_PORT, LocalDeployment, ports_from
 from stepwell_shared.cli.embedded import EmbeddedPostgres
+from stepwell_shared.cli.errors import told_plainly
 from stepwell_shared.cli.journey import TENANT, play
 from stepwell_shared.cli.processes import Command, ServiceProcesses, refuse_taken_ports, signals_as_interrupts
-from stepwell_shared.settings import SERVICES
+from stepwell_shared.migrations import migrate as migrate_service
+from stepwell_shared.revisions import Half
+from stepwell_shared.settings import SERVICES, MigrationSettings
 
 
 def home_folder() -> Path:
@@ -70,3 +78,35 @@ def run_suite(*, journey: bool = True, stay: bool = True, first_port: int = FIRS
                 processes.wait_until_ended()
         except KeyboardInterrupt:
             console.print("\nStopping the services and the database ...")
+
+
+def add_run_commands(app: typer.Typer) -> None:
+    """Adds the commands `run` and `migrate`."""
+
+    @app.command()
+    def run(
+        journey: Annotated[bool, typer.Option(help="play one patient's journey once everything runs")] = True,
+        stay: Annotated[bool, typer.Option(help="stay up until Ctrl-C")] = True,
+        first_port: Annotated[int, typer.Option(help="first of four ports in a row")] = FIRST_PORT,
+    ) -> None:
+        """Start everything on this machine, play one patient's journey, and stay up until Ctrl-C."""
+        with told_plainly():
+            run_suite(journey=journey, stay=stay, first_port=first_port)
+
+    @app.command()
+    def migrate(
+        service: Annotated[
+            str | None,
+            typer.Argument(help="one service, with STEPWELL_MIGRATION_DATABASE_URL", envvar="STEPWELL_SERVICE"),
+        ] = None,
+        runtime_role: Annotated[str, typer.Option(help="login of the running service")] = RUNTIME_ROLE,
+        half: Annotated[Half | None, typer.Option(help="before the new release, after the old one, or both")] = None,
+    ) -> None:
+        """Bring one service's database, or all databases of this machine, to the newest schema."""
+        if service is None:
+            with told_plainly():
+                prepare_databases()
+            return
+        url = MigrationSettings().migration_database_url  # type: ignore[call-arg]  # the environment fills it
+        halves = tuple(Half) if half is None else (half,)
+        asyncio.run(migrate_service(service, url.get_secret_value(), runtime_role, halves))

@@ -17,15 +17,12 @@ from stepwell_shared.settings import ATTACHED, SERVICES, Settings
 # of greenlets, of forms in parts and of models of pydantic 1, none of which comes here.
 _UNUSED = ("rich", "pygments", "psutil", "greenlet", "python_multipart", "multipart", "pydantic.v1")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+def add_serve_command(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(serve)
 
 
-@app.callback()
-def _of_one_service() -> None:
-    """Stepwell: stepped psychosomatic care over FHIR R4."""
-
-
-@app.command()
 def serve(
     service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}", envvar="STEPWELL_SERVICE")],
     port: Annotated[int, typer.Option(help="TCP port")] = 8000,
