@@ -13,6 +13,8 @@ export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),1,0)
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# One more than the two cores that the time of `make test` is held to: many journeys wait for timers.
+WORKERS := 3
 SOURCES := shared/src shared/scripts services/screening/src services/routing/src services/referral/src \
 	services/measurement/src tests
 # More for pytest: make test ARGS="-k safety -x"
@@ -28,10 +30,10 @@ run: $(INSTALLED) ## start the four services on an embedded PostgreSQL and play 
 	@$(BIN)/stepwell run || [ $$? -eq 130 ]
 
 test: lint types imports ## everything that needs only pip packages, on real PostgreSQL
-	@$(BIN)/pytest -q -n 2 --ignore tests/external $(ARGS)
+	@$(BIN)/pytest -q -n $(WORKERS) --ignore tests/external $(ARGS)
 
 rows: $(INSTALLED) ## the FHIR checklist as a table with its tests; ROWS=owasp, asvs, threats or hazards for another
-	@$(BIN)/python -m pytest -q -n 2 -p tests.support.rows --ignore tests/external $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -p tests.support.rows --ignore tests/external $(ARGS)
 
 check: $(INSTALLED) ## what needs npm, Maven or Debian packages: clients, browsers, databases, images, manifests, conformance
 	@$(BIN)/python -m tests.external

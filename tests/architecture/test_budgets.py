@@ -1,6 +1,7 @@
 """Sizes that keep a file readable in one sitting, and a docstring that says what each module is for."""
 
 import ast
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def lines_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return node.end_lineno - node.lineno + 1
 
 
+def begins_with_words(path: Path) -> bool:
+    """Whether the first that stands in a file, but for comments, is a string that says something."""
+    with path.open("rb") as lines:
+        for token in tokenize.tokenize(lines.readline):
+            if token.type not in {tokenize.ENCODING, tokenize.COMMENT, tokenize.NL}:
+                return token.type == tokenize.STRING and bool(ast.literal_eval(token.string).strip())
+    return False
+
+
 def is_migration(path: Path) -> bool:
     return "migrations" in path.parts and "versions" in path.parts
 
@@ -57,12 +67,16 @@ def test_no_function_is_longer_than_its_budget() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [
-        str(path)
-        for path in python_files("shared", "services", "tests")
-        if not ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-    ]
+    silent = [str(path) for path in python_files("shared", "services", "tests") if not begins_with_words(ROOT / path)]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("", False), ("x = 1\n", False), ('""" """\n', False), ("# why\n\n'for what'\nx = 1\n", True)]
+)
+def test_only_a_string_that_says_something_is_a_docstring(text: str, found: bool, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(text, encoding="utf-8")
+    assert begins_with_words(tmp_path / "module.py") is found
 
 
 def test_the_measure_counts_a_function_from_def_to_its_last_line() -> None:

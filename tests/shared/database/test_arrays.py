@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from asyncpg.protocol import protocol
 from stepwell_shared.cli.bootstrap import DatabaseUrls
-from stepwell_shared.database.arrays import ARRAYS, know_arrays
+from stepwell_shared.database.arrays import ARRAYS, KNOWN_ARRAYS, know_arrays
 from stepwell_shared.database.pool import Database
 
 
@@ -37,3 +37,30 @@ async def test_lists_and_tuples_arrive_as_they_are(
     async with Database.open(empty_database.runtime) as database:
         (row,) = await database.fetch(f"SELECT $1::{type_} AS found", given)
     assert row["found"] == list(given)
+
+
+async def test_what_is_known_of_arrays_is_what_the_server_says(empty_database: DatabaseUrls) -> None:
+    """asyncpg's own query finds them so."""
+    connection = await asyncpg.connect(empty_database.runtime)
+    try:
+        found, _ = await connection._introspect_types([each["oid"] for each in KNOWN_ARRAYS], 10)
+    finally:
+        await connection.close()
+    arrays = {row["oid"]: dict(row) for row in found if row["elemtype"]}
+    for known in KNOWN_ARRAYS:
+        assert {name: arrays[known["oid"]][name] for name in known} == known
+
+
+async def test_no_server_is_asked_what_its_own_arrays_are(
+    empty_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked(*_: object) -> None:
+        pytest.fail("the server was asked for its types")
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", asked)
+    types = ("json", "boolean", "bytea", "name", "smallint", "int", "bigint", "float8", "date", "timestamptz")
+    async with Database.open(empty_database.runtime) as database:
+        for type_ in types:
+            (row,) = await database.fetch(f"SELECT $1::{type_}[] AS found", [None])
+            assert row["found"] == [None]
+    assert len(types) == len(KNOWN_ARRAYS)

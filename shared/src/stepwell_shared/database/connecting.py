@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from stepwell_shared.database.arrays import know_types_of_arrays
+
 # Of several servers, each has so long to answer; one alone has as long as whoever asked waits.
 ANSWER_SECONDS_MAX = 3.0
 # What crosses the network and is not acknowledged for so long ends the connection; so does silence, asked five times.
@@ -77,6 +79,7 @@ class Connector:
                     # Otherwise another one was found right while this one was slow to answer: it is of the past.
                     connection.change = self._changes if url == self._right else changes
                     connection.watch()
+                    know_types_of_arrays(connection)
                 return connection
         raise error
 
