@@ -13,8 +13,8 @@ export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),1,0)
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# One more than the two cores that the time of `make test` is held to: many journeys wait for timers.
-WORKERS := 3
+# As many as the cores that the time of `make test` is held to: with more of them tests that measure time get too little.
+WORKERS := 2
 SOURCES := shared/src shared/scripts services/screening/src services/routing/src services/referral/src \
 	services/measurement/src tests
 # More for pytest: make test ARGS="-k safety -x"
