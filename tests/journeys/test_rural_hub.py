@@ -22,7 +22,7 @@ from tests.support.lines import Lines
 from tests.support.partners import Organisation, Resource, introduce, loopback, organisations
 from tests.support.waiting import until
 
-TRIES = 20
+TRIES = 60
 # What was agreed goes, and nothing that has one of these in it.
 OURS, THEIRS = "KEPT-AT-THE-PRACTICE", "KEPT-AT-THE-HUB"
 REPORT = base64.b64encode(b"Six sessions, and much better.").decode()

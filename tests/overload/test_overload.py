@@ -131,10 +131,9 @@ async def test_when_every_database_connection_hangs_livez_answers_and_the_others
     for each in connections:
         each.close()
     said(refused=len(refused), livez_p50=percentile(taken, 0.5), livez_max=max(taken))
-    # A process that had no time for its loop a moment ago has less room for each client: then some hear 429.
-    assert {503} <= {each.status for each in refused} <= {429, 503}
+    assert {each.status for each in refused} == {503}
     assert all(each.retry_after for each in refused)
-    assert {each.status for each in answers} <= {200, 429, 503}
+    assert {each.status for each in answers} <= {200, 503}
     assert percentile(taken, 0.5) < LIVEZ_SECONDS_MAX
     await settled(target)
 

@@ -88,7 +88,7 @@ def test_a_runbook_says_what_it_means_what_to_check_and_what_to_do_with_commands
     for command in commands(path):
         program, *words = shlex.split(command)
         assert program == "stepwell"
-        found: Any = typer.main.get_command(application())
+        found: Any = typer.main.get_command(application(words))
         while isinstance(found, Group):
             found = found.commands[words.pop(0)]
         found.make_context(found.name, words)  # raises for an option or a number of arguments that it does not take

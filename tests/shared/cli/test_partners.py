@@ -47,7 +47,7 @@ def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     def run(*arguments: str) -> Result:
         given = [str(tmp_path / "card.json") if each == "CARD" else each for each in arguments]
-        return CliRunner().invoke(application(), ["partner", *given])
+        return CliRunner().invoke(application(["partner"]), ["partner", *given])
 
     return run
 

@@ -25,7 +25,7 @@ def command(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("STEPWELL_ROUTING_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(application(), ["deliveries", *arguments])
+        return CliRunner().invoke(application(["deliveries"]), ["deliveries", *arguments])
 
     return run
 

@@ -1,4 +1,4 @@
-"""`stepwell client`, `stepwell token` and `stepwell key`: who may come in, at the terminal.
+"""`stepwell client`, `sign-out`, `token` and `key`: who may come in, at the terminal.
 
 Addresses and databases come from the environment or from `stepwell.env` in the folder STEPWELL_HOME.
 """

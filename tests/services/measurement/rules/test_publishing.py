@@ -159,15 +159,15 @@ def test_what_is_published_is_known_by_the_people_that_it_counts() -> None:
 
 def test_deciding_takes_little_memory_for_each_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 2,000 practices the pages have more than half a million cells."""
-    practices = {f"practice-{number}": 1 for number in range(40)}
+    practices = {f"practice-{number}": 1 for number in range(120)}
     monkeypatch.setattr(boards, "GROUPS", {**boards.GROUPS, "practice": practices})
-    people = People(counted(2000)["care_contact/held_on"])
+    people = People(counted(6000)["care_contact/held_on"])
     tracemalloc.start()
     try:
         shown = published(people.tables(SMALL_BELOW))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(shown) > 2400
-    assert len(kept_back(shown)) > 1300
+    assert len(shown) > 7000
+    assert len(kept_back(shown)) > 4000
     assert most < BYTES_MAX * len(shown)
